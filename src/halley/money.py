@@ -1,0 +1,100 @@
+"""Integer nano-dollars, prices and charges, and the only rounding rule.
+
+A rate is an integer of pico-dollars per unit, so that every published price is exact: 1 USD per million tokens is 1,000,000 pico-dollars
+per token. A charge line is rounded half-up to nano-dollars once; a hold is rounded up; a balance is shown rounded down. No float comes
+near money: what a price list writes is read as a decimal string.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation, localcontext
+
+import msgspec
+
+NanoDollars = int
+PicoDollars = int
+
+NANO = 1_000_000_000
+_PICO_PER_NANO = 1000
+_MAX_USD = Decimal(10) ** 9
+
+
+def half_up(pico: int) -> NanoDollars:
+    """Pico-dollars to nano-dollars, halves up (away from zero for a negative correction)."""
+    if pico < 0:
+        return -half_up(-pico)
+    return (pico + _PICO_PER_NANO // 2) // _PICO_PER_NANO
+
+
+def ceiling(pico: int) -> NanoDollars:
+    """Pico-dollars to nano-dollars, rounded up: what a hold must cover."""
+    return -(-pico // _PICO_PER_NANO)
+
+
+def usd(text: str) -> NanoDollars:
+    """Dollars as a decimal string to nano-dollars. Raises ValueError on anything that is not an exact, finite, sane amount."""
+    return _scaled(text, 9, "nano-dollars")
+
+
+def rate_per_million(text: str) -> PicoDollars:
+    """A published price in USD per million units to pico-dollars per unit, exactly. Raises ValueError."""
+    return _scaled(text, 6, "pico-dollars per unit")
+
+
+def rate_per_unit(text: str) -> PicoDollars:
+    """A published price in USD per single unit (request, image, second) to pico-dollars. Raises ValueError."""
+    return _scaled(text, 12, "pico-dollars")
+
+
+def _scaled(text: str, digits: int, unit: str) -> int:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not a decimal number") from None
+    if not amount.is_finite() or abs(amount) > _MAX_USD:
+        raise ValueError(f"{text!r} is out of range")
+    with localcontext() as context:
+        context.prec = 60
+        scaled = amount.scaleb(digits)
+        if scaled != scaled.to_integral_value():
+            raise ValueError(f"{text!r} is finer than whole {unit}")
+        return int(scaled)
+
+
+def show(amount: NanoDollars) -> str:
+    """Dollars for a person: at least two decimals, at most nine, no trailing zeros beyond cents."""
+    sign = "-" if amount < 0 else ""
+    whole, fraction = divmod(abs(amount), NANO)
+    digits = f"{fraction:09d}".rstrip("0").ljust(2, "0")
+    return f"{sign}{whole}.{digits}"
+
+
+class Price(msgspec.Struct, frozen=True):
+    """What one model costs. Every rate is in pico-dollars per unit (token, unless its name says otherwise); None means not priced apart.
+
+    An absent cache or reasoning or audio or image rate falls back to the plain rate of its direction.
+    """
+
+    input: PicoDollars = 0
+    output: PicoDollars = 0
+    cache_read: PicoDollars | None = None
+    cache_write_5m: PicoDollars | None = None
+    cache_write_1h: PicoDollars | None = None
+    reasoning: PicoDollars | None = None
+    audio_in: PicoDollars | None = None
+    audio_out: PicoDollars | None = None
+    image_in: PicoDollars | None = None
+    image_out: PicoDollars | None = None
+    per_request: PicoDollars = 0
+
+    @property
+    def worst_input(self) -> PicoDollars:
+        return max(self.input, *(r or 0 for r in (self.cache_read, self.cache_write_5m, self.cache_write_1h, self.audio_in, self.image_in)))
+
+    @property
+    def worst_output(self) -> PicoDollars:
+        return max(self.output, *(r or 0 for r in (self.reasoning, self.audio_out, self.image_out)))
+
+    @property
+    def free(self) -> bool:
+        return not (self.worst_input or self.worst_output or self.per_request)
