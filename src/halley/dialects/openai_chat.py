@@ -2,7 +2,8 @@
 
 The stream's grammar, frame by frame (`data: {…chunk…}`, blank line between):
 
-    role chunk · content, reasoning and tool-call chunks · finish chunk (finish_reason set) · usage chunk (choices empty, only if asked) · [DONE]
+    role chunk · content, reasoning and tool-call chunks · finish chunk (finish_reason set) · usage chunk (choices empty, only if asked) ·
+    [DONE]
 
 A broken stream has `data: {"error": …}` instead of its end and no [DONE]. In the same dialect bytes pass as they are; only the meter reads
 along. Facts: OpenAI's published schema (ChatCompletion*, CompletionUsage) and CometAPI's chat reference, read 2026-11.
@@ -38,9 +39,9 @@ class _Message(msgspec.Struct):
     content: str | list[_Part] | None = None
     tool_calls: list[msgspec.Raw] | None = None
     tool_call_id: str | None = None
-    function_call: msgspec.Raw | None = None
+    function_call: msgspec.Raw = msgspec.Raw()
     refusal: str | None = None
-    audio: msgspec.Raw | None = None
+    audio: msgspec.Raw = msgspec.Raw()
 
 
 class _StreamOptions(msgspec.Struct):
@@ -60,7 +61,8 @@ class _Ask(msgspec.Struct):
 
 
 class Peek:
-    """What the gateway needs to know of a request. `cap` is the larger of both token caps; `image_urls` are the URLs a provider would fetch."""
+    """What the gateway needs to know of a request. `cap` is the larger of both token caps; `image_urls` are the URLs a provider would
+    fetch."""
 
     __slots__ = ("cap", "image_urls", "members", "model", "n", "stream", "wants_usage")
 
@@ -106,7 +108,7 @@ def peek(body: bytes) -> Peek:
 
 
 def _check_empty(message: _Message, index: int) -> None:
-    spoke = message.tool_calls or message.function_call is not None or message.refusal is not None or message.audio is not None
+    spoke = message.tool_calls or len(message.function_call) or message.refusal is not None or len(message.audio)
     if message.role != "assistant" or not spoke:
         raise _missing(f"messages[{index}].content", "content may be absent or null only on an assistant message with tool_calls")
 
@@ -180,9 +182,8 @@ class _Usage(msgspec.Struct):
 
 
 class _Reply(msgspec.Struct):
-    usage: msgspec.Raw | None = None
-    choices: msgspec.Raw | None = None
-    error: msgspec.Raw | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    choices: msgspec.Raw = msgspec.Raw()
 
 
 _decode_usage = msgspec.json.Decoder(_Usage).decode
@@ -192,9 +193,9 @@ _NO_OUTPUT = _OutputDetails()
 _NULL = b"null"
 
 
-def _usage(raw: msgspec.Raw | None) -> Usage | None:
+def _usage(raw: msgspec.Raw) -> Usage | None:
     """Normalised usage, None when there is none or it is not usable: zero counts as zero, nonsense counts as absent."""
-    if raw is None:
+    if not len(raw):
         return None
     try:
         found = _decode_usage(raw)
@@ -229,7 +230,7 @@ def read_whole(body: bytes) -> Whole | None:
         reply = _decode_reply(body)
     except (msgspec.DecodeError, RecursionError):
         return None
-    return Whole(_usage(reply.usage), reply.choices is not None and bytes(reply.choices) != _NULL)
+    return Whole(_usage(reply.usage), len(reply.choices) > 0 and bytes(reply.choices) != _NULL)
 
 
 def content_bytes(body: bytes) -> int:

@@ -26,7 +26,8 @@ LOCAL = "local"
 
 
 class Packaged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A row of the packaged catalogue; `cost` in USD per million tokens as decimal strings, `source` and `date` say where and when it was read."""
+    """A row of the packaged catalogue; `cost` in USD per million tokens as decimal strings, `source` and `date` say where and when it was
+    read."""
 
     id: str
     kind: str
@@ -131,8 +132,26 @@ def _local(provider: ProviderRow) -> ModelRow:
         version(free),
         (OfferRow(provider.name, "local/docs-assistant"),),
         name="Docs assistant",
-        description="Answers questions about Halley by searching the documentation that comes with it. It is a search, not a language model.",
-    )
+        description="Answers questions about Halley by searching the documentation that comes with it. It is
+        a
+       
+        search,
+       
+       
+        not
+       
+        a
+       
+       
+       
+       
+        language
+    
+  
+
+
+
+ model.", )
 
 
 def _from_package(model: Packaged, offers: tuple[OfferRow, ...], markup: Decimal) -> ModelRow:

@@ -1,7 +1,7 @@
 """Requests, tokens and concurrency of one key, in memory: refuse before spending, give back what was not used.
 
-A bucket holds at most one minute's worth and refills evenly, so a burst may use it at once and the wait after that is computable. Tokens are
-taken by estimate at admission and corrected when the real usage is known. Time is an argument (monotonic seconds).
+A bucket holds at most one minute's worth and refills evenly, so a burst may use it at once and the wait after that is computable. Tokens
+are taken by estimate at admission and corrected when the real usage is known. Time is an argument (monotonic seconds).
 """
 
 from __future__ import annotations

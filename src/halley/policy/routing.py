@@ -1,7 +1,7 @@
 """Which offer is asked next. A generator per request that yields offers and is told outcomes; it does no I/O and reads no clock.
 
-Order: healthy before unhealthy, smaller priority first, then by weight at random. Each offer is asked at most once per request, three attempts
-in all. When every breaker is open the best offer is still asked, so that the last upstream of a model is never locked out.
+Order: healthy before unhealthy, smaller priority first, then by weight at random. Each offer is asked at most once per request, three
+attempts in all. When every breaker is open the best offer is still asked, so that the last upstream of a model is never locked out.
 """
 
 from __future__ import annotations

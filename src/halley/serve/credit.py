@@ -1,4 +1,5 @@
-"""Credit leases of this relay: who waits for credit, and what was promised. Control owns the balance; this side only spends what it was lent.
+"""Credit leases of this relay: who waits for credit, and what was promised. Control owns the balance; this side only spends what it was
+lent.
 
 A request whose hold the lease does not cover waits here, in order, for at most `WAIT_S`; then it is refused with 503, never served free.
 """

@@ -46,7 +46,8 @@ T = TypeVar("T", bound=Shielded)
 
 
 def shield(method: Callable[Concatenate[T, P], None]) -> Callable[Concatenate[T, P], None]:
-    """Entry points that the event loop calls: an exception ends this request with a 500, not the connection's protocol in an undefined state."""
+    """Entry points that the event loop calls: an exception ends this request with a 500, not the connection's protocol in an undefined
+    state."""
 
     @wraps(method)
     def shielded(self: T, *args: P.args, **kwargs: P.kwargs) -> None:

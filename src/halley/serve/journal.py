@@ -1,7 +1,7 @@
 """The writing end of the journal: records collected during one loop iteration leave in one `write(2)`, then their continuations run.
 
-A record that could not be written says so to its continuation (`then(False)`); nothing torn stays in the file. `End` records are never given
-up: they wait and are tried again each second, because they are money.
+A record that could not be written says so to its continuation (`then(False)`); nothing torn stays in the file. `End` records are never
+given up: they wait and are tried again each second, because they are money.
 """
 
 from __future__ import annotations

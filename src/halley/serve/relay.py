@@ -2,9 +2,9 @@
 
     begin → (wait for credit) → start journalled → attempt → upstream head → stream | whole answer → end journalled → client
 
-Nothing goes upstream before the start record is written; nothing final goes to the client before the end record is. Until a byte of an answer
-has left for the client another offer may be tried; after it, a broken stream ends with the dialect's own error event. Each step is a method
-called by the event loop: no task, future or timer belongs to a request.
+Nothing goes upstream before the start record is written; nothing final goes to the client before the end record is. Until a byte of an
+answer has left for the client another offer may be tried; after it, a broken stream ends with the dialect's own error event. Each step is
+a method called by the event loop: no task, future or timer belongs to a request.
 """
 
 from __future__ import annotations
@@ -366,7 +366,8 @@ class Run:
             )
 
     def _end_error(self, call: Call, body: bytes) -> None:
-        """The upstream refused or failed: in its own words if a client of the dialect can read them, after the other offers had their turn."""
+        """The upstream refused or failed: in its own words if a client of the dialect can read them, after the other offers had their
+        turn."""
         status, host, write = call.status, self.offer.host, self.route.dialect.write_error
         if status in _REFUSED_CREDENTIAL:
             refusal = Refused(Condition.UPSTREAM, f'The provider "{host.name}" refused the credential that Halley is configured with.')

@@ -1,6 +1,7 @@
 """What a relay looks things up in: callers by key digest, models by name, upstreams by provider; built from each snapshot.
 
-Counters of limits, leases, breakers and connection pools outlive a snapshot: they belong to the key, account, offer or provider, not to the row.
+Counters of limits, leases, breakers and connection pools outlive a snapshot: they belong to the key, account, offer or provider, not to
+the row.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A JSON request body as bytes: is it safe to parse, what are its top-level members, and how is one replaced without touching the rest.
 
-Nothing here knows what a member means. Measured reasons for the gate (reference machine, 2026-11): nine megabytes of `[],[],…` hold a parser
-for five seconds, and a thousand nested arrays end in a RecursionError, while counting the structural bytes of 20 MB takes 70 ms.
+Nothing here knows what a member means. Measured reasons for the gate (reference machine, 2026-11): nine megabytes of `[],[],…` hold a
+parser for five seconds, and a thousand nested arrays end in a RecursionError, while counting the structural bytes of 20 MB takes 70 ms.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def _depth(bare: bytes) -> int:
 
 
 def members(body: bytes) -> Members:
-    """The top-level members of a JSON object, values raw. Raises Malformed; a key given twice is refused, because two readers could disagree."""
+    """The top-level members of a JSON object, values raw. Raises Malformed; a key given twice is refused, because two readers could
+    disagree."""
     try:
         found = _decode_members(body)
     except msgspec.ValidationError:
@@ -79,7 +80,8 @@ def members(body: bytes) -> Members:
 
 
 def set_members(body: bytes, found: Members, changes: Mapping[str, bytes]) -> bytes:
-    """The body with some top-level members replaced or added; every other byte stays as it came. `found` is what `members` returned for it."""
+    """The body with some top-level members replaced or added; every other byte stays as it came. `found` is what `members` returned for
+    it."""
     out: list[bytes] = []
     done = 0
     missing = dict(changes)

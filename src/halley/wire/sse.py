@@ -1,7 +1,7 @@
 """Server-sent events as bytes: where frames end, what their data is, how one is written. No meaning, no decoding of what they carry.
 
-A frame ends at a blank line; line ends may be LF, CRLF or CR (WHATWG HTML, section 9.2.6). The splitter keeps the bytes of each frame as they
-came, with their blank line, so that joining all frames and the rest gives back the stream.
+A frame ends at a blank line; line ends may be LF, CRLF or CR (WHATWG HTML, section 9.2.6). The splitter keeps the bytes of each frame as
+they came, with their blank line, so that joining all frames and the rest gives back the stream.
 """
 
 from __future__ import annotations
