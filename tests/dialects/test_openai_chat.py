@@ -37,8 +37,11 @@ def refusal(body: bytes) -> Refused:
         ({"messages": [{"role": "pirate", "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0].image_url"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": 5}}]}]},
-        "messages[0].content[0].image_url.url"), ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": 5}}]}]},
+            "messages[0].content[0].image_url.url",
+        ),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id"),
         ({"stream": "true"}, "stream"),
         ({"stream": True, "stream_options": []}, "stream_options"),
         ({"temperature": "hot"}, "temperature"),
@@ -72,8 +75,14 @@ def test_a_body_that_is_no_request_is_refused(body: bytes) -> None:
         {"x_future_option": {"a": 1}},
         {"messages": [{"role": "developer", "content": "x"}, *HI]},
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}, {"type": "hologram", "hologram": 1}]}]},
-        {"messages": [*HI, {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}, {"role": "tool", "content": "r",
-        "tool_call_id": "1"}]}, {"tools": [{"type": "function", "function": {"name": "f"}}], "response_format": {"type": "json_object"}},
+        {
+            "messages": [
+                *HI,
+                {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]},
+                {"role": "tool", "content": "r", "tool_call_id": "1"},
+            ]
+        },
+        {"tools": [{"type": "function", "function": {"name": "f"}}], "response_format": {"type": "json_object"}},
     ],
 )
 def test_what_the_dialect_allows_or_does_not_know_passes(fields: dict[str, object]) -> None:
@@ -93,15 +102,11 @@ def test_a_body_leaves_as_the_bytes_that_came_when_nothing_must_change() -> None
 
 
 def test_only_the_name_the_usage_flag_and_a_needed_cap_are_changed() -> None:
-    body = b'{"model": "m",
-     "stream":true, "stream_options":{"x":
-   
-   
-    1, "include_usage":false}, "messages":[{"role":"user","content":"\\u00e9"}]}' sent = openai_chat.outbound(body, openai_chat.peek(body), "upstream-name", 300, "max_completion_tokens") assert sent == ( b'{"model": "upstream-name",  "stream":true, "stream_options":{"x": 1, "include_usage":true},
-        '
-        b'"messages":[{"role":"user","content":"\\u00e9"}],"max_completion_tokens":300}'
-  
-  
+    body = b'{"model": "m",  "stream":true, "stream_options":{"x": 1, "include_usage":false}, "messages":[{"role":"user","content":"e"}]}'
+    sent = openai_chat.outbound(body, openai_chat.peek(body), "upstream-name", 300, "max_completion_tokens")
+    assert sent == (
+        b'{"model": "upstream-name",  "stream":true, "stream_options":{"x": 1, "include_usage":true}, '
+        b'"messages":[{"role":"user","content":"e"}],"max_completion_tokens":300}'
     )
 
 
@@ -114,7 +119,7 @@ FINISH = b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"sto
 USAGE = chunk(None, usage={"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}})
 DONE = b"data: [DONE]\n\n"
 BODY = chunk({"role": "assistant", "content": ""}) + chunk({"content": 'say "usage":{} now'}) + chunk({"content": "two"}, usage=None)
-+ FINISH
++FINISH
 
 
 def run(stream: bytes, cuts: list[int], *, wants_usage: bool) -> tuple[bytes, openai_chat.Meter]:
@@ -194,6 +199,7 @@ def test_a_whole_answer_that_is_no_json_object_is_not_an_answer(body: bytes) -> 
 def test_an_error_is_written_in_the_shape_the_sdks_read() -> None:
     status, _, body = openai_chat.write_error(Refused(Condition.UNKNOWN_MODEL, "no such model", param="model"), "req_1")
     assert status == 404
-    assert json.loads(body) == {"error": {"message": "no such model", "type": "invalid_request_error", "param": "model", "code":
-    "model_not_found"}} event = openai_chat.write_error_event(Refused(Condition.UPSTREAM, "broken"), "req_1")
+    error = {"message": "no such model", "type": "invalid_request_error", "param": "model", "code": "model_not_found"}
+    assert json.loads(body) == {"error": error}
+    event = openai_chat.write_error_event(Refused(Condition.UPSTREAM, "broken"), "req_1")
     assert event.startswith(b'data: {"error":{') and event.endswith(b"}\n\n")

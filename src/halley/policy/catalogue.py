@@ -132,26 +132,8 @@ def _local(provider: ProviderRow) -> ModelRow:
         version(free),
         (OfferRow(provider.name, "local/docs-assistant"),),
         name="Docs assistant",
-        description="Answers questions about Halley by searching the documentation that comes with it. It is
-        a
-       
-        search,
-       
-       
-        not
-       
-        a
-       
-       
-       
-       
-        language
-    
-  
-
-
-
- model.", )
+        description="Answers questions about Halley by searching the documentation that comes with it: a search, not a language model.",
+    )
 
 
 def _from_package(model: Packaged, offers: tuple[OfferRow, ...], markup: Decimal) -> ModelRow:

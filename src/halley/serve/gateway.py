@@ -130,7 +130,8 @@ class Gateway:
             root = self._root(request)
             raise Refused(
                 Condition.UNKNOWN_URL,
-                f"There is nothing at {_shown(request.path)}. Did you mean {root}{_shown(meant)}? The base URL of an OpenAI client is {root}/v1.",
+                f"There is nothing at {_shown(request.path)}. Did you mean {root}{_shown(meant)}? "
+                f"The base URL of an OpenAI client is {root}/v1.",
             )
         if request.path.startswith((b"/v1", b"/api/")):
             raise Refused(
