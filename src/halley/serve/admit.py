@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from halley.errors import Condition, Refused
-from halley.policy import pricing, urls
+from halley.policy import urls
+from halley.serve.hold import LEAST_OUTPUT, Hold
 from halley.serve.tables import DEFAULT_OUTPUT_CAP, Tables
 
 if TYPE_CHECKING:
     from halley.net.server import Request
     from halley.serve.relay import Run
 
-LEAST_OUTPUT = 256
 LEAST_IMAGE_TOKENS = 50_000
 JOURNAL_LAG_S = 120.0
 
@@ -174,9 +174,7 @@ def worst_price(run: Run) -> None:
                 run.sent_cap = cap
     elif model.max_output is not None and model.max_output < cap:
         cap = model.max_output
-    run.need = pricing.worst(model.price, run.input_most, cap * seen.n)
-    run.cap = cap
-    run.least = run.need if seen.cap is not None else pricing.worst(model.price, run.input_most, min(LEAST_OUTPUT, cap) * seen.n)
+    run.hold = Hold(run.account, model.price, run.input_most, cap, seen.n, flexible=seen.cap is None)
 
 
 CHECKS: tuple[Callable[[Run], None], ...] = (
