@@ -74,7 +74,9 @@ install_with_uv() {
         base=$(find_python "import sys") || base=3.11
         uv venv --quiet --python "$base" "$venv" || return 1
     fi
-    uv pip install --quiet --python "$python" --require-hashes --no-build --no-deps --compile-bytecode -r "$lock"
+    uv pip install --quiet --python "$python" --require-hashes --no-build --no-deps --compile-bytecode -r "$lock" && return 0
+    say "uv could not do it; trying pip"
+    return 1
 }
 
 install_with_pip() {
