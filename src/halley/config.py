@@ -176,8 +176,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Launch(msgspec.Struct, frozen=True):
     """What the supervisor hands to each child as JSON on its standard input.
 
-    `home` is HALLEY_HOME; `run` the 0700 directory of the node's sockets (`link.sock`, `web.sock`, `admin.sock`); `local_url` the base URL
-    of the embedded upstream (`http://127.0.0.1:PORT/v1`), empty when it is not running.
+    `home` is HALLEY_HOME; `run` the 0700 directory of the node's sockets (`link.sock`, `web.sock`, `admin.sock`); `local_url` the base
+    URL of the embedded upstream (`http://127.0.0.1:PORT/v1`), empty when it is not running.
     """
 
     settings: Settings

@@ -247,7 +247,8 @@ def _spelled(value: object, extra: Mapping[str, object], at: Address, mistakes: 
             if keys and name not in keys:
                 mistakes.append(Mistake((*at, name), f"is not a price{suggestion(name, keys)} (known: {', '.join(keys)})"))
             else:
-                _checked(each, spelling, (*at, name), mistakes)
+                # Prices by the token are written per million, all others per unit: they differ in how fine they may be.
+                _checked(each, f"unit_{spelling}" if name.startswith("per_") else spelling, (*at, name), mistakes)
     elif isinstance(value, str):
         _checked(value, spelling, at, mistakes)
     return cast("object", value)
@@ -268,6 +269,11 @@ def _usd(text: str) -> None:
 
 def _price(text: str) -> None:
     if money.rate_per_million(text) < 0:
+        raise ValueError(f'"{text}" is negative')
+
+
+def _unit_price(text: str) -> None:
+    if money.rate_per_unit(text) < 0:
         raise ValueError(f'"{text}" is negative')
 
 
@@ -332,11 +338,12 @@ def _model_id(text: str) -> None:
         raise ValueError(f'"{text[:40]}" is not a model id: printable ASCII without blanks, at most 200 characters')
 
 
-_NEVER_EMPTY = ("name", "model", "usd", "price")
+_NEVER_EMPTY = ("name", "model", "usd", "price", "unit_price")
 
 SPELLINGS: dict[str, Callable[[str], None]] = {
     "usd": _usd,
     "price": _price,
+    "unit_price": _unit_price,
     "factor": _factor,
     "url": _url,
     "network": _network,

@@ -158,14 +158,11 @@ def _plain(value: Value) -> object:
 
 def _trace(fault: BaseException) -> list[str]:
     frames = traceback.extract_tb(fault.__traceback__)[-_FRAMES:]
-    return [
-        f"{os.path.basename(os.path.dirname(frame.filename))}/{os.path.basename(frame.filename)}:{frame.lineno} {frame.name}"
-        for frame in frames
-    ]
+    return [f"{'/'.join(frame.filename.split(os.sep)[-2:])}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 def _for_terminal(written: dict[str, object]) -> str:
-    """`20:31:05 warning supervise  child ended  child=relay-0 exit=1`; control characters are escaped, a peer must not drive the terminal."""
+    """`20:31:05 warning supervise  child ended  child=relay-0 exit=1`; control characters are escaped: no peer drives the terminal."""
     details = (f"{field}={_word(value)}" for field, value in written.items() if field not in _STRUCTURE)
     clock = str(written["at"])[11:19]
     event = _word(written["event"], quoted=False)
