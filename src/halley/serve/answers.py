@@ -26,7 +26,7 @@ _REFUSED_CREDENTIAL = frozenset({401, 402})
 
 
 class Judged(NamedTuple):
-    """`answer` is status, fields, body. `blame` counts against the offer's health; `again` lets another offer try before this is the answer."""
+    """`answer` is status, fields, body. `blame` counts against the offer's health; `again` lets another offer try first."""
 
     answer: Answer
     ending: Ending

@@ -10,12 +10,12 @@ LEAST_OUTPUT = 256
 
 
 class Hold:
-    """`need` is the worst-case price, `least` the price of the smallest answer worth having; `amount` what is held once `take` said so.
+    """`need` is the worst-case price, `least` that of the smallest answer worth having; `amount` what is held once `take` said so.
 
-    `cap` is the output that `need` was computed from. `flexible` says that the request set no cap, so that a smaller one may be sent upstream.
+    `cap` is the output that `need` was computed from. `flexible`: the request set no cap, so that a smaller one may be sent upstream.
     """
 
-    __slots__ = ("account", "amount", "cap", "choices", "flexible", "input_most", "least", "leased", "need", "price")
+    __slots__ = ("account", "amount", "cap", "choices", "flexible", "input_most", "leased", "least", "need", "price")
 
     def __init__(self, account: Account, price: Price, input_most: int, cap: int, choices: int, *, flexible: bool) -> None:
         self.account = account
