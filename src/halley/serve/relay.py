@@ -14,8 +14,6 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from halley.errors import Condition, Refused
-from halley.net.client import Call, Fault
-from halley.net.server import Connection, Request
 from halley.policy import pricing, routing
 from halley.policy.pricing import Ending
 from halley.serve import answers, faults, settle
@@ -29,6 +27,8 @@ from halley.store.journal import Progress, Start
 if TYPE_CHECKING:
     from halley.chat.usage import Usage
     from halley.dialects.openai_chat import Meter, Peek
+    from halley.net.client import Call, Fault
+    from halley.net.server import Connection, Request
     from halley.serve.gateway import Gateway
     from halley.serve.tables import Account, Caller, Model, Offer
 
