@@ -1,7 +1,7 @@
 """The HTTP/1.1 server side of a relay: one protocol per client connection, its guards, and the set of live connections.
 
 Bytes become `Request`s, one at a time per connection, and answers become bytes. It never knows a route, a key or a dialect: the application
-decides what a request means and how a refusal is worded. No task, future or timer is made per request; the clock's sweep looks at deadlines.
+decides what a request means and how a refusal is worded. No task, future or timer is made per request; the sweep looks at deadlines.
 
 Reading: what arrives while a request is being served is kept raw, and over `Guards.pipeline` bytes the socket is not read any more.
 Field values are handed on as they came, a trailing blank included.
@@ -283,17 +283,14 @@ class Connection(asyncio.Protocol):
         parser = self._parser
         fields = self._fields
         target = self._target
-        version: Literal["1.0", "1.1"]
         guards = self._guards
         if self._seen + self._slice > guards.head_bytes or len(target) > TARGET_BYTES or len(fields) + self._repeated > guards.head_fields:
             check_size(target, fields, self._repeated, guards)
         self._method = method = parser.get_method()
         self._path, self._query = split_target(target)
         # Only 1.1 is kept alive unasked; asking the parser for the version formats a string.
-        if b"connection" not in fields and parser.should_keep_alive():
-            version = "1.1"
-        else:
-            version = check_version(parser.get_http_version())
+        plain = b"connection" not in fields and parser.should_keep_alive()
+        version = "1.1" if plain else check_version(parser.get_http_version())
         self._version = version
         host = fields.get(b"host")
         if host not in self._listener.hosts:
