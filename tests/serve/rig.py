@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+from halley.money import Price, rate_per_million
 from halley.net.client import Fault
 from halley.net.clock import Clock
-
-from halley.money import Price, rate_per_million
 from halley.policy.snapshot import AccountRow, KeyRow, ModelRow, OfferRow, ProviderRow, Snapshot
 from halley.serve.gateway import Gateway
 from halley.store.journal import End, Progress, Start, decode
@@ -243,6 +242,7 @@ def rig(home: Path, rows: Snapshot | None = None) -> Iterator[Rig]:
     found = loop.run_until_complete(build())
     try:
         yield found
+        found.flush()
         assert found.gateway.runs == set()
     finally:
         found.gateway.journal.close()

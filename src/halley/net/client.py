@@ -50,6 +50,11 @@ class Call:
         self.paused = self.ended = False
         self.upstream: Upstream | None = None
 
+    @property
+    def sent(self) -> bool:
+        """Whether the request has been handed to a connection that still works on it; false while one is being dialled."""
+        return self.upstream is not None
+
     def pause(self) -> None:
         """Stops reading; the idle deadline rests meanwhile."""
         if not self.paused and not self.ended:
@@ -454,16 +459,20 @@ class Pool:
             if not call.ended:
                 self.place(call)
 
+    def retire(self) -> None:
+        """No new calls; those in flight go on and their connections close behind them. The sweep stays for their deadlines."""
+        self._closed = True
+        for upstream in self._idle:
+            upstream.close()
+        self._idle.clear()
+
     def close(self) -> None:
         """Calls in flight fail; nothing is sent any more."""
-        self._closed = True
         if self._sweep in self.clock.every_second:
             self.clock.every_second.remove(self._sweep)
         for task in self._dials:
             task.cancel()
-        for upstream in self._idle:
-            upstream.close()
-        self._idle.clear()
+        self.retire()
         for call in self._waiting:
             call.fail(Fault("connect", False, "the gateway is closing"))
         self._waiting.clear()

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 LEAST_IMAGE_TOKENS = 50_000
 JOURNAL_LAG_S = 120.0
 
+# Halley does not fetch these itself, so the port and the transport are the provider's business; where they lead is not.
+_FETCHED_BY_PROVIDERS = urls.UrlPolicy(plain_http=True, ports=None)
+
 _BEARER = re.compile(rb"(?i:bearer) ([\x21-\x7e]+)")
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _KEY_SHAPE = re.compile(rb"sk-([0-9A-Za-z]{32})([0-9A-Za-z]{6})")
@@ -128,13 +131,11 @@ def unknown_model(name: str, known: Iterable[str]) -> Refused:
 def safe_urls(run: Run) -> None:
     """A URL that a provider would fetch for the caller must be one that anybody may fetch."""
     for url in run.seen.image_urls:
-        if url.startswith("data:"):
-            if not url.startswith("data:image/"):
-                raise Refused(Condition.INVALID, "An image_url with a data: URL must have an image type.", param="image_url")
+        if url.startswith("data:image/"):
             continue
-        verdict = urls.judge(url)
-        if not verdict.allowed:
-            raise Refused(Condition.INVALID, f"The image_url is not allowed: {verdict.reason}.", param="image_url")
+        verdict = urls.judge(url, _FETCHED_BY_PROVIDERS)
+        if isinstance(verdict, urls.Refusal):
+            raise Refused(Condition.INVALID, f"The image_url is not allowed: {verdict.message}.", param="image_url")
 
 
 def bounds(run: Run) -> None:
