@@ -125,6 +125,10 @@ class Connection(asyncio.Protocol):
         self._lingered = 0
         self._slice = self._seen = 0
 
+    @property
+    def busy(self) -> bool:
+        return self._serving or bool(self._queue) or self._transport.get_write_buffer_size() > 0
+
     # -- transport ------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -564,6 +568,11 @@ class Listener:
     @property
     def open(self) -> int:
         return len(self.connections)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is still due, or written and not yet taken by its client."""
+        return any(connection.busy for connection in self.connections)
 
     async def accept(self, listening: socket.socket) -> None:
         """Serves a bound socket; it may be shared with other processes."""
