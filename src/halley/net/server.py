@@ -576,7 +576,9 @@ class Listener:
 
     async def accept(self, listening: socket.socket) -> None:
         """Serves a bound socket; it may be shared with other processes."""
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # accepted sockets inherit it
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # accepted sockets inherit both
+        if listening.family != socket.AF_UNIX:
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         handshake_s = self.guards.head_seconds if self._ssl_context else None
         self._server = await asyncio.get_running_loop().create_server(
             self._connection, sock=listening, backlog=4096, ssl=self._ssl_context, ssl_handshake_timeout=handshake_s
