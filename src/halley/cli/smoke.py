@@ -1,4 +1,4 @@
-"""`halley smoke`: a go/no-go check of any base URL. Records on stdout, talk on stderr, the verdict as exit code; the key is never a flag."""
+"""`halley smoke`: a go/no-go check of any base URL. Records on stdout, talk on stderr, the verdict as exit code; no flag takes a key."""
 
 from __future__ import annotations
 
@@ -75,9 +75,15 @@ def _append(path: Path, text: str) -> None:
 @click.option("--no-capture", is_flag=True, help="Keep no raw reply of a failed check.")
 @click.option("--timeout", type=click.FloatRange(0.1, 3600), default=60.0, show_default=True, help="Seconds for each attempt.")
 def smoke(
-    base_url: str, model: str, profile: str, environment: runner.Environment | None, record: tuple[str, ...], as_json: bool, no_capture: bool,
+    base_url: str,
+    model: str,
+    profile: str,
+    environment: runner.Environment | None,
+    record: tuple[str, ...],
+    as_json: bool,
+    no_capture: bool,
     timeout: float,
-) -> None:  # fmt: skip
+) -> None:
     """Check that an endpoint answers a good key and refuses a bad one. The key comes from the environment or standard input."""
     try:
         base = runner.check_base(base_url)

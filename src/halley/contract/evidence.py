@@ -29,7 +29,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """`head` and `body` are raw (body after de-chunking, at most 1 MiB; `capped` says that more came). `status` is None if no head arrived."""
+    """`head` and `body` are raw (body after de-chunking, at most 1 MiB; `capped`: more came). `status` is None if no head arrived."""
 
     case: str
     url: str
@@ -66,7 +66,7 @@ class Evidence(msgspec.Struct, frozen=True):
             return UNREAD
 
     def sender(self) -> str:
-        """Who answered, by its own head: the last `via` hop, else Cloudflare's mark, else `server`; "an unnamed server" if it does not say."""
+        """Who answered, by its own head: the last `via` hop, else Cloudflare's mark, else `server`, else nobody by name."""
         via = self.fields.get("via", "").split(",")[-1].split()
         words = [via[1] if len(via) > 1 else "", "cloudflare" if "cf-ray" in self.fields else "", self.fields.get("server", "").strip()]
         for word in words:
@@ -100,8 +100,7 @@ def holds_content(value: object) -> bool:
     pending = [value]
     while pending:
         seen = pending.pop()
-        if isinstance(seen, list):
-            pending.extend(items(seen))
+        pending.extend(items(seen))
         for name, inner in members(seen).items():
             if name in ("choices", "candidates", "content", "output", "output_text", "completion") and inner:
                 return True

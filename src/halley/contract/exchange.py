@@ -1,6 +1,7 @@
 """One HTTP/1.1 attempt over plain asyncio: no redirect is followed, no connection reused, nothing tried twice.
 
-It reads on its own, apart from the gateway's client, since it needs the raw head and must not share a fault with what it judges. It forms no verdict.
+It reads on its own, apart from the gateway's client, since it needs the raw head and must not share a fault with what it judges.
+It forms no verdict.
 """
 
 from __future__ import annotations

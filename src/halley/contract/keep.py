@@ -1,4 +1,4 @@
-"""What a run keeps under HALLEY_HOME: its number, and the raw replies of failed checks with credentials masked, for the owner's eyes only."""
+"""What a run keeps under HALLEY_HOME: its number, and the raw replies of failed checks credentials masked, for the owner's eyes only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TOKEN = re.compile(rb"(?i)(bearer\s+)[^\s\"',;]+|\bsk-[A-Za-z0-9_-]{8,}")
 
 
 def reserve_run(home: Path, now: datetime | None = None) -> str:
-    """The next `smoke-YYYYMMDD-NNN`. `mkdir` is atomic, so runs started at the same moment get different numbers. OSError if home is not writable."""
+    """The next `smoke-YYYYMMDD-NNN`. `mkdir` is atomic, so runs started at the same moment get different numbers."""
     day = (now or datetime.now(UTC)).strftime("%Y%m%d")
     evidence = home / "evidence"
     evidence.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,4 +1,4 @@
-"""The two records of a run, field by field as their templates have them, and how they are written. No key, prompt or body has a field here."""
+"""The two records of a run, field by field as their templates have them and in writing. No key, prompt or body has a field here."""
 
 from __future__ import annotations
 
