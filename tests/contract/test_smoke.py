@@ -32,6 +32,7 @@ TABLE_OF_SERVERS = {
     "good gateway, chunked": (script(reply(200, ANSWER, framing="chunked")), 0, set()),
     "good gateway, ended by close": (script(reply(200, ANSWER, framing="eof")), 0, set()),
     "100 Continue first": (script(b"HTTP/1.1 100 Continue\r\n\r\n" + GOOD), 0, set()),
+    "interim replies without end": (script(b"HTTP/1.1 103 Hints\r\n\r\n" * 2000), 5, {"protocol"}),
     "bad key gets 429": (script(GOOD, reply(429, REFUSAL)), 0, set()),
     "no model list": (lambda r: reply(404, REFUSAL) if r.startswith(b"GET") else script(GOOD)(r), 0, {"model-list-missing"}),
     "takes any key": (script(GOOD, GOOD), 6, {"bad-key-accepted"}),
@@ -158,7 +159,9 @@ def test_a_trailing_blank_in_the_key_is_said(tmp_path: Path) -> None:
     assert result.exit_code == 0 and result.stderr.startswith("key-blank:")
 
 
-@pytest.mark.parametrize("url", ["nonsense", "http://u:p@h", "http://h?key=1", "http://h/v1/chat/completions", "https://h/api/text/chat"])
+@pytest.mark.parametrize(
+    "url", ["nonsense", "http://a..b", "http://u:p@h", "http://h?key=1", "http://h/v1/chat/completions", "https://h/api/text/chat"]
+)
 def test_a_bad_base_url_is_a_usage_error(url: str, tmp_path: Path) -> None:
     assert run(tmp_path, url).exit_code == 2
 

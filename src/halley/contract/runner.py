@@ -53,7 +53,7 @@ def check_base(text: str) -> str:
     base = text.strip().rstrip("/")
     try:
         parts = urlsplit(base)
-        _ = parts.port
+        _ = parts.port, (parts.hostname or "").encode("idna")
     except ValueError:
         raise BadBase("the base URL is not a URL") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
