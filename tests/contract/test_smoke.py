@@ -188,3 +188,16 @@ def test_a_key_cut_by_the_cap_is_masked(tmp_path: Path) -> None:
 def test_every_finding_has_a_heading_in_the_documentation() -> None:
     text = (Path(__file__).parents[2] / "docs" / "smoke.md").read_text()
     assert [code for code in TABLE if f"### `{code}`" not in text] == []
+
+
+def test_a_key_pasted_as_model_or_echoed_by_a_server_is_masked(tmp_path: Path) -> None:
+    with serving(lambda r: reply(502, REFUSAL, extra=f"Server: {GOOD_KEY}\r\n")) as url:
+        result = run(tmp_path, f"{url}/{GOOD_KEY}", model=GOOD_KEY)
+    assert result.exit_code == 5
+    assert GOOD_KEY not in result.output
+
+
+def test_strange_text_stays_one_quoted_yaml_scalar(tmp_path: Path) -> None:
+    with serving(script(GOOD)) as url:
+        result = run(tmp_path, url, model='m": x\n- y\x85\U000e0001')
+    assert '  model_id_used: "m\\": x\\n- y\\U00000085\\U000e0001"\n' in result.stdout
