@@ -32,6 +32,7 @@ TABLE_OF_SERVERS = {
     "good gateway, chunked": (script(reply(200, ANSWER, framing="chunked")), 0, set()),
     "good gateway, ended by close": (script(reply(200, ANSWER, framing="eof")), 0, set()),
     "100 Continue first": (script(b"HTTP/1.1 100 Continue\r\n\r\n" + GOOD), 0, set()),
+    "interim replies without end": (script(b"HTTP/1.1 103 Hints\r\n\r\n" * 2000), 5, {"protocol"}),
     "bad key gets 429": (script(GOOD, reply(429, REFUSAL)), 0, set()),
     "no model list": (lambda r: reply(404, REFUSAL) if r.startswith(b"GET") else script(GOOD)(r), 0, {"model-list-missing"}),
     "takes any key": (script(GOOD, GOOD), 6, {"bad-key-accepted"}),
@@ -158,7 +159,9 @@ def test_a_trailing_blank_in_the_key_is_said(tmp_path: Path) -> None:
     assert result.exit_code == 0 and result.stderr.startswith("key-blank:")
 
 
-@pytest.mark.parametrize("url", ["nonsense", "http://u:p@h", "http://h?key=1", "http://h/v1/chat/completions", "https://h/api/text/chat"])
+@pytest.mark.parametrize(
+    "url", ["nonsense", "http://a..b", "http://u:p@h", "http://h?key=1", "http://h/v1/chat/completions", "https://h/api/text/chat"]
+)
 def test_a_bad_base_url_is_a_usage_error(url: str, tmp_path: Path) -> None:
     assert run(tmp_path, url).exit_code == 2
 
@@ -185,3 +188,16 @@ def test_a_key_cut_by_the_cap_is_masked(tmp_path: Path) -> None:
 def test_every_finding_has_a_heading_in_the_documentation() -> None:
     text = (Path(__file__).parents[2] / "docs" / "smoke.md").read_text()
     assert [code for code in TABLE if f"### `{code}`" not in text] == []
+
+
+def test_a_key_pasted_as_model_or_echoed_by_a_server_is_masked(tmp_path: Path) -> None:
+    with serving(lambda r: reply(502, REFUSAL, extra=f"Server: {GOOD_KEY}\r\n")) as url:
+        result = run(tmp_path, f"{url}/{GOOD_KEY}", model=GOOD_KEY)
+    assert result.exit_code == 5
+    assert GOOD_KEY not in result.output
+
+
+def test_strange_text_stays_one_quoted_yaml_scalar(tmp_path: Path) -> None:
+    with serving(script(GOOD)) as url:
+        result = run(tmp_path, url, model='m": x\n- y\x85\U000e0001')
+    assert '  model_id_used: "m\\": x\\n- y\\U00000085\\U000e0001"\n' in result.stdout

@@ -36,13 +36,14 @@ class Attempt(msgspec.Struct, frozen=True):
 class _Reply:
     """Collects one reply: httptools calls back, `feed` returns whether more is wanted."""
 
-    __slots__ = ("_head_done", "_parser", "body", "capped", "done", "fields", "head", "status")
+    __slots__ = ("_head_done", "_parser", "body", "capped", "done", "fields", "head", "interim", "status")
 
     def __init__(self) -> None:
         self._start()
         self.body = bytearray()
         self.capped = False
         self.done = False
+        self.interim = 0
 
     def _start(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
@@ -79,6 +80,9 @@ class _Reply:
             data, self.head = self.head, self.head[: end + 4]
             head = self.head
             if data[9:10] == b"1":  # 100 Continue and its kin come before the final head
+                self.interim += 1
+                if self.interim > 16:
+                    raise httptools.HttpParserError("more than 16 interim replies")
                 self._start()
                 return self.feed(data[end + 4 :]) if len(data) > end + 4 else True
             self._parser.feed_data(data)

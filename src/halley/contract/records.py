@@ -36,7 +36,7 @@ class SmokeTestRun(msgspec.Struct, frozen=True):
 def _scalar(value: object) -> str:
     # A JSON string is a YAML double-quoted scalar, once the characters that YAML does not allow raw are escaped too.
     text = msgspec.json.encode(value).decode()
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
 
 
 def yaml(run: SmokeTestRun) -> str:

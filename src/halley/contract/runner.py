@@ -53,7 +53,7 @@ def check_base(text: str) -> str:
     base = text.strip().rstrip("/")
     try:
         parts = urlsplit(base)
-        _ = parts.port
+        _ = parts.port, (parts.hostname or "").encode("idna")
     except ValueError:
         raise BadBase("the base URL is not a URL") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -141,19 +141,21 @@ class _Run:
         evidence = await self.attempt(case.name, "POST", plan.profile.path, credential, plan.profile.body(plan.model))
         code, notes = diagnosis.failure(case, evidence), [case.name]
         if code:
-            found = self._masked(diagnosis.explain(code, evidence))
+            found = diagnosis.explain(code, evidence)
+            found = Finding(found.code, self.masked(found.cause), found.fix)
             self.note(found)
             notes += [found.code, found.cause]
             self.keep(evidence)
         elif case.credential != "given" and evidence.status not in (401, 403):
             notes.append(f"refused with {evidence.status}, where 401 or 403 is usual")
-        endpoint = urlsplit(evidence.url).path
+        endpoint = self.masked(urlsplit(evidence.url).path)
         row = Row(self.id, evidence.started, endpoint, case.test_case, evidence.status, "fail" if code else "pass", "; ".join(notes))
         return evidence, row, code is None
 
-    def _masked(self, found: Finding) -> Finding:
+    def masked(self, text: str) -> str:
+        """Text of foreign origin without the key; a key under six characters would take ordinary words apart."""
         key = self.plan.key.reveal().strip()
-        return Finding(found.code, found.cause.replace(key, "[masked]"), found.fix) if len(key) >= 6 else found
+        return text.replace(key, "[masked]") if len(key) >= 6 else text
 
 
 async def run(plan: Plan, run_id: str, say: Callable[[str], None], warned: list[str]) -> Report:
@@ -185,13 +187,12 @@ async def run(plan: Plan, run_id: str, say: Callable[[str], None], warned: list[
     statuses = [str(e.status or "none") for e, _, _ in refusals]
     if len(set(statuses)) > 1:
         notes.append("rejections " + " and ".join(statuses))
-    masked = [t.replace(key.strip(), "[masked]") if len(key.strip()) >= 6 else t for t in (plan.base, plan.model)]
     record = SmokeTestRun(
         run_id=run_id,
         timestamp_utc=happy.started,
         environment=plan.environment,
-        endpoint_base=masked[0],
-        model_id_used=masked[1],
+        endpoint_base=state.masked(plan.base),
+        model_id_used=state.masked(plan.model),
         request_summary=plan.profile.summary,
         http_status=happy.status,
         response_structure_valid=happy_ok,
