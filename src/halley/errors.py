@@ -33,6 +33,7 @@ class Condition(Enum):
     BODY_TOO_LARGE = Wire(413, "invalid_request_error", "request_too_large", "request_too_large", "INVALID_ARGUMENT")
     WRONG_TYPE = Wire(415, "invalid_request_error", "unsupported_media_type", "invalid_request_error", "INVALID_ARGUMENT")
     UPGRADE = Wire(426, "invalid_request_error", "upgrade_unsupported", "invalid_request_error", "INVALID_ARGUMENT")
+    EXPECTATION = Wire(417, "invalid_request_error", "expectation_failed", "invalid_request_error", "INVALID_ARGUMENT")
     RATE_LIMIT = Wire(429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED")
     HEAD_TOO_LARGE = Wire(431, "invalid_request_error", "headers_too_large", "invalid_request_error", "INVALID_ARGUMENT")
     BUG = Wire(500, "api_error", "internal_error", "api_error", "INTERNAL")

@@ -118,8 +118,8 @@ def chunk(delta: dict[str, object] | None, **fields: object) -> bytes:
 FINISH = b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
 USAGE = chunk(None, usage={"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}})
 DONE = b"data: [DONE]\n\n"
-BODY = chunk({"role": "assistant", "content": ""}) + chunk({"content": 'say "usage":{} now'}) + chunk({"content": "two"}, usage=None)
-+FINISH
+SAID = chunk({"role": "assistant", "content": ""}) + chunk({"content": 'say "usage":{} now'}) + chunk({"content": "two"}, usage=None)
+BODY = SAID + FINISH
 
 
 def run(stream: bytes, cuts: list[int], *, wants_usage: bool) -> tuple[bytes, openai_chat.Meter]:

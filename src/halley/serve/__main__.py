@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 
 import msgspec
 
@@ -94,20 +95,23 @@ async def serve(launch: Launch, name: str, listen_fd: int, ready_fd: int) -> Non
 
     gateway.draining = True
     listener.drain()
-    deadline = loop.time() + server.drain_seconds
-    while (gateway.runs or listener.busy) and not at_once.is_set() and loop.time() < deadline:
-        await asyncio.sleep(0.05)
+    await _until(lambda: at_once.is_set() or not (gateway.runs or listener.busy), server.drain_seconds)
     refusal = Refused(Condition.OVERLOADED, "The gateway is restarting; send the request again.", retry_after_s=1.0)
     for run in list(gateway.runs):
         run.expel(refusal)
-    deadline = loop.time() + _FLUSH_S
-    while gateway.runs and loop.time() < deadline:
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.05)
+    await _until(lambda: not (gateway.runs or listener.busy), _FLUSH_S)
     listener.close_all()
     link.cancel()
     gateway.journal.close()
     clock.stop()
+
+
+async def _until(done: Callable[[], bool], limit_s: float) -> None:
+    """Wait for a condition of protocol callbacks, which set no event: looked at twenty times a second, during a drain only."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + limit_s
+    while not done() and loop.time() < deadline:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
 
 
 def main() -> None:

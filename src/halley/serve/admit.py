@@ -13,16 +13,19 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from halley.errors import Condition, Refused
-from halley.policy import pricing, urls
+from halley.policy import urls
+from halley.serve.hold import LEAST_OUTPUT, Hold
 from halley.serve.tables import DEFAULT_OUTPUT_CAP, Tables
 
 if TYPE_CHECKING:
     from halley.net.server import Request
     from halley.serve.relay import Run
 
-LEAST_OUTPUT = 256
 LEAST_IMAGE_TOKENS = 50_000
 JOURNAL_LAG_S = 120.0
+
+# Halley does not fetch these itself, so the port and the transport are the provider's business; where they lead is not.
+_FETCHED_BY_PROVIDERS = urls.UrlPolicy(plain_http=True, ports=None)
 
 _BEARER = re.compile(rb"(?i:bearer) ([\x21-\x7e]+)")
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -128,13 +131,11 @@ def unknown_model(name: str, known: Iterable[str]) -> Refused:
 def safe_urls(run: Run) -> None:
     """A URL that a provider would fetch for the caller must be one that anybody may fetch."""
     for url in run.seen.image_urls:
-        if url.startswith("data:"):
-            if not url.startswith("data:image/"):
-                raise Refused(Condition.INVALID, "An image_url with a data: URL must have an image type.", param="image_url")
+        if url.startswith("data:image/"):
             continue
-        verdict = urls.judge(url)
-        if not verdict.allowed:
-            raise Refused(Condition.INVALID, f"The image_url is not allowed: {verdict.reason}.", param="image_url")
+        verdict = urls.judge(url, _FETCHED_BY_PROVIDERS)
+        if isinstance(verdict, urls.Refusal):
+            raise Refused(Condition.INVALID, f"The image_url is not allowed: {verdict.message}.", param="image_url")
 
 
 def bounds(run: Run) -> None:
@@ -174,9 +175,7 @@ def worst_price(run: Run) -> None:
                 run.sent_cap = cap
     elif model.max_output is not None and model.max_output < cap:
         cap = model.max_output
-    run.need = pricing.worst(model.price, run.input_most, cap * seen.n)
-    run.cap = cap
-    run.least = run.need if seen.cap is not None else pricing.worst(model.price, run.input_most, min(LEAST_OUTPUT, cap) * seen.n)
+    run.hold = Hold(run.account, model.price, run.input_most, cap, seen.n, flexible=seen.cap is None)
 
 
 CHECKS: tuple[Callable[[Run], None], ...] = (

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from halley.errors import Condition, Refused
-from halley.money import NanoDollars
+from halley.serve.hold import Hold
 from halley.serve.tables import Account
 from halley.store.messages import FromRelay, Granted, LeaseReturned, LeaseState, LeaseWanted
 
@@ -22,8 +22,7 @@ class Borrower(Protocol):
     """A request that waits for credit."""
 
     account: Account
-    need: NanoDollars
-    least: NanoDollars
+    hold: Hold
     waits_until: float
 
     def credited(self) -> bool:
@@ -114,4 +113,4 @@ class Credit:
 
     def _ask(self, queue: deque[Borrower]) -> None:
         first = queue[0]
-        self._send(LeaseWanted(first.account.id, sum(borrower.need for borrower in queue), first.least))
+        self._send(LeaseWanted(first.account.id, sum(borrower.hold.need for borrower in queue), first.hold.least))

@@ -14,20 +14,21 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from halley.errors import Condition, Refused
-from halley.net.client import Call, Fault
-from halley.net.server import Connection, Request
 from halley.policy import pricing, routing
 from halley.policy.pricing import Ending
-from halley.serve import faults, settle
-from halley.serve.admit import CHECKS, LEAST_OUTPUT
+from halley.serve import answers, faults, settle
+from halley.serve.admit import CHECKS
+from halley.serve.answers import Answer, Judged
 from halley.serve.faults import shield
+from halley.serve.hold import Hold
 from halley.serve.routes import Route
 from halley.store.journal import Progress, Start
 
 if TYPE_CHECKING:
     from halley.chat.usage import Usage
     from halley.dialects.openai_chat import Meter, Peek
-    from halley.money import NanoDollars
+    from halley.net.client import Call, Fault
+    from halley.net.server import Connection, Request
     from halley.serve.gateway import Gateway
     from halley.serve.tables import Account, Caller, Model, Offer
 
@@ -35,8 +36,6 @@ PROGRESS_S = 5.0
 PROGRESS_FRAMES = 1000
 WHOLE_LIMIT = 64 << 20
 STREAM_FIELDS = b"cache-control: no-cache, no-transform\r\nx-accel-buffering: no\r\n"
-_RETRYABLE = frozenset({429, 500, 502, 503, 504, 529})
-_REFUSED_CREDENTIAL = frozenset({401, 402})
 
 
 class Stage(Enum):
@@ -53,45 +52,13 @@ class Stage(Enum):
 class Run:
     """One request. Attributes without a default are set by the admission check that finds them."""
 
+    # fmt: off
     __slots__ = (
-        "account",
-        "admitted",
-        "answer",
-        "attempts",
-        "bytes_out",
-        "call",
-        "caller",
-        "candidates",
-        "cap",
-        "connection",
-        "final",
-        "first",
-        "gateway",
-        "headed",
-        "hold",
-        "id",
-        "input_guess",
-        "input_most",
-        "leased",
-        "least",
-        "limited",
-        "meter",
-        "model",
-        "need",
-        "noted_at",
-        "noted_frames",
-        "offer",
-        "parts",
-        "received",
-        "request",
-        "route",
-        "seen",
-        "sent_cap",
-        "stage",
-        "token_guess",
-        "upstream_id",
-        "waits_until",
-    )  # fmt: skip
+        "account", "admitted", "answer", "attempts", "bytes_out", "call", "caller", "candidates", "connection", "final", "first", "gateway",
+        "headed", "hold", "id", "input_guess", "input_most", "limited", "meter", "model", "noted_at", "noted_frames", "offer", "parts",
+        "received", "request", "route", "seen", "sent_cap", "stage", "token_guess", "upstream_id", "waits_until",
+    )
+    # fmt: on
 
     caller: Caller
     account: Account
@@ -103,7 +70,7 @@ class Run:
     input_most: int
     input_guess: int
     token_guess: int
-    cap: int
+    hold: Hold
     waits_until: float
 
     def __init__(self, gateway: Gateway, request: Request, route: Route) -> None:
@@ -114,10 +81,6 @@ class Run:
         self.id = gateway.new_id()
         self.stage = Stage.ADMISSION
         self.limited = False
-        self.need: NanoDollars = 0
-        self.least: NanoDollars = 0
-        self.hold: NanoDollars = 0
-        self.leased = False
         self.sent_cap: int | None = None
         self.attempts = 0
         self.call: Call | None = None
@@ -132,7 +95,7 @@ class Run:
         self.upstream_id: bytes | None = None
         # What the client gets when the end record is written: the last bytes of a stream, or a whole answer.
         self.final = b""
-        self.answer: tuple[int, bytes, bytes] | None = None
+        self.answer: Answer | None = None
 
     # ---- admission ----------------------------------------------------------------------------------------------------------------
 
@@ -145,7 +108,7 @@ class Run:
         except Refused as refusal:
             self.refused(refusal)
             return
-        if self._take_hold():
+        if self.hold.take():
             self._start()
         else:
             self.stage = Stage.CREDIT
@@ -155,31 +118,13 @@ class Run:
         allowed = self.caller.models
         return [name for name, model in self.gateway.tables.models.items() if allowed is None or model.id in allowed]
 
-    def _take_hold(self) -> bool:
-        account, need = self.account, self.need
-        if account.unlimited or not need:
-            self.hold = need
-            return True
-        if account.spendable < need:
-            return False
-        account.held += need
-        self.hold = need
-        self.leased = True
-        return True
-
     def credited(self) -> bool:
         """New credit has come: take the hold, or, without a cap in the request, as much output as the credit covers."""
-        if not self._take_hold():
-            account, seen = self.account, self.seen
-            if seen.cap is not None or account.spendable < self.least:
+        hold = self.hold
+        if not hold.take():
+            if not (hold.shrink() and hold.take()):
                 return False
-            cap = pricing.affordable_output(self.model.price, self.input_most, account.spendable) // seen.n
-            if cap < min(LEAST_OUTPUT, self.cap):
-                return False
-            self.sent_cap = self.cap = min(cap, self.cap)
-            self.need = pricing.worst(self.model.price, self.input_most, self.cap * seen.n)
-            if not self._take_hold():
-                return False
+            self.sent_cap = hold.cap
         self._start()
         return True
 
@@ -212,8 +157,8 @@ class Run:
                 self.route.path.decode("ascii"),
                 self.model.id,
                 self.model.version,
-                self.hold,
-                self.leased,
+                self.hold.amount,
+                self.hold.leased,
                 seen.stream,
                 self.input_guess,
                 own[:128].decode("latin-1") if own is not None else None,
@@ -227,8 +172,7 @@ class Run:
         self.admitted = self.noted_at = self.gateway.monotonic()
         if not written:
             self.gateway.runs.discard(self)
-            if self.leased:
-                self.account.held -= self.hold
+            self.hold.end(0)
             self.refused(Refused(Condition.OVERLOADED, "The journal cannot be written; nothing was sent.", retry_after_s=5.0))
         elif self.connection is None:
             self._conclude(Ending.FAILED, 499)
@@ -246,7 +190,7 @@ class Run:
         head = b"%b%b\r\n" % (offer.head(dialect.upstream_path), self.id.encode())
         self.call = offer.host.pool.call(head, body, self)
 
-    def _again(self, otherwise: tuple[int, bytes, bytes]) -> None:
+    def _again(self, otherwise: Answer) -> None:
         """Another offer, if one is left and the client is still there; else `otherwise` is the answer."""
         offer = next(self.candidates, None) if self.connection is not None and not self.gateway.draining else None
         if offer is not None:
@@ -321,10 +265,6 @@ class Run:
             out += (b"" if out.endswith(b"\n\n") or not out else b"\n\n") + self.route.dialect.write_error_event(refusal, self.id)
         self._conclude(Ending.BROKE if meter.delivered_bytes else Ending.FAILED, 200, out)
 
-    def _left_or(self, ending: Ending) -> Ending:
-        """A stream that was read to its end for a client that had gone."""
-        return Ending.DRAINED if self.connection is None else ending
-
     def _whole(self, call: Call, data: bytes, done: bool) -> None:
         if data:
             self.parts.append(data)
@@ -335,59 +275,24 @@ class Run:
                 return
         if done:
             body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
-            if 200 <= call.status < 300:
-                self._end_whole(call, body)
-            else:
-                self._end_error(call, body)
+            self._judged(call, answers.judge(self, call.status, self._fields(), body))
 
-    def _end_whole(self, call: Call, body: bytes) -> None:
-        dialect = self.route.dialect
-        whole = dialect.read_whole(body)
-        if whole is None:
+    def _judged(self, call: Call, judged: Judged) -> None:
+        if judged.blame:
             self._offer_failed()
-            self.meter = dialect.meter(self.seen)
-            self.meter.feed(body)
-            refusal = Refused(
-                Condition.UPSTREAM, f'The provider "{self.offer.host.name}" sent something else than the JSON object that was asked for.'
-            )
-            self._fail(refusal, Ending.UNUSABLE)
+        elif call.status == 429:
+            self.offer.breaker.cooled(self.gateway.clock.now, answers.retry_after(call.fields))
+        else:
+            self.offer.breaker.succeeded()
+        if judged.again:
+            self._again(judged.answer)
             return
-        self.offer.breaker.succeeded()
-        self.answer = (call.status, self._fields(), body)
-        if not whole.answered:
-            self._conclude(Ending.FAILED, call.status)
-        else:
-            ending = Ending.COMPLETE if whole.usage is not None else Ending.UNREPORTED
-            self._conclude(
-                self._left_or(ending),
-                call.status,
-                reported=whole.usage,
-                output_bytes=dialect.content_bytes(body) if whole.usage is None else 0,
-            )
+        self.answer = judged.answer
+        self._conclude(self._left_or(judged.ending), judged.answer[0], reported=judged.reported, output_bytes=judged.output_bytes)
 
-    def _end_error(self, call: Call, body: bytes) -> None:
-        """The upstream refused or failed: in its own words if a client of the dialect can read them, after the other offers had their
-        turn."""
-        status, host, write = call.status, self.offer.host, self.route.dialect.write_error
-        if status in _REFUSED_CREDENTIAL:
-            refusal = Refused(Condition.UPSTREAM, f'The provider "{host.name}" refused the credential that Halley is configured with.')
-            answer = faults.answer(refusal, write, self.id)
-        elif status >= 400 and self.route.dialect.is_error(body):
-            answer = (status, self._fields(), body.replace(host.secret, b"***") if host.secret else body)
-        else:
-            refusal = Refused(
-                Condition.UPSTREAM, f'The provider "{host.name}" answered with status {status} and something that is no error object.'
-            )
-            answer = faults.answer(refusal, write, self.id)
-        if status == 429:
-            self.offer.breaker.cooled(self.gateway.clock.now, settle.retry_after(call.fields))
-        elif status >= 500 or status in _REFUSED_CREDENTIAL:
-            self._offer_failed()
-        if status in _RETRYABLE or status in _REFUSED_CREDENTIAL:
-            self._again(answer)
-        else:
-            self.answer = answer
-            self._conclude(Ending.FAILED, answer[0])
+    def _left_or(self, ending: Ending) -> Ending:
+        """An answer that was read to its end for a client that had gone."""
+        return Ending.DRAINED if self.connection is None and ending in (Ending.COMPLETE, Ending.UNREPORTED) else ending
 
     @shield
     def failed(self, call: Call, fault: Fault) -> None:
@@ -515,7 +420,7 @@ class Run:
         self.noted_at = self.gateway.clock.now
         self.noted_frames = self.meter.frames
         usage = settle.delivered(self, self.meter.delivered_bytes)
-        charge = min(pricing.charge(self.model.price, usage), self.hold)
+        charge = min(pricing.charge(self.model.price, usage), self.hold.amount)
         self.gateway.journal.note(Progress(self.id, self.gateway.wall(), self.offer.host.name, usage, charge))
 
     def _fields(self) -> bytes:

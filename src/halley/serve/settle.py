@@ -6,7 +6,6 @@ was delivered, from bytes and the model's learned bytes per token.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from halley.chat.usage import Usage
@@ -32,19 +31,17 @@ def conclude(run: Run, ending: Ending, status: int, reported: Usage | None, outp
         output_bytes = output_bytes or meter.delivered_bytes
         if ending is Ending.COMPLETE and reported is not None:
             run.model.learned.learn(len(run.request.body), reported.input, meter.delivered_bytes, reported.output)
-    gateway, model, account = run.gateway, run.model, run.account
+    gateway, model = run.gateway, run.model
     snapshot = gateway.tables.snapshot
     settled = pricing.settle(
         ending,
         model.price,
-        run.hold,
+        run.hold.amount,
         reported=reported,
         delivered=delivered(run, output_bytes),
         after_break=snapshot.after_break if snapshot is not None else "nothing",
     )
-    if run.leased:
-        account.held -= run.hold
-        account.charged += settled.charge
+    run.hold.end(settled.charge)
     run.caller.limits.give_back(run.token_guess, settled.usage.input + settled.usage.output)
     run.limited = False
     now = gateway.monotonic()
@@ -78,11 +75,3 @@ def conclude(run: Run, ending: Ending, status: int, reported: Usage | None, outp
         ),
         run.ended,
     )
-
-
-def retry_after(fields: Iterable[tuple[bytes, bytes]]) -> float | None:
-    """Seconds an upstream asked to wait; None when it did not, or gave a date."""
-    for name, value in fields:
-        if name == b"retry-after" and value.isdigit():
-            return float(value)
-    return None
