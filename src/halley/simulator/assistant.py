@@ -1,7 +1,7 @@
-"""`local/docs-assistant`: full-text search over Halley's own documentation, answered as a chat message. It is not a language model and says so.
+"""`local/docs-assistant`: full-text search over Halley's own documentation, as a chat message. It is not a language model and says so.
 
-A section answers when it holds enough of the question's words, the rare ones counting most; else the assistant says that the docs do not
-hold it. Search and ranking are SQLite's FTS5 and BM25.
+A section answers when it holds enough of the question's words, the rare ones counting most; else the assistant says that the docs do
+not hold it. Search and ranking are SQLite's FTS5 and BM25.
 """
 
 from __future__ import annotations
@@ -25,11 +25,16 @@ _HEADING = re.compile(r"#{1,3} +(.+?) *#*$")
 _WHO = re.compile(
     r"\b(who|what) are you\b|\bare you (a|an|some|really|gpt|claude|chatgpt|human)\b|\byour name\b|\b(which|what) model are you\b", re.I
 )
-_STOP = frozenset(
-    "a about all am an and any are as at be been but by can could did do does don for from get give had halley has have how i if in into is it "
-    "its just let like make may me mean means might must my need no not of on or our please s shall should show so some t tell than that the "
-    "their them then there these they this to up us use using want was we were what when where which who whom why will with would you your".split()
-)
+# fmt: off
+_STOP = frozenset((
+    "a", "about", "all", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do",
+    "does", "don", "for", "from", "get", "give", "had", "halley", "has", "have", "how", "i", "if", "in", "into", "is", "it",
+    "its", "just", "let", "like", "make", "may", "me", "mean", "means", "might", "must", "my", "need", "no", "not", "of",
+    "on", "or", "our", "please", "s", "shall", "should", "show", "so", "some", "t", "tell", "than", "that", "the", "their",
+    "them", "then", "there", "these", "they", "this", "to", "up", "us", "use", "using", "want", "was", "we", "were", "what",
+    "when", "where", "which", "who", "whom", "why", "will", "with", "would", "you", "your",
+))
+# fmt: on
 
 _IDENTITY = (
     "I am local/docs-assistant. I am not a language model: I search Halley's own documentation and answer with the passages that fit your "

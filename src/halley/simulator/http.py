@@ -28,12 +28,6 @@ _REASONS = {
     502: "Bad Gateway",
     503: "Service Unavailable",
 }
-    405: "Method Not Allowed",
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-}
 
 
 class Gone(Exception):
