@@ -39,7 +39,9 @@ async def dial(upstream: Upstream) -> tuple[asyncio.StreamReader, asyncio.Stream
     return await asyncio.open_connection("127.0.0.1", int(upstream.url.removesuffix("/v1").rpartition(":")[2]))
 
 
-def request(model: str, *, stream: bool = False, usage: bool = False, key: str | None = "k", content: object = "hello there", **fields) -> bytes:
+def request(
+    model: str, *, stream: bool = False, usage: bool = False, key: str | None = "k", content: object = "hello there", **fields
+) -> bytes:
     ask = {"model": model, "messages": [{"role": "user", "content": content}], "stream": stream, **fields}
     if usage:
         ask["stream_options"] = {"include_usage": True}
