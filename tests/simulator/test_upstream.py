@@ -58,6 +58,15 @@ async def test_streamed_tool_arguments_join_to_what_the_document_says() -> None:
         assert "".join(call["function"]["arguments"] for call in calls) == arguments
 
 
+async def test_a_chosen_tool_is_called_and_a_malformed_choice_is_refused() -> None:
+    other = {"type": "function", "function": {"name": "other"}}
+    async with simulator() as sim:
+        chosen = await exchange(sim, request("sim/echo", tools=[TOOL, other], tool_choice=other))
+        assert b'"name":"other"' in chosen.body
+        for choice in (7, {"type": "function", "function": {}}):
+            assert (await exchange(sim, request("sim/echo", tools=[TOOL], tool_choice=choice))).status == 400
+
+
 async def test_a_schema_gets_an_instance_and_images_are_counted() -> None:
     schema = {
         "type": "object",
@@ -181,7 +190,7 @@ async def test_a_reset_comes_after_the_head() -> None:
 async def test_the_bill_holds_what_was_generated_until_the_caller_left() -> None:
     async with simulator() as sim:
         for model in ("sim/tokens-9+stall-after-3", "sim/tokens-9+stall-after-3+bills-to-end"):
-            reader, writer = await dial(sim)
+            _, writer = await dial(sim)
             writer.write(request(model, stream=True))
             await until(lambda: sim.open_streams == 1 and sim.bill.rows[-1].completion_tokens == 3)
             writer.close()

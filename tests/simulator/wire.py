@@ -88,5 +88,5 @@ async def exchange(upstream: Upstream, sent: bytes) -> Reply:
 async def until(condition) -> None:
     """Returns when the condition holds; the limit is far above what it takes."""
     async with asyncio.timeout(LIMIT_S):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 the state of another program has no event to wait on
             await asyncio.sleep(0.005)
