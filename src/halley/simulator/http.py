@@ -16,8 +16,12 @@ import httptools
 
 # Far above what a gateway pipelines; a peer that sends more waits until some are answered.
 _PIPELINED = 64
-_REASONS = {200: "OK", 201: "Created", 204: "No Content", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}
-_REASONS |= {
+_REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
     405: "Method Not Allowed",
     429: "Too Many Requests",
     500: "Internal Server Error",
