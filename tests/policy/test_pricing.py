@@ -47,6 +47,18 @@ def test_affordable_output_is_the_most_that_fits(prompt: int, credit: int) -> No
         assert WORST.hold(prompt, most + 1) > credit
 
 
+def test_the_worst_rate_is_the_highest_of_its_direction() -> None:
+    price = Price(input=2, output=8, cache_read=1, cache_write_1h=4, audio_in=3, reasoning=9, image_out=7)
+    assert pricing.Worst.of(price)[:2] == (4, 9)
+
+
+def test_a_model_is_free_only_when_nothing_costs() -> None:
+    assert pricing.Worst.of(Price()).free
+    assert pricing.Worst.of(Price(cache_read=0)).free
+    for paid in (Price(input=1), Price(output=1), Price(per_request=1), Price(audio_out=1), Price(cache_write_5m=1)):
+        assert not pricing.Worst.of(paid).free
+
+
 HOLD = WORST.hold(1000, 2000)
 FULL = pricing.charge(PRICE, REPORT)
 OWN = pricing.charge(PRICE, COUNTED)

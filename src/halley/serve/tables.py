@@ -82,8 +82,8 @@ class Host:
         ).encode("latin-1") + SCHEMES[kind.auth](row.api_key)
 
     def head(self, path: str) -> bytes:
-        """Request head up to the value of x-request-id. Written from this list alone: nothing of the client's head goes upstream."""
-        return self.prefix + path.encode("ascii") + self.tail + b"x-request-id: "
+        """What every request to this provider begins with. Written from this list alone: nothing of the client's head goes upstream."""
+        return self.prefix + path.encode("ascii") + self.tail
 
 
 class Offer:

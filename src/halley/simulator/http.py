@@ -224,6 +224,8 @@ class Server:
         self._listener: asyncio.Server | None = None
 
     async def start(self, listening: socket.socket) -> None:
+        # asyncio sets this only on sockets whose protocol number is given, which an inherited one's is not.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._listener = await asyncio.get_running_loop().create_server(lambda: Connection(self), sock=listening, backlog=4096)
 
     async def close(self, grace_s: float) -> None:
