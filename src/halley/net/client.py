@@ -402,8 +402,8 @@ class Pool:
     def call(self, head: bytes, body: bytes, receiver: Receiver, deadlines: Deadlines | None = None, request_id: bytes = b"") -> Call:
         """Sends a request. `head` is the request line and the fields, each with its line end; content-length and the blank line are added.
 
-        `request_id`, if given, goes out as x-request-id, so that a head can be one object for many calls. ValueError if the head holds CR, LF
-        or NUL elsewhere; RuntimeError after `close`. The receiver is never called before this returns.
+        `request_id`, if given, goes out as x-request-id, so that a head can be one object for many calls. ValueError if the head holds CR,
+        LF or NUL elsewhere; RuntimeError after `close`. The receiver is never called before this returns.
         """
         if head is not self._checked:
             check_head(head)
