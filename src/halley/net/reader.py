@@ -203,6 +203,8 @@ class Reader:
         if self._seen + self._slice > guards.head_bytes or len(target) > TARGET_BYTES or len(fields) + self._repeated > guards.head_fields:
             check_size(target, fields, self._repeated, guards)
         self._method = method = parser.get_method()
+        if method == b"CONNECT":
+            raise Refused(Condition.WRONG_METHOD, "CONNECT is not served")
         self._path, self._query = split_target(target)
         # Only 1.1 is kept alive unasked; asking the parser for the version formats a string.
         plain = b"connection" not in fields and parser.should_keep_alive()
@@ -226,8 +228,6 @@ class Reader:
             self._to_come = declared_length(fields[b"content-length"])
         if self._chunked or self._to_come:
             self._expect_body(method, fields)
-        elif method == b"CONNECT":
-            raise Refused(Condition.WRONG_METHOD, "CONNECT is not served")
         elif b"expect" in fields:
             check_expect(fields[b"expect"])
 

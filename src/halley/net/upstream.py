@@ -198,10 +198,10 @@ class Upstream(asyncio.Protocol):
             self._transport.abort()  # nobody asked: whatever this is, it must not become the next call's reply
             return
         try:
-            if self._headed or len(data) <= HEAD_BYTES:
+            if self._headed or len(data) + self._seen <= HEAD_BYTES:
                 self._parser.feed_data(data)
             else:
-                self._feed_large(data)
+                self._feed_large(data, HEAD_BYTES - self._seen)
         except HttpParserUpgrade:
             self.give_up("protocol", "the upstream switched to another protocol")
             return
@@ -214,15 +214,13 @@ class Upstream(asyncio.Protocol):
             self._deliver(call, len(data))
         else:
             self._seen += len(data)
-            if self._seen > HEAD_BYTES:
-                self.give_up("protocol", f"the reply head is larger than {HEAD_BYTES} bytes")
 
-    def _feed_large(self, data: bytes) -> None:
-        """A read larger than a head may be: the head must be complete within its limit."""
-        self._parser.feed_data(data[:HEAD_BYTES])
+    def _feed_large(self, data: bytes, head_bytes: int) -> None:
+        """More than a head may still be: it must be complete within its limit."""
+        self._parser.feed_data(data[:head_bytes])
         if not self._headed:
             raise HttpParserError(f"the reply head is larger than {HEAD_BYTES} bytes")
-        self._parser.feed_data(data[HEAD_BYTES:])
+        self._parser.feed_data(data[head_bytes:])
 
     def _deliver(self, call: Call, size: int) -> None:
         first = call.status == 0
