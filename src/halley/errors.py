@@ -57,9 +57,7 @@ class Refused(HalleyError):
     `param` names the offending body field in the caller's own spelling (`messages[0].content`); `retry_after_s` is computed, never guessed.
     """
 
-    def __init__(
-        self, condition: Condition, message: str, *, param: str | None = None, retry_after_s: float | None = None
-    ) -> None:
+    def __init__(self, condition: Condition, message: str, *, param: str | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.condition = condition
         self.message = message

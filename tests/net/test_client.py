@@ -224,7 +224,7 @@ def test_a_close_not_yet_seen_by_the_loop_is_found_before_writing(loop: str) -> 
             kept.pause()  # the loop will not see the close
             closed.set()
             await until(lambda: up.gone == 1)
-            kept.idle_since -= 2
+            kept.idle_since -= 1
             inbox = await up.answer()
             assert (inbox.fault, inbox.body, up.pool.dialled) == (None, b"ok", 2)
 

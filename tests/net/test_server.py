@@ -83,7 +83,7 @@ def test_a_thousand_pipelined_requests_do_not_grow_memory(loop: str) -> None:
             said = await raw(server.port, GET * 1000 + LAST)
             assert said.count(b"HTTP/1.1 200 OK") == 1001
             server.echo.requests.clear()
-            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            _, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(b"GET /hold HTTP/1.1\r\nHost: a\r\n\r\n" + GET * 200_000)  # 7 MB, most of which must stay with the client
             await until(lambda: len(server.echo.held) == 1)
             connection = server.echo.held[0].connection

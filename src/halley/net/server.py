@@ -269,6 +269,7 @@ class Connection(asyncio.Protocol):
         self.owner = None
         if self.closed:
             return
+        self.closed = True
         if not self._modern:
             # Only a reset tells a client that reads until the end of the connection.
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
