@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halley import money
-from halley.money import Price
 
 
 @given(st.integers(0, 10**24))
@@ -62,14 +61,3 @@ def test_what_is_shown_reads_back_as_the_same_amount(nano: int) -> None:
 
 def test_amounts_are_shown_in_cents_at_least() -> None:
     assert [money.show(nano) for nano in (0, 10**9, 1, 1_500_000_000, -1)] == ["0.00", "1.00", "0.000000001", "1.50", "-0.000000001"]
-
-
-def test_the_worst_price_is_the_highest_of_its_direction() -> None:
-    price = Price(input=2, output=8, cache_read=1, cache_write_1h=4, audio_in=3, reasoning=9, image_out=7)
-    assert (price.worst_input, price.worst_output) == (4, 9)
-
-
-def test_a_model_is_free_only_when_nothing_costs() -> None:
-    assert Price().free and Price(cache_read=0).free
-    for paid in (Price(input=1), Price(output=1), Price(per_request=1), Price(audio_out=1), Price(cache_write_5m=1)):
-        assert not paid.free

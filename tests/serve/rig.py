@@ -224,7 +224,7 @@ def rig(home: Path, rows: Snapshot | None = None) -> Iterator[Rig]:
         made: list[Rig] = []
 
         def pools(origin: object) -> object:
-            def call(head: bytes, body: bytes, receiver: object) -> Upstream:
+            def call(head: bytes, body: bytes, receiver: object, request_id: bytes = b"") -> Upstream:
                 made[0].calls.append(Upstream(origin.host, head, body, receiver))  # type: ignore[attr-defined]
                 return made[0].calls[-1]
 

@@ -12,6 +12,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -91,11 +92,11 @@ def provider_findings(settings: Settings) -> list[Finding]:
     if not enabled:
         return []
     with ThreadPoolExecutor(min(8, len(enabled))) as pool:
-        rows = list(pool.map(lambda provider: _reach(provider, settings.egress), enabled))
+        rows = list(pool.map(partial(_reach, settings.egress), enabled))
     return [finding for row in rows for finding in row]
 
 
-def _reach(provider: Provider, egress: Egress) -> list[Finding]:
+def _reach(egress: Egress, provider: Provider) -> list[Finding]:
     kind = KINDS.get(provider.kind)
     base = provider.base_url or (kind.base_url if kind else "")
     name = f"provider {provider.name}"

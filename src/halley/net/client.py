@@ -1,7 +1,7 @@
 """The upstream side: one keep-alive pool per origin, HTTP/1.1 over TCP, TLS or a Unix socket, on any asyncio loop.
 
 A call is written once. Nothing here repeats a request of which a byte may have left; the one silent repair is that a kept connection
-found closed before anything was written to it is replaced. The pool knows no dialect and no money; a fault's meaning is its caller's decision.
+found closed before anything was written to it is replaced. The pool knows no dialect and no money; what a fault means its caller decides.
 """
 
 from __future__ import annotations
@@ -399,16 +399,19 @@ class Pool:
     def idle(self) -> int:
         return len(self._idle)
 
-    def call(self, head: bytes, body: bytes, receiver: Receiver, deadlines: Deadlines | None = None) -> Call:
+    def call(self, head: bytes, body: bytes, receiver: Receiver, deadlines: Deadlines | None = None, request_id: bytes = b"") -> Call:
         """Sends a request. `head` is the request line and the fields, each with its line end; content-length and the blank line are added.
 
-        ValueError if the head holds CR, LF or NUL elsewhere; RuntimeError after `close`. The receiver is never called before this returns.
+        `request_id`, if given, goes out as x-request-id, so that a head can be one object for many calls. ValueError if the head holds CR,
+        LF or NUL elsewhere; RuntimeError after `close`. The receiver is never called before this returns.
         """
-        if head is not self._checked:  # a provider's head is one object for many calls
+        if head is not self._checked:
             check_head(head)
             self._checked = head
         if self._closed:
             raise RuntimeError("the pool is closed")
+        if request_id:
+            head = b"%bx-request-id: %b\r\n" % (head, request_id)
         call = Call(head, body, receiver, deadlines or self.deadlines, self.clock.now)
         self.place(call)
         return call

@@ -125,6 +125,10 @@ class Connection(asyncio.Protocol):
         self._lingered = 0
         self._slice = self._seen = 0
 
+    @property
+    def busy(self) -> bool:
+        return self._serving or bool(self._queue) or self._transport.get_write_buffer_size() > 0
+
     # -- transport ------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -565,9 +569,16 @@ class Listener:
     def open(self) -> int:
         return len(self.connections)
 
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is still due, or written and not yet taken by its client."""
+        return any(connection.busy for connection in self.connections)
+
     async def accept(self, listening: socket.socket) -> None:
         """Serves a bound socket; it may be shared with other processes."""
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # accepted sockets inherit it
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # accepted sockets inherit both
+        if listening.family != socket.AF_UNIX:
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         handshake_s = self.guards.head_seconds if self._ssl_context else None
         self._server = await asyncio.get_running_loop().create_server(
             self._connection, sock=listening, backlog=4096, ssl=self._ssl_context, ssl_handshake_timeout=handshake_s

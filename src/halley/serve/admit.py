@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from halley.errors import Condition, Refused
 from halley.policy import urls
 from halley.serve.hold import LEAST_OUTPUT, Hold
-from halley.serve.tables import DEFAULT_OUTPUT_CAP, Tables
+from halley.serve.tables import DEFAULT_OUTPUT_CAP, Caller, Tables
 
 if TYPE_CHECKING:
     from halley.net.server import Request
@@ -51,10 +51,13 @@ def credential(run: Run) -> None:
     run.account = caller.account
 
 
-def find_caller(request: Request, tables: Tables):
+def find_caller(request: Request, tables: Tables) -> Caller:
     """The caller of a Bearer key. Raises Refused (401) that says what is wrong with the header, never whether the key exists."""
     fields = request.fields
     value = fields.get(b"authorization")
+    known = tables.known.get(value)
+    if known is not None and b"x-api-key" not in fields and b"x-goog-api-key" not in fields:
+        return known
     if value is None:
         if b"x-api-key" in fields or b"x-goog-api-key" in fields:
             raise Refused(Condition.BAD_KEY, "This route takes the key as `Authorization: Bearer …`, not in x-api-key or x-goog-api-key.")
@@ -69,6 +72,7 @@ def find_caller(request: Request, tables: Tables):
     caller = tables.caller(key) if well_formed(key) else None
     if caller is None:
         raise Refused(Condition.BAD_KEY, "The API key is not valid: unknown, revoked, or mistyped.")
+    tables.remember(value, caller)
     return caller
 
 
@@ -175,7 +179,7 @@ def worst_price(run: Run) -> None:
                 run.sent_cap = cap
     elif model.max_output is not None and model.max_output < cap:
         cap = model.max_output
-    run.hold = Hold(run.account, model.price, run.input_most, cap, seen.n, flexible=seen.cap is None)
+    run.hold = Hold(run.account, model.worst, run.input_most, cap, seen.n, flexible=seen.cap is None)
 
 
 CHECKS: tuple[Callable[[Run], None], ...] = (

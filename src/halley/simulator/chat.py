@@ -73,6 +73,10 @@ class Tool(msgspec.Struct, frozen=True):
     function: Function | None = None
 
 
+class ToolChoice(msgspec.Struct, frozen=True):
+    function: Function | None = None
+
+
 class JsonSchema(msgspec.Struct, frozen=True):
     schema: dict[str, object] = {}
 
@@ -97,7 +101,7 @@ class Ask(msgspec.Struct, frozen=True):
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     tools: tuple[Tool, ...] | None = None
-    tool_choice: object = None
+    tool_choice: str | ToolChoice | None = None
     response_format: ResponseFormat | None = None
     seed: int | None = None
 
@@ -300,19 +304,15 @@ def _capped(ask: Ask, choice: Choice) -> Choice:
 
 
 def _wanted_tool(ask: Ask) -> Function | None:
-    # After a tool's result the model talks, else every loop of an agent would run for ever.
+    # After a tool's result the model talks, else every tool loop would run for ever.
     if not ask.tools or ask.tool_choice == "none" or ask.messages[-1].role == "tool":
         return None
     functions = [tool.function for tool in ask.tools if tool.function is not None]
     chosen = ask.tool_choice
-    if isinstance(chosen, dict):
-        name = msgspec.convert(chosen, _Chosen).function.name
+    if isinstance(chosen, ToolChoice) and chosen.function is not None:
+        name = chosen.function.name
         return next((each for each in functions if each.name == name), None)
     return functions[0] if functions else None
-
-
-class _Chosen(msgspec.Struct):
-    function: Function
 
 
 def _deltas(choice: Choice) -> Iterator[dict[str, object]]:

@@ -16,8 +16,12 @@ import httptools
 
 # Far above what a gateway pipelines; a peer that sends more waits until some are answered.
 _PIPELINED = 64
-_REASONS = {200: "OK", 201: "Created", 204: "No Content", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}
-_REASONS |= {
+_REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
     405: "Method Not Allowed",
     429: "Too Many Requests",
     500: "Internal Server Error",
@@ -220,6 +224,8 @@ class Server:
         self._listener: asyncio.Server | None = None
 
     async def start(self, listening: socket.socket) -> None:
+        # asyncio sets this only on sockets whose protocol number is given, which an inherited one's is not.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._listener = await asyncio.get_running_loop().create_server(lambda: Connection(self), sock=listening, backlog=4096)
 
     async def close(self, grace_s: float) -> None:

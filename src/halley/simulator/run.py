@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import sys
 from collections.abc import Callable
 
 from halley.simulator.upstream import Upstream
@@ -12,7 +13,19 @@ from halley.simulator.upstream import Upstream
 
 def run(upstream: Upstream, listening: socket.socket, ready: Callable[[Upstream], None], grace_s: float) -> None:
     """Returns when a signal has ended it; `ready` is called once it serves."""
+    raise_file_limit()
     asyncio.run(_serve(upstream, listening, ready, grace_s))
+
+
+def raise_file_limit() -> None:
+    """A stream is a file descriptor, and the usual soft limit is 1024: take what the hard limit allows."""
+    if sys.platform != "win32":
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _serve(upstream: Upstream, listening: socket.socket, ready: Callable[[Upstream], None], grace_s: float) -> None:
