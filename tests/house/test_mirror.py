@@ -18,15 +18,23 @@ ELSEWHERE: dict[str, str] = {
     "chat/usage.py": "policy/test_pricing.py",
     "policy/snapshot.py": "policy/test_routing.py",
     "store/journal.py": "serve/test_journal.py",
-    # The ways of a whole request.
-    "serve/relay.py": "serve/test_relay.py",
+    # Read by every command; `config check` is the one that shows all of it.
     "cli/settings.py": "cli/test_config.py",
+    # Whole processes and programs, tested through their door: an HTTP port or a command line.
+    "simulator/": "simulator/test_upstream.py",
+    "cli/simulate.py": "simulator/test_upstream.py",
+    "contract/": "contract/test_smoke.py",
+    "cli/smoke.py": "contract/test_smoke.py",
 }
 
 
 def expected(path: Path) -> str:
-    place = path.relative_to(path.parents[len(Path(name(path)).parts) - 1])
-    return ELSEWHERE.get(name(path), (place.parent / f"test_{path.stem}.py").as_posix())
+    """The test file of a module: its own, or that of its row, or that of its package's row."""
+    module = Path(name(path))
+    own = (module.parent / f"test_{module.stem}.py").as_posix()
+    if (ROOT / "tests" / own).is_file():
+        return own
+    return ELSEWHERE.get(module.as_posix(), ELSEWHERE.get(f"{module.parent.as_posix()}/", own))
 
 
 def has_code(path: Path) -> bool:
@@ -38,5 +46,6 @@ def test_a_module_has_its_test(path: Path) -> None:
     assert (ROOT / "tests" / expected(path)).is_file(), f"write tests/{expected(path)}, or name another file in ELSEWHERE and say why"
 
 
-def test_elsewhere_names_modules_that_exist() -> None:
-    assert not {module for module in ELSEWHERE if not (ROOT / "src" / "halley" / module).is_file()}
+def test_elsewhere_names_what_exists() -> None:
+    assert not {module for module in ELSEWHERE if not (ROOT / "src" / "halley" / module).exists()}
+    assert not {test for test in ELSEWHERE.values() if not (ROOT / "tests" / test).is_file()}
