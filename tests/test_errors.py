@@ -9,7 +9,8 @@ import pytest
 from halley.errors import Condition, HalleyError, Refused, UpstreamError
 
 ANTHROPIC = {
-    "invalid_request_error", "authentication_error", "billing_error", "permission_error", "not_found_error", "request_too_large", "rate_limit_error",
+    "invalid_request_error", "authentication_error", "billing_error", "permission_error", "not_found_error", "request_too_large",
+    "rate_limit_error",
     "timeout_error", "api_error", "overloaded_error",
 }  # fmt: skip
 GEMINI = {
