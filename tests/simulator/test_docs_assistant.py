@@ -58,7 +58,10 @@ OFF_TOPIC = (
 
 @pytest.mark.parametrize(("question", "page"), QUESTIONS.items())
 def test_a_question_about_halley_names_its_page(question: str, page: str) -> None:
-    assert f"Source: {ASSISTANT.find(question)[0].title} (/docs/{page})." in ASSISTANT.answer(question)
+    """As the source or beside it: several pages may hold an answer, and a new page must not make an old one unfindable."""
+    answer = ASSISTANT.answer(question)
+    assert f"Source: {ASSISTANT.find(question)[0].title} (/docs/" in answer
+    assert f"/docs/{page}" in answer
 
 
 @pytest.mark.parametrize("question", OFF_TOPIC)
