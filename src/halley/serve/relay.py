@@ -107,10 +107,6 @@ class Run:
             self.stage = Stage.CREDIT
             self.gateway.credit.wait(self)
 
-    def visible_models(self) -> list[str]:
-        allowed = self.caller.models
-        return [name for name, model in self.gateway.tables.models.items() if allowed is None or model.id in allowed]
-
     def credited(self) -> bool:
         """New credit has come: take the hold, or, without a cap in the request, as much output as the credit covers."""
         hold = self.hold
