@@ -87,7 +87,14 @@ def _model(settings: Settings) -> list[FileModel]:
 async def serve(plan: Plan, environ: Mapping[str, str], ready_fd: int) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
+
+    def terminate() -> None:
+        if stop.is_set():
+            # At once: what is committed is committed, and the next start folds the rest.
+            os._exit(1)
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGTERM, terminate)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor decides
     control = Control(plan, environ)
     await control.start()
