@@ -14,10 +14,11 @@ import msgspec
 STRUCTURAL_LIMIT = 200_000
 DEPTH_LIMIT = 100
 
-_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# Possessive, and an unterminated string reaches to the end: a quote is looked at once, or a few kilobytes of `\"` would take seconds.
+_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _ROUND_TO_SQUARE = bytes.maketrans(b"{}", b"[]")
-_KEY = re.compile(rb'[\s,{]*("[^"\\]*(?:\\.[^"\\]*)*")\s*:\s*', re.DOTALL)
+_KEY = re.compile(rb'[\s,{]*+("[^"\\]*+(?:\\.[^"\\]*+)*+")\s*+:\s*+', re.DOTALL)
 _END = re.compile(rb"\s*}\s*")
 
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
