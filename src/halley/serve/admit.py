@@ -43,12 +43,18 @@ def content_type(run: Run) -> None:
 
 
 def credential(run: Run) -> None:
-    run.caller = caller = find_caller(run.request, run.gateway.tables)
-    if caller.expires_at is not None and caller.expires_at <= run.gateway.clock.wall:
-        raise Refused(Condition.BAD_KEY, "This API key has expired; create or rotate one.")
-    if caller.ips is not None and not _address_allowed(run.request.connection.peer, caller.ips):
-        raise Refused(Condition.NOT_ALLOWED, "This API key may not be used from this address.")
+    run.caller = caller = allowed_caller(run.request, run.gateway.tables, run.gateway.clock.wall)
     run.account = caller.account
+
+
+def allowed_caller(request: Request, tables: Tables, now: float) -> Caller:
+    """The caller of a Bearer key that may be used now (Unix seconds) and from here. Raises Refused: 401, or 403 for the address."""
+    caller = find_caller(request, tables)
+    if caller.expires_at is not None and caller.expires_at <= now:
+        raise Refused(Condition.BAD_KEY, "This API key has expired; create or rotate one.")
+    if caller.ips is not None and not _address_allowed(request.connection.peer, caller.ips):
+        raise Refused(Condition.NOT_ALLOWED, "This API key may not be used from this address.")
+    return caller
 
 
 def find_caller(request: Request, tables: Tables) -> Caller:
