@@ -68,6 +68,11 @@ max_output = 4096
 price = {{input = "1", output = "2"}}
 offers = [{{provider = "sim"}}]
 [[models]]
+id = "sim/status-400"
+max_output = 4096
+price = {{input = "1", output = "2"}}
+offers = [{{provider = "sim"}}]
+[[models]]
 id = "sim/echo"
 max_output = 4096
 price = {{input = "1", output = "2"}}
@@ -125,14 +130,18 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
 @pytest.mark.parametrize("line", _lines(), ids=lambda line: line["id"])
 def test_a_bad_request_is_refused_in_its_dialect_and_leaves_no_trace(attacked: Attacked, line: Line) -> None:
     url = attacked.gateway.url
-    try:
-        sent = corpus.render(line, attacked.values, "127.0.0.1")
-    except corpus.Unfilled as missing:
-        pytest.skip(f"this version has no {missing}")
     if "script" in line:
         pytest.skip("slow clients have tests of their own")
-    served = sent.raw or _is_served(line["path"])
+    if line["path"] == "/metrics" and line["method"] == "GET":
+        pytest.skip("loopback peers may read the metrics, and a test is one")
     expect = line["expect"]
+    # What the gateway may leave to the upstream is judged there, and the verdict must come back.
+    values = {**attacked.values, "MODEL": "sim/status-400"} if expect.get("by") == "either" else attacked.values
+    try:
+        sent = corpus.render(line, values, "127.0.0.1")
+    except corpus.Unfilled as missing:
+        pytest.skip(f"this version has no {missing}")
+    served = sent.raw or _is_served(line["path"])
     before = attacked.simulator.state()["requests"]
     with Client(url, SLOWEST_S) as client:
         began = time.monotonic()
@@ -147,12 +156,11 @@ def test_a_bad_request_is_refused_in_its_dialect_and_leaves_no_trace(attacked: A
     if line["control"] and served:
         assert reply.status == expect["status"][0], body
     else:
-        allowed = expect["status"] if served else (*expect["status"], *NOT_SERVED) if not line["control"] else NOT_SERVED
+        allowed = NOT_SERVED if line["control"] else expect["status"] if served else (*expect["status"], *NOT_SERVED)
         assert reply.status in allowed, body
         assert "x-request-id" in reply.fields
-        _check_error(
-            expect if served else {**expect, "error_type": None, "error_code": None, "error_param": None}, line, reply.fields, body
-        )
+        if line["method"] != "HEAD":
+            _check_error(expect if served else {"error_dialect": expect.get("error_dialect")}, reply.fields, body)
         if expect.get("by") == "gateway" or not served:
             assert attacked.simulator.state()["requests"] == before
     _check_secrets(body, attacked)
@@ -164,7 +172,7 @@ def test_a_bad_request_is_refused_in_its_dialect_and_leaves_no_trace(attacked: A
 
 def test_after_all_of_them_no_money_has_moved_and_no_log_has_a_secret_or_a_trace(attacked: Attacked) -> None:
     # Whatever was admitted went upstream, and nothing else was admitted.
-    attempts = attacked.simulator.bill()["totals"]["attempts"]
+    attempts = attacked.simulator.state()["requests"]
     assert attempts
     until(lambda: attacked.gateway.cli_json("ledger", "verify")["requests"] >= attempts, lambda: "the journal is not folded")
     verified = attacked.gateway.cli_json("ledger", "verify")
@@ -187,9 +195,7 @@ def _is_served(path: str) -> bool:
     return bare in METHODS or any(route == bare for _, route in SERVED) or not bare.startswith((b"/v1", b"/api", b"{{"))
 
 
-def _check_error(expect: Mapping[str, Any], line: Line, fields: Mapping[str, str], body: bytes) -> None:
-    if line["method"] == "HEAD":
-        return
+def _check_error(expect: Mapping[str, Any], fields: Mapping[str, str], body: bytes) -> None:
     assert fields["content-type"].startswith("application/json"), fields
     error = json.loads(body)
     match expect.get("error_dialect"):

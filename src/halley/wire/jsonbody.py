@@ -42,6 +42,9 @@ def gate(body: bytes) -> None:
     elements = openers + body.count(b",") if len(body) > STRUCTURAL_LIMIT else openers
     if openers <= DEPTH_LIMIT and elements <= STRUCTURAL_LIMIT:
         return
+    # Taking the strings out costs 0.3 µs each. So many elements cannot hold so many strings, and a string's first quote has no backslash.
+    if body.count(b'"') - body.count(b'\\"') > 4 * (STRUCTURAL_LIMIT + 1):
+        raise Malformed(f"The body has more than {STRUCTURAL_LIMIT} elements.")
     bare = _STRINGS.sub(b"", body)
     if bare.count(b"[") + bare.count(b"{") + bare.count(b",") > STRUCTURAL_LIMIT:
         raise Malformed(f"The body has more than {STRUCTURAL_LIMIT} elements.")
