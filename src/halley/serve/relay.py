@@ -108,14 +108,18 @@ class Run:
             self.gateway.credit.wait(self)
 
     def credited(self) -> bool:
-        """New credit has come: take the hold, or, without a cap in the request, as much output as the credit covers."""
-        hold = self.hold
-        if not hold.take():
-            if not (hold.shrink() and hold.take()):
-                return False
-            self.sent_cap = hold.cap
+        """New credit has come: take the hold if it is enough."""
+        if not self.hold.take():
+            return False
         self._start()
         return True
+
+    def made_do(self) -> bool:
+        """No more credit will come: without a cap in the request, take as much output as there is credit for."""
+        if not self.hold.shrink():
+            return False
+        self.sent_cap = self.hold.cap
+        return self.credited()
 
     def refused(self, refusal: Refused) -> None:
         """Not admitted: no record, no hold, no trace but a counter."""
