@@ -199,8 +199,7 @@ class Gateway:
     def _counters(self) -> dict[str, int]:
         values = {f'halley_refusals_total{{status="{status}"}}': count for status, count in self.refusals.items()}
         for (model, provider, _), offer in self.tables.offers.items():
-            for name, count in offer.by_status.items():
-                status, ending = name.split(":")
+            for (status, ending), count in offer.by_status.items():
                 labels = f'model="{_label(model)}",provider="{_label(provider)}",status="{status}",ending="{ending}"'
                 series = f"halley_requests_total{{{labels}}}"
                 values[series] = values.get(series, 0) + count

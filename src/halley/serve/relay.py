@@ -54,8 +54,8 @@ class Run:
     # fmt: off
     __slots__ = (
         "account", "admitted", "answer", "attempts", "bytes_out", "call", "caller", "candidates", "connection", "final", "first", "gateway",
-        "headed", "hold", "id", "input_guess", "input_most", "limited", "meter", "model", "noted_at", "noted_frames", "offer", "parts",
-        "received", "request", "route", "seen", "sent_cap", "stage", "token_guess", "upstream_id", "waits_until",
+        "headed", "hold", "id", "input_guess", "input_most", "limited", "meter", "metered", "model", "noted_at", "noted_frames", "offer",
+        "parts", "received", "request", "route", "seen", "sent_cap", "stage", "token_guess", "upstream_id", "waits_until",
     )
     # fmt: on
 
@@ -82,7 +82,7 @@ class Run:
         self.call: Call | None = None
         self.sent_cap: int | None = None
         self.parts: list[bytes] = []
-        self.limited = self.headed = False
+        self.limited = self.headed = self.metered = False
         self.attempts = self.received = self.bytes_out = self.noted_frames = 0
         self.admitted = self.first = self.noted_at = 0.0
         self.upstream_id: bytes | None = None
@@ -193,6 +193,7 @@ class Run:
         if call.status == 200 and self.seen.stream and content_type.startswith(b"text/event-stream"):
             self.stage = Stage.STREAM
             self.meter = self.route.dialect.meter(self.seen)
+            self.metered = True
             if data or done:
                 self._stream(data, done)
         else:
