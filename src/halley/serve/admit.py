@@ -43,12 +43,18 @@ def content_type(run: Run) -> None:
 
 
 def credential(run: Run) -> None:
-    run.caller = caller = find_caller(run.request, run.gateway.tables)
-    if caller.expires_at is not None and caller.expires_at <= run.gateway.clock.wall:
+    run.caller = welcome_caller(run.request, run.gateway.tables, run.gateway.clock.wall)
+    run.account = run.caller.account
+
+
+def welcome_caller(request: Request, tables: Tables, wall: float) -> Caller:
+    """The caller of a key that is in force at `wall` (Unix seconds) and may be used from where the request comes. Raises Refused."""
+    caller = find_caller(request, tables)
+    if caller.expires_at is not None and caller.expires_at <= wall:
         raise Refused(Condition.BAD_KEY, "This API key has expired; create or rotate one.")
-    if caller.ips is not None and not _address_allowed(run.request.connection.peer, caller.ips):
+    if caller.ips is not None and not _address_allowed(request.connection.peer, caller.ips):
         raise Refused(Condition.NOT_ALLOWED, "This API key may not be used from this address.")
-    run.account = caller.account
+    return caller
 
 
 def find_caller(request: Request, tables: Tables) -> Caller:

@@ -55,6 +55,10 @@ def _answered(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
     answer = (status, own_fields, body)
     if not whole.answered:
         return Judged(answer, FAILED)
+    if run.seen.stream:
+        # An SDK that waits for a stream reads this as an empty one, without an error.
+        answer = refuse(run, f'The provider "{run.offer.host.name}" sent a whole answer instead of the stream that was asked for.')
+        return Judged(answer, UNUSABLE, whole.usage, dialect.content_bytes(body), blame=True)
     if whole.usage is None:
         return Judged(answer, UNREPORTED, None, dialect.content_bytes(body))
     return Judged(answer, COMPLETE, whole.usage)

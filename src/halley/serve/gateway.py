@@ -18,7 +18,7 @@ from halley.net.client import Pool
 from halley.net.clock import Clock
 from halley.net.server import Request
 from halley.serve import faults, lists, routes
-from halley.serve.admit import find_caller
+from halley.serve.admit import welcome_caller
 from halley.serve.credit import Credit
 from halley.serve.drains import Drains
 from halley.serve.forward import Forward
@@ -111,9 +111,9 @@ class Gateway:
         elif path == routes.CATALOGUE and reading:
             self._json(request, 200, self._catalogue, _PUBLIC)
         elif path == routes.MODELS and reading:
-            self._json(request, 200, lists.models(self.tables, find_caller(request, self.tables)))
+            self._json(request, 200, lists.models(self.tables, welcome_caller(request, self.tables, self.clock.wall)))
         elif path.startswith(routes.MODEL_PREFIX) and reading:
-            caller = find_caller(request, self.tables)
+            caller = welcome_caller(request, self.tables, self.clock.wall)
             self._json(request, 200, lists.one_model(self.tables, caller, path[len(routes.MODEL_PREFIX) :]))
         elif path in routes.PAGES and reading:
             fields = b"location: %b\r\ncontent-type: text/plain\r\nx-request-id: %b\r\n" % (routes.PAGES[path], self.new_id().encode())

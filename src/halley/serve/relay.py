@@ -223,8 +223,8 @@ class Run:
     def _end_stream(self, out: bytes) -> None:
         """The upstream's stream is over, well or badly."""
         meter = self.meter
-        out += meter.rest()
         if meter.finished:
+            out += meter.rest()
             self.offer.breaker.succeeded()
             self._conclude(self._left_or(COMPLETE if meter.usage is not None else UNREPORTED), 200, out)
             return
@@ -234,7 +234,7 @@ class Run:
             if not self.headed and not meter.delivered_bytes:
                 self._again(faults.answer(refusal, self.route.dialect.write_error, self.id))
                 return
-            out += (b"" if out.endswith(b"\n\n") or not out else b"\n\n") + self.route.dialect.write_error_event(refusal, self.id)
+            out += self.route.dialect.write_error_event(refusal, self.id)
         self._conclude(BROKE if meter.delivered_bytes else FAILED, 200, out)
 
     def _whole(self, call: Call, data: bytes, done: bool) -> None:
@@ -325,9 +325,7 @@ class Run:
         if self.stage in (HEAD, STREAM, WHOLE) and self.call is not None:
             self.call.abort()
             if self.headed:
-                rest = self.meter.rest()
-                event = self.route.dialect.write_error_event(refusal, self.id)
-                self._conclude(BROKE, 200, rest + (b"\n\n" if rest else b"") + event)
+                self._conclude(BROKE, 200, self.route.dialect.write_error_event(refusal, self.id))
             else:
                 self._fail(refusal)
         elif self.stage is CREDIT:
