@@ -260,7 +260,7 @@ for (const [name, call] of Object.entries(REFUSALS)) CASES[name] = () => failure
 const version = (name) => JSON.parse(readFileSync(join(directory, 'node_modules', name, 'package.json'), 'utf8')).version;
 console.log(JSON.stringify({ case: 'versions', seen: { sdk: version(sdk), openai: version('openai'), runtime: process.versions.node } }));
 for (const [name, run] of Object.entries(CASES)) {
-  if (plan.only && !plan.only.includes(name)) continue;
+  if (plan.only.length && !plan.only.includes(name)) continue;
   try {
     console.log(JSON.stringify({ case: name, seen: await run() }));
   } catch (error) {

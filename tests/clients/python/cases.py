@@ -353,7 +353,7 @@ refusal("client_timeout", lambda: chat(connect(timeout=0.4), model=MODELS["stall
 def main() -> None:
     versions = {"sdk": package.__version__, "openai": openai.__version__, "runtime": sys.version.split()[0]}
     print(json.dumps({"case": "versions", "seen": versions}))
-    only = PLAN.get("only") or CASES
+    only = PLAN["only"] or CASES
     for name, run in CASES.items():
         if name not in only:
             continue

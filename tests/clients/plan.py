@@ -1,0 +1,67 @@
+"""What the case scripts are told: the models by role, and the settings of a gateway that serves them from the simulator."""
+
+from __future__ import annotations
+
+TOO_LARGE = 2_000_000
+
+# What a case calls a model, and the scripted model of the simulator that serves it.
+MODELS = {
+    "chat": "sim/echo",
+    "long": "sim/tokens-200",
+    "slow": "sim/tokens-200+slow-20ms",
+    "stalled": "sim/stall-after-0",
+    "flaky": "sim/flaky",
+    "unknown": "sim/no-such-model",
+    "upstream_400": "sim/status-400",
+    "upstream_429": "sim/status-429",
+    "upstream_500": "sim/status-500",
+    "upstream_502": "sim/status-502",
+    "upstream_503": "sim/status-503",
+    "upstream_500_stream": "sim/tokens-3+status-500",
+    "upstream_html": "sim/html-502",
+    "upstream_bad_json": "sim/bad-json",
+    "upstream_cut": "sim/cut-at-600",
+    "upstream_error_frame": "sim/error-frame-after-3",
+}
+# Models that misbehave have a provider row each, so that what is learnt about one never reaches another.
+SOUND = ("chat", "long", "slow")
+
+
+def settings(upstream: str) -> str:
+    """The gateway's halley.toml: the simulator as provider `sim`, and once more for each model that misbehaves."""
+    lines = ["[limits]", f"json_bytes = {TOO_LARGE // 2}"]
+    providers = {"sim": upstream}
+    for name, model in MODELS.items():
+        if name == "unknown":
+            continue
+        provider = "sim" if name in SOUND else name.replace("_", "-")
+        providers[provider] = upstream
+        lines += ["[[models]]", f'id = "{model}"', f'offers = [{{provider = "{provider}"}}]', "max_output = 4096",
+                  'price = {input = "1", output = "2"}']  # fmt: skip
+    for provider, url in providers.items():
+        lines += ["[[providers]]", f'name = "{provider}"', 'kind = "openai-compatible"', f'base_url = "{url}"', 'api_key = "upstream-key"']
+    lines += ["[[accounts]]", 'name = "penniless"']
+    return "\n".join(lines) + "\n"
+
+
+# Cases that mean something without a gateway: the same script drives the simulator itself, and must see the same.
+ALSO_DIRECTLY = (
+    "plain",
+    "plain_async",
+    "stream",
+    "stream_async",
+    "stream_with_usage",
+    "stream_with_usage_declined",
+    "stream_helper",
+    "tools",
+    "tools_streamed",
+    "image_as_data_url",
+    "image_as_https_url",
+    "json_schema",
+    "json_schema_parsed",
+    "cap_by_max_tokens",
+    "cap_by_max_completion_tokens",
+    "two_choices",
+    "unknown_fields_pass",
+    "history_of_every_role",
+)
