@@ -1,7 +1,7 @@
 """The SDKs under test: where their environments are, how their case scripts are run, and the facts these printed.
 
-The environments are made by `script/clients`, which names their directory in HALLEY_CLIENTS and runs the tests; nothing else does. Nothing here
-knows what a fact must be.
+The environments are made by `script/clients`, which names their directory in HALLEY_CLIENTS and runs the tests.
+Nothing here knows what a fact must be.
 """
 
 from __future__ import annotations
