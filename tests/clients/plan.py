@@ -9,7 +9,7 @@ MODELS = {
     "chat": "sim/echo",
     "long": "sim/tokens-200",
     "slow": "sim/tokens-200+slow-20ms",
-    "stalled": "sim/stall-after-0",
+    "stalled": "sim/head-delay-5000ms",
     "flaky": "sim/flaky",
     "unknown": "sim/no-such-model",
     "upstream_400": "sim/status-400",
