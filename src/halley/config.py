@@ -1,42 +1,74 @@
 """One TOML file and the environment become frozen `Settings`; every mistake is named with file, line and a suggestion.
 
 Precedence: flags > environment (`HALLEY_<SECTION>_<KEY>`) > file > default. Unknown keys are errors. Secrets are references (`env:NAME`,
-`file:PATH`) or literals and stay unresolved here; the control process resolves them.
+`file:PATH`) or literals and stay unresolved here; the control process resolves them with `resolve_secret`. The values stand first, the
+doors (`home`, `run_directory`, `find`, `load`, `resolve_secret`) at the end; how an untyped document becomes a struct is `config_build`.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+import hashlib
+import os
+import re
+import tempfile
+import tomllib
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Literal, cast
 
 import msgspec
+from msgspec import Meta
+from msgspec import inspect as shape
+
+from halley.config_build import Mistake, build, explain, from_text, suggestion
+from halley.errors import HalleyError
+from halley.money import Price
+from halley.secret import Secret
+from halley.toml_lines import Address, positions
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
+Days = Annotated[int, Meta(ge=0, le=36500)]
+Seconds = Annotated[float, Meta(gt=0, le=86400)]
+Name = Annotated[str, Meta(extra={"spelling": "name"})]
+ModelId = Annotated[str, Meta(extra={"spelling": "model"})]
+Url = Annotated[str, Meta(extra={"spelling": "url"})]
+Usd = Annotated[str, Meta(extra={"spelling": "usd"})]
+Factor = Annotated[str, Meta(extra={"spelling": "factor"})]
+Date = Annotated[str, Meta(extra={"spelling": "date"})]
+Network = Annotated[str, Meta(extra={"spelling": "network"})]
+Reference = Annotated[str, Meta(extra={"spelling": "reference"})]
+Pointer = Annotated[str, Meta(extra={"spelling": "pointer"})]
+# USD per million tokens (`per_request`: USD per request) as decimal strings, by the names that `money.Price` has.
+Prices = Annotated[dict[str, str], Meta(extra={"spelling": "price", "keys": Price.__struct_fields__})]
 
 
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
-    port: int = 4100
-    workers: int = 1
-    drain_seconds: float = 300.0
-    public_url: str = ""
-    trusted_proxies: tuple[str, ...] = ()
+    port: Port = 4100
+    workers: Annotated[int, Meta(ge=1, le=256)] = 1
+    drain_seconds: Seconds = 300.0
+    public_url: Url = ""
+    trusted_proxies: tuple[Network, ...] = ()
     tls_cert: str = ""
     tls_key: str = ""
     cors_origins: tuple[str, ...] = ()
     # Guards of the listener; each has a heading in docs/settings.md.
-    head_bytes: int = 32768
-    head_fields: int = 100
-    head_seconds: float = 10.0
-    body_seconds: float = 30.0
-    body_rate: int = 16384
-    idle_seconds: float = 75.0
-    write_stall_seconds: float = 30.0
+    head_bytes: Annotated[int, Meta(ge=1024, le=1048576)] = 32768
+    head_fields: Count = 100
+    head_seconds: Seconds = 10.0
+    body_seconds: Seconds = 30.0
+    body_rate: Count = 16384
+    idle_seconds: Seconds = 75.0
+    write_stall_seconds: Seconds = 30.0
 
 
 class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    connect_seconds: float = 5.0
-    first_byte_seconds: float = 600.0
-    idle_seconds: float = 120.0
-    pool_idle_seconds: float = 50.0
-    pool_size: int = 1024
+    connect_seconds: Seconds = 5.0
+    first_byte_seconds: Seconds = 600.0
+    idle_seconds: Seconds = 120.0
+    pool_idle_seconds: Seconds = 50.0
+    pool_size: Count = 1024
 
 
 class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,40 +76,40 @@ class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    master_key: str = ""
+    master_key: Pointer = ""
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    json_bytes: int = 33554432
-    upload_bytes: int = 536870912
+    json_bytes: Count = 33554432
+    upload_bytes: Count = 536870912
     redis: str = ""
 
 
 class Billing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after_break: Literal["nothing", "delivered"] = "nothing"
-    default_output_cap: int | None = None
-    markup: str = "1"
+    default_output_cap: Count | None = None
+    markup: Factor = "1"
 
 
 class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    log_days: int = 30
-    responses_days: int = 30
-    tasks_days: int = 30
-    files_days: int = 7
-    audit_days: int = 365
+    log_days: Days = 30
+    responses_days: Days = 30
+    tasks_days: Days = 30
+    files_days: Days = 7
+    audit_days: Days = 365
 
 
 class Egress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    proxy: str = ""
+    proxy: Url = ""
     ca_file: str = ""
 
 
 class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    name: str
+    name: Name
     kind: str
-    base_url: str = ""
-    api_key: str = ""
-    api_keys: tuple[str, ...] = ()
+    base_url: Url = ""
+    api_key: Reference = ""
+    api_keys: tuple[Reference, ...] = ()
     enabled: bool = True
     cancel: Literal["stops_billing", "bills_to_end"] | None = None
 
@@ -85,45 +117,45 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Offer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     provider: str
     model: str = ""
-    weight: int = 1
+    weight: Annotated[int, Meta(ge=1, le=1000)] = 1
     priority: int = 0
-    cost: dict[str, str] = {}
+    cost: Prices = {}
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    id: str
-    aliases: tuple[str, ...] = ()
-    context: int | None = None
-    max_output: int | None = None
+    id: ModelId
+    aliases: tuple[ModelId, ...] = ()
+    context: Count | None = None
+    max_output: Count | None = None
     modalities: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     offers: tuple[Offer, ...] = ()
-    price: dict[str, str] = {}
+    price: Prices = {}
     hidden: bool = False
 
 
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    usd: str
+    usd: Usd
     reset: str = ""
 
 
 class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    name: str
+    name: Name
     credit: Literal["prepaid", "unlimited"] = "prepaid"
     budget: Budget | None = None
 
 
 class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    name: str
-    account: str = "default"
-    key: str = ""
-    models: tuple[str, ...] | None = None
+    name: Name
+    account: Name = "default"
+    key: Reference = ""
+    models: tuple[ModelId, ...] | None = None
     budget: Budget | None = None
-    rpm: int | None = None
-    tpm: int | None = None
-    concurrency: int | None = None
-    ips: tuple[str, ...] | None = None
-    expires: str | None = None
+    rpm: Count | None = None
+    tpm: Count | None = None
+    concurrency: Count | None = None
+    ips: tuple[Network, ...] | None = None
+    expires: Date | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -144,11 +176,204 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Launch(msgspec.Struct, frozen=True):
     """What the supervisor hands to each child as JSON on its standard input.
 
-    `home` is HALLEY_HOME; `run` the 0700 directory of the node's sockets (`link.sock`, `web.sock`, `admin.sock`); `local_url` the base URL of the
-    embedded upstream (`http://127.0.0.1:PORT/v1`), empty when it is not running.
+    `home` is HALLEY_HOME; `run` the 0700 directory of the node's sockets (`link.sock`, `web.sock`, `admin.sock`); `local_url` the base
+    URL of the embedded upstream (`http://127.0.0.1:PORT/v1`), empty when it is not running.
     """
 
     settings: Settings
     home: str
     run: str
     local_url: str = ""
+
+
+class ConfigError(HalleyError):
+    """The configuration cannot be used. `problems` are whole lines for a person: where, what, and what would be right."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+def home(environ: Mapping[str, str]) -> Path:
+    """HALLEY_HOME, where everything that a node keeps is kept; absolute, and not necessarily there yet."""
+    named = environ.get("HALLEY_HOME")
+    if named:
+        return Path(os.path.abspath(Path(named).expanduser()))
+    user = environ.get("HOME")
+    return (Path(user) if user else Path.home()) / ".local" / "share" / "halley"
+
+
+def run_directory(home: Path) -> Path:
+    """Where the node's sockets live. A Unix socket's path holds at most 107 bytes, so a long home moves them to the temporary directory."""
+    near = home / "run"
+    if len(os.fsencode(near)) <= 90:
+        return near
+    digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:10]
+    owner = os.getuid() if hasattr(os, "getuid") else 0
+    return Path(tempfile.gettempdir()) / f"halley-{owner}-{digest}"
+
+
+def find(explicit: Path | None, environ: Mapping[str, str], cwd: Path) -> Path | None:
+    """The file to read: `--config`, else HALLEY_CONFIG, else `./halley.toml` if it is there. Raises ConfigError for a missing file."""
+    for source, named in (("--config", explicit), ("HALLEY_CONFIG", environ.get("HALLEY_CONFIG"))):
+        if named:
+            path = cwd / Path(named).expanduser()
+            if not path.is_file():
+                raise ConfigError([f"{source}: there is no file {path}"])
+            return path
+    here = cwd / "halley.toml"
+    return here if here.is_file() else None
+
+
+def resolve_secret(reference: str, environ: Mapping[str, str]) -> Secret:
+    """The secret that `env:NAME`, `file:PATH` or a literal stands for. Raises ConfigError when it is absent or empty; never shows it."""
+    match reference.partition(":"):
+        case ("env", ":", name):
+            value = environ.get(name, "")
+            missing = f"the environment variable {name} is not set"
+        case ("file", ":", name):
+            try:
+                value = Path(name).expanduser().read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as fault:
+                raise ConfigError([f"{reference}: cannot be read ({fault.__class__.__name__})"]) from None
+            missing = f"the file {name} is empty"
+        case _:
+            value, missing = reference, "is empty"
+    if not value.strip():
+        raise ConfigError([f"{reference}: {missing}"])
+    return Secret(value.strip())
+
+
+def load(
+    path: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, object],
+    *,
+    well_known: Mapping[str, str] | None = None,
+    kinds: Collection[str] = (),
+) -> Settings:
+    """Settings from flags, environment and file. Raises ConfigError with all mistakes at once.
+
+    `overrides` maps `section.key` to a flag's value, None meaning that the flag was not given. `well_known` maps an environment variable to
+    the provider kind that its key is for: when no provider is configured, each variable that is set makes one. `kinds` are the known kinds.
+    """
+    text = _read_file(path) if path else ""
+    document = _parse(path, text) if path else {}
+    origins: dict[Address, str] = {}
+    mistakes: list[Mistake] = []
+    _apply_environment(document, environ, origins, mistakes)
+    _apply_overrides(document, overrides, origins)
+    if not document.get("providers"):
+        document["providers"] = _providers_from(environ, well_known or {})
+    settings = build(Settings, document, mistakes) or Settings()
+    if _whole(document, settings):
+        mistakes.extend(_cross_checks(settings, kinds))
+    if mistakes:
+        raise ConfigError(explain(mistakes, path.name if path else "", positions(text), origins))
+    return settings
+
+
+def _read_file(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as fault:
+        raise ConfigError([f"{path}: is not UTF-8 text (byte {fault.start})"]) from None
+    except OSError as fault:
+        raise ConfigError([f"{path}: cannot be read: {fault.strerror}"]) from None
+
+
+def _parse(path: Path, text: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as fault:
+        # The parser tells the place only in its message: "... (at line 3, column 5)".
+        message, _, place = str(fault).partition(" (at ")
+        line = re.match(r"line (\d+)", place)
+        number = line.group(1) if line else str(text.count("\n") + 1)
+        raise ConfigError([f"{path.name}:{number}: {message[:1].lower()}{message[1:]}"]) from None
+
+
+def _sections() -> dict[str, dict[str, shape.Type]]:
+    """Section to key to type, of the tables that the environment can reach."""
+    info = shape.type_info(Settings)
+    assert isinstance(info, shape.StructType)
+    return {
+        section.encode_name: {field.encode_name: field.type for field in section.type.fields}
+        for section in info.fields
+        if isinstance(section.type, shape.StructType)
+    }
+
+
+def _apply_environment(
+    document: dict[str, object], environ: Mapping[str, str], origins: dict[Address, str], mistakes: list[Mistake]
+) -> None:
+    sections = _sections()
+    known = {f"HALLEY_{section}_{key}".upper(): (section, key) for section, keys in sections.items() for key in keys}
+    for variable in sorted(environ):
+        prefix = variable.split("_", 2)[:2]
+        if variable in known:
+            section, key = known[variable]
+            _put(document, section, key, from_text(sections[section][key], environ[variable]))
+            origins[(section, key)] = variable
+        elif len(prefix) == 2 and prefix[0] == "HALLEY" and prefix[1].lower() in sections and variable.count("_") > 1:
+            address = (variable,)
+            origins[address] = variable
+            mistakes.append(Mistake(address, f"is not a setting{suggestion(variable, known)}"))
+
+
+def _apply_overrides(document: dict[str, object], overrides: Mapping[str, object], origins: dict[Address, str]) -> None:
+    for name, value in overrides.items():
+        if value is not None:
+            section, key = name.split(".")
+            _put(document, section, key, value)
+            origins[(section, key)] = f"--{key.replace('_', '-')}"
+
+
+def _put(document: dict[str, object], section: str, key: str, value: object) -> None:
+    table = document.setdefault(section, {})
+    if isinstance(table, dict):
+        table[key] = value
+
+
+def _providers_from(environ: Mapping[str, str], well_known: Mapping[str, str]) -> list[dict[str, object]]:
+    """One provider per kind whose key is in the environment; the first variable of a kind wins."""
+    found: dict[str, dict[str, object]] = {}
+    for variable, kind in well_known.items():
+        if environ.get(variable, "").strip():
+            found.setdefault(kind, {"name": kind, "kind": kind, "api_key": f"env:{variable}"})
+    return list(found.values())
+
+
+def _whole(document: Mapping[str, object], settings: Settings) -> bool:
+    """Whether no element of a list was too wrong to be built: only then do positions in the settings mean positions in the file."""
+    rows = {"providers": settings.providers, "models": settings.models, "accounts": settings.accounts, "keys": settings.keys}
+    return all(isinstance(listed := document.get(name, []), list) and len(cast("list[object]", listed)) == len(rows[name]) for name in rows)
+
+
+def _cross_checks(settings: Settings, kinds: Collection[str]) -> Iterable[Mistake]:
+    """What no single field can tell: names used twice, references to nothing, halves of pairs."""
+    yield from _twice("providers", [((index, "name"), each.name) for index, each in enumerate(settings.providers)])
+    yield from _twice("accounts", [((index, "name"), each.name) for index, each in enumerate(settings.accounts)])
+    yield from _twice("keys", [((index, "name"), each.name) for index, each in enumerate(settings.keys)])
+    ids = [((index, "id"), each.id) for index, each in enumerate(settings.models)]
+    aliases = [((index, "aliases", place), alias) for index, each in enumerate(settings.models) for place, alias in enumerate(each.aliases)]
+    yield from _twice("models", ids + aliases)
+    names = [provider.name for provider in settings.providers]
+    for index, model in enumerate(settings.models):
+        for place, offer in enumerate(model.offers):
+            if offer.provider not in names:
+                message = f'no provider is named "{offer.provider}"{suggestion(offer.provider, names)}'
+                yield Mistake(("models", index, "offers", place, "provider"), message)
+    for index, provider in enumerate(settings.providers):
+        if kinds and provider.kind not in kinds:
+            yield Mistake(("providers", index, "kind"), f'"{provider.kind}" is not a known kind{suggestion(provider.kind, kinds)}')
+    if bool(settings.server.tls_cert) != bool(settings.server.tls_key):
+        yield Mistake(("server", "tls_cert"), "tls_cert and tls_key go together; one of them is missing")
+
+
+def _twice(section: str, entries: list[tuple[Address, str]]) -> Iterable[Mistake]:
+    seen: set[str] = set()
+    for address, name in entries:
+        if name in seen:
+            yield Mistake((section, *address), f'"{name}" is used twice')
+        seen.add(name)

@@ -33,6 +33,7 @@ class Condition(Enum):
     BODY_TOO_LARGE = Wire(413, "invalid_request_error", "request_too_large", "request_too_large", "INVALID_ARGUMENT")
     WRONG_TYPE = Wire(415, "invalid_request_error", "unsupported_media_type", "invalid_request_error", "INVALID_ARGUMENT")
     UPGRADE = Wire(426, "invalid_request_error", "upgrade_unsupported", "invalid_request_error", "INVALID_ARGUMENT")
+    EXPECTATION = Wire(417, "invalid_request_error", "expectation_failed", "invalid_request_error", "INVALID_ARGUMENT")
     RATE_LIMIT = Wire(429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED")
     HEAD_TOO_LARGE = Wire(431, "invalid_request_error", "headers_too_large", "invalid_request_error", "INVALID_ARGUMENT")
     BUG = Wire(500, "api_error", "internal_error", "api_error", "INTERNAL")
@@ -56,9 +57,7 @@ class Refused(HalleyError):
     `param` names the offending body field in the caller's own spelling (`messages[0].content`); `retry_after_s` is computed, never guessed.
     """
 
-    def __init__(
-        self, condition: Condition, message: str, *, param: str | None = None, retry_after_s: float | None = None
-    ) -> None:
+    def __init__(self, condition: Condition, message: str, *, param: str | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.condition = condition
         self.message = message

@@ -10,7 +10,8 @@ import msgspec
 
 
 class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Token counts of one answer. `cache_read`, `cache_write_*`, `audio_in`, `image_in` are parts of `input`; `reasoning`, `audio_out`, `image_out` of `output`."""
+    """Token counts of one answer. `cache_read`, `cache_write_*`, `audio_in`, `image_in` are parts of `input`; `reasoning`, `audio_out`,
+    `image_out` of `output`."""
 
     input: int = 0
     output: int = 0

@@ -46,8 +46,9 @@ class Progress(msgspec.Struct, frozen=True, tag="progress"):
 class End(msgspec.Struct, frozen=True, tag="end"):
     """The one ending of a request; also its log row.
 
-    `ending` names the row of the settlement table (`policy.pricing.Ending`); `kind` is `settle` when `charge` is final or `release` when nothing
-    is owed. `loss` is what the operator pays beyond the charge as far as it is known here. Times are milliseconds since the request was complete.
+    `ending` names the row of the settlement table (`policy.pricing.Ending`); `kind` is `settle` when `charge` is final or `release` when
+    nothing is owed. `loss` is what the operator pays beyond the charge as far as it is known here. Times are milliseconds since the
+    request was complete.
     """
 
     request: str

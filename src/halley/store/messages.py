@@ -1,7 +1,7 @@
 """What relays and control say to each other over the link, and how it is framed.
 
-A frame is a 4-byte big-endian length and a msgpack value. Every money figure is a running total, so that a message that arrives twice, late,
-or after a restart of either side changes nothing it should not.
+A frame is a 4-byte big-endian length and a msgpack value. Every money figure is a running total, so that a message that arrives twice,
+late, or after a restart of either side changes nothing it should not.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class LeaseReturned(msgspec.Struct, frozen=True, tag="lease_returned"):
 
 
 class Counters(msgspec.Struct, frozen=True, tag="counters"):
-    """A relay's plain integers, once a second, as totals since it began; names are Prometheus series (`halley_requests_total{route="…"}`)."""
+    """A relay's plain integers, once a second, as totals since it began; names are Prometheus series
+    (`halley_requests_total{route="…"}`)."""
 
     values: dict[str, int]
     ready: bool

@@ -1,0 +1,16 @@
+"""The one way in which every command reads the settings of this node: the file that is found, the environment, and the flags given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from halley.config import Settings, find, load
+from halley.providers.compatible import KINDS
+
+
+def read(config: Path | None = None, flags: Mapping[str, object] | None = None) -> Settings:
+    """Settings as `halley up` would run with. Raises ConfigError; `flags` maps `section.key` to a value, None meaning not given."""
+    well_known = {kind.env: name for name, kind in KINDS.items() if kind.env}
+    return load(find(config, os.environ, Path.cwd()), os.environ, flags or {}, well_known=well_known, kinds=KINDS.keys())

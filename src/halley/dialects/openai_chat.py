@@ -1,0 +1,355 @@
+"""OpenAI Chat Completions on the wire: what a request asks for, what an answer used, how an error looks.
+
+The stream's grammar, frame by frame (`data: {…chunk…}`, blank line between):
+
+    role chunk · content, reasoning and tool-call chunks · finish chunk (finish_reason set) · usage chunk (choices empty, only if asked) ·
+    [DONE]
+
+A broken stream has `data: {"error": …}` instead of its end and no [DONE]. In the same dialect bytes pass as they are; only the meter reads
+along. Facts: OpenAI's published schema (ChatCompletion*, CompletionUsage) and CometAPI's chat reference, read 2026-11.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+import msgspec
+
+from halley.chat.usage import Usage
+from halley.errors import Condition, Refused
+from halley.wire import jsonbody, sse
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Cap = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+
+
+class _Url(msgspec.Struct):
+    url: str
+
+
+class _Part(msgspec.Struct):
+    type: str
+    text: str | None = None
+    image_url: _Url | None = None
+
+
+class _Message(msgspec.Struct):
+    role: Literal["user", "assistant", "system", "tool", "developer", "function"]
+    content: str | list[_Part] | None = None
+    tool_calls: list[msgspec.Raw] | None = None
+    tool_call_id: str | None = None
+    function_call: msgspec.Raw = msgspec.Raw()
+    refusal: str | None = None
+    audio: msgspec.Raw = msgspec.Raw()
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class _Ask(msgspec.Struct):
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    messages: Annotated[list[_Message], msgspec.Meta(min_length=1)]
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    max_tokens: Cap | None = None
+    max_completion_tokens: Cap | None = None
+    n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
+
+
+class Peek:
+    """What the gateway needs to know of a request. `cap` is the larger of both token caps; `image_urls` are the URLs a provider would
+    fetch."""
+
+    __slots__ = ("cap", "image_urls", "members", "model", "n", "stream", "wants_usage")
+
+    def __init__(self, ask: _Ask, members: jsonbody.Members) -> None:
+        self.model = ask.model
+        self.members = members
+        self.stream = bool(ask.stream)
+        self.n = ask.n or 1
+        low, high = ask.max_tokens, ask.max_completion_tokens
+        self.cap = high if low is None else low if high is None else max(low, high)
+        self.wants_usage = bool(ask.stream_options is not None and ask.stream_options.include_usage)
+        self.image_urls: list[str] = []
+
+
+_decode_ask = msgspec.json.Decoder(_Ask).decode
+
+
+def peek(body: bytes) -> Peek:
+    """Check the documented core of a request and read what routing and billing need. Raises Refused, naming the field."""
+    if not body.strip():
+        raise Refused(Condition.INVALID, "The body is empty; send a JSON object with model and messages.")
+    try:
+        jsonbody.gate(body)
+        members = jsonbody.members(body)
+    except jsonbody.Malformed as error:
+        raise Refused(Condition.INVALID, str(error)) from None
+    try:
+        ask = _decode_ask(body)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from None
+    except msgspec.DecodeError:
+        raise Refused(Condition.INVALID, "The body is not valid JSON: a string holds a broken escape.") from None
+    seen = Peek(ask, members)
+    for index, message in enumerate(ask.messages):
+        content = message.content
+        if content is None:
+            _check_empty(message, index)
+        elif type(content) is list:
+            _check_parts(content, index, seen.image_urls)
+        if message.role == "tool" and message.tool_call_id is None:
+            raise _missing(f"messages[{index}].tool_call_id", "a tool message names the call it answers")
+    return seen
+
+
+def _check_empty(message: _Message, index: int) -> None:
+    spoke = message.tool_calls or len(message.function_call) or message.refusal is not None or len(message.audio)
+    if message.role != "assistant" or not spoke:
+        raise _missing(f"messages[{index}].content", "content may be absent or null only on an assistant message with tool_calls")
+
+
+def _check_parts(parts: list[_Part], index: int, urls: list[str]) -> None:
+    for number, part in enumerate(parts):
+        if part.type == "image_url":
+            if part.image_url is None:
+                raise _missing(f"messages[{index}].content[{number}].image_url", "an image_url part has an object with url")
+            urls.append(part.image_url.url)
+        elif part.type == "text" and part.text is None:
+            raise _missing(f"messages[{index}].content[{number}].text", "a text part has text")
+
+
+def _missing(param: str, why: str) -> Refused:
+    return Refused(Condition.INVALID, f"{param} is missing: {why}.", param=param)
+
+
+def _invalid(text: str) -> Refused:
+    """A validation error of the decoder (`Expected X, got Y - at `$.path``) in the caller's spelling."""
+    reason, _, path = text.partition(" - at `$")
+    param = path.rstrip("`").lstrip(".").replace("[...]", "[]") or None
+    if reason.startswith("Object missing required field `"):
+        field = reason.split("`")[1]
+        param = f"{param}.{field}" if param else field
+        return Refused(Condition.INVALID, f"{param} is missing.", param=param)
+    return Refused(Condition.INVALID, f"{param}: {reason.lower()}." if param else f"{reason}.", param=param)
+
+
+def outbound(body: bytes, seen: Peek, model: str, cap: int | None, cap_field: str) -> bytes:
+    """The body for an upstream of the same dialect: the very bytes, but for the model's name there, a usage frame that Halley itself needs,
+    and an output cap when one had to be set (`cap_field` is the upstream's name for it)."""
+    changes: dict[str, bytes] = {}
+    if model != seen.model:
+        changes["model"] = msgspec.json.encode(model)
+    if seen.stream and not seen.wants_usage:
+        changes["stream_options"] = _with_usage(seen.members.get("stream_options"))
+    if cap is not None:
+        changes[cap_field] = b"%d" % cap
+    return jsonbody.set_members(body, seen.members, changes) if changes else body
+
+
+def _with_usage(options: msgspec.Raw | None) -> bytes:
+    if options is None or bytes(options) == b"null":
+        return b'{"include_usage":true}'
+    raw = bytes(options)
+    return jsonbody.set_members(raw, jsonbody.members(raw), {"include_usage": b"true"})
+
+
+# ---- what an answer used ------------------------------------------------------------------------------------------------------------
+
+
+class _PromptDetails(msgspec.Struct):
+    cached_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
+    audio_tokens: Count | None = None
+    image_tokens: Count | None = None
+
+
+class _OutputDetails(msgspec.Struct):
+    reasoning_tokens: Count | None = None
+    audio_tokens: Count | None = None
+    image_tokens: Count | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: Count
+    completion_tokens: Count
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _OutputDetails | None = None
+
+
+class _Reply(msgspec.Struct):
+    usage: msgspec.Raw = msgspec.Raw()
+    choices: msgspec.Raw = msgspec.Raw()
+
+
+_decode_usage = msgspec.json.Decoder(_Usage).decode
+_decode_reply = msgspec.json.Decoder(_Reply).decode
+_NO_PROMPT = _PromptDetails()
+_NO_OUTPUT = _OutputDetails()
+_NULL = b"null"
+
+
+def _usage(raw: msgspec.Raw) -> Usage | None:
+    """Normalised usage, None when there is none or it is not usable: zero counts as zero, nonsense counts as absent."""
+    if not len(raw):
+        return None
+    try:
+        found = _decode_usage(raw)
+    except msgspec.DecodeError:
+        return None
+    prompt = found.prompt_tokens_details or _NO_PROMPT
+    output = found.completion_tokens_details or _NO_OUTPUT
+    return Usage(
+        found.prompt_tokens,
+        found.completion_tokens,
+        prompt.cached_tokens or 0,
+        prompt.cache_write_tokens or 0,
+        0,
+        output.reasoning_tokens or 0,
+        prompt.audio_tokens or 0,
+        output.audio_tokens or 0,
+        prompt.image_tokens or 0,
+        output.image_tokens or 0,
+    )
+
+
+class Whole(msgspec.Struct, frozen=True):
+    """A whole answer, read: `answered` says that it holds choices (an error object with status 200 does not)."""
+
+    usage: Usage | None
+    answered: bool
+
+
+def read_whole(body: bytes) -> Whole | None:
+    """Usage of a non-streamed answer; None when the body is not a JSON object."""
+    try:
+        reply = _decode_reply(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return Whole(_usage(reply.usage), len(reply.choices) > 0 and bytes(reply.choices) != _NULL)
+
+
+def content_bytes(body: bytes) -> int:
+    """Bytes of generated text and arguments in a whole answer: what an own count is made from when no usage was reported."""
+    return sum(len(match[1]) for match in _CONTENT.finditer(body))
+
+
+_USAGE_KEY = re.compile(rb'"usage"\s*:\s*\{')
+_FINISHED = re.compile(rb'"finish_reason"\s*:\s*"|data: ?\[DONE\]')
+_ERROR = re.compile(rb'^data: ?\{\s*"error"\s*:', re.MULTILINE)
+_EMPTY_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
+_CONTENT = re.compile(rb'"(?:content|reasoning_content|reasoning|arguments)"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
+_TAIL = 4096
+_REST_LIMIT = 1 << 20
+_DONE = b"[DONE]"
+
+
+class Meter:
+    """Reads along a stream without holding it up: counts bytes and frames, and keeps the last usage seen.
+
+    It works on read chunks: keys and frame ends are found by scans in C, and only a frame with usage is parsed. With `strip` it also takes
+    out the one frame that carries nothing but the usage Halley itself asked for; then an unfinished frame waits for its end.
+    """
+
+    __slots__ = ("_overhead", "_splitter", "_strip", "_tail", "bytes", "frames", "usage")
+
+    def __init__(self, seen: Peek) -> None:
+        self._splitter = sse.Splitter()
+        self._strip = not seen.wants_usage
+        self._tail = b""
+        self._overhead = 0
+        self.bytes = 0
+        self.frames = 0
+        self.usage: Usage | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what was read; return what the client gets now."""
+        self.bytes += len(data)
+        self._tail = data[-_TAIL:] if len(data) >= _TAIL else (self._tail + data)[-_TAIL:]
+        splitter = self._splitter
+        complete = splitter.complete(data)
+        if len(splitter.rest) > _REST_LIMIT:
+            complete += splitter.rest
+            splitter.rest = b""
+        if complete:
+            self.frames += complete.count(b"\n\n") or 1
+            if not self._overhead:
+                self._measure(complete)
+            if _USAGE_KEY.search(complete) is not None:
+                complete = self._read_usage(complete)
+        return complete if self._strip else data
+
+    def rest(self) -> bytes:
+        """What a stripping meter still holds when the stream ends without a blank line."""
+        return self._splitter.rest if self._strip else b""
+
+    def _measure(self, complete: bytes) -> None:
+        for frame in sse.frames(complete):
+            content = _CONTENT.search(frame)
+            if content is not None and content[1]:
+                self._overhead = len(frame) - len(content[1])
+                return
+
+    def _read_usage(self, complete: bytes) -> bytes:
+        kept: list[bytes] = []
+        for frame in sse.frames(complete):
+            if _USAGE_KEY.search(frame) is not None:
+                try:
+                    usage = _usage(_decode_reply(sse.payload(frame)).usage)
+                except msgspec.DecodeError:
+                    usage = None
+                if usage is not None:
+                    self.usage = usage
+                    if self._strip and _EMPTY_CHOICES.search(frame) is not None:
+                        continue
+            kept.append(frame)
+        return b"".join(kept)
+
+    @property
+    def delivered_bytes(self) -> int:
+        """Bytes of content so far, without the JSON around it (as much of it as the first content frame showed)."""
+        return max(self.bytes - self.frames * self._overhead, 0)
+
+    @property
+    def finished(self) -> bool:
+        """The answer is whole: the end marker or a finish reason came, and no error frame among the last ones."""
+        return _FINISHED.search(self._tail) is not None and _ERROR.search(self._tail) is None
+
+    @property
+    def failed(self) -> bool:
+        """The upstream ended its own stream with an error frame; the client has it in the provider's words."""
+        return _ERROR.search(self._tail) is not None
+
+    @property
+    def done(self) -> bool:
+        """The end marker has been read: nothing of meaning follows."""
+        return self._tail.find(_DONE, -16) >= 0
+
+
+# ---- errors -----------------------------------------------------------------------------------------------------------------------------
+
+
+def write_error(refusal: Refused, request_id: str) -> tuple[int, bytes, bytes]:
+    """Status, extra header fields, body. Shape: `{"error": {message, type, param, code}}`."""
+    del request_id  # travels in the x-request-id header alone
+    wire = refusal.condition.value
+    error = {"message": refusal.message, "type": wire.openai_type, "param": refusal.param, "code": wire.openai_code}
+    return wire.status, b"", msgspec.json.encode({"error": error})
+
+
+def write_error_event(refusal: Refused, request_id: str) -> bytes:
+    """The error as the last frame of a stream; official SDKs raise on a data object with `error`."""
+    return sse.render(write_error(refusal, request_id)[2])
+
+
+def is_error(body: bytes) -> bool:
+    """Whether a non-2xx body of an upstream is an error a client of this dialect can read (JSON with `error` or `message`)."""
+    try:
+        found = jsonbody.members(body)
+    except jsonbody.Malformed:
+        return False
+    return "error" in found or "message" in found or "detail" in found

@@ -1,0 +1,110 @@
+"""What a request may cost, what it did cost, and who pays when it ends early: the one settlement table.
+
+Pure: usage, price and ending in, money out. The table is `settle`; every dialect and every way to end goes through it.
+
+| ending | the customer pays |
+|---|---|
+| complete | the reported usage (zero counts as zero) |
+| unreported | own count of input and delivered output, marked estimated |
+| failed | nothing: the upstream failed or refused before any output |
+| unusable | nothing: a whole answer that cannot be passed on; its cost is operator loss |
+| broke | nothing, or the delivered part when `after_break = "delivered"`; what was delivered is operator loss |
+| left | the final usage if it came, else input and delivered output |
+| drained | the full report of an upstream that could not be cancelled; without one, as `left` |
+| crash | the last progress record; the rest is operator loss |
+
+A charge never exceeds the hold: what is above it is operator loss.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+from halley.chat.usage import Usage
+from halley.money import NanoDollars, PicoDollars, Price, ceiling, half_up
+
+
+class Ending(Enum):
+    COMPLETE = "complete"
+    UNREPORTED = "unreported"
+    FAILED = "failed"
+    UNUSABLE = "unusable"
+    BROKE = "broke"
+    LEFT = "left"
+    DRAINED = "drained"
+    CRASH = "crash"
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """The money side of one ending, nano-dollars. `usage` is what the charge was computed from."""
+
+    charge: NanoDollars
+    loss: NanoDollars
+    usage: Usage
+    estimated: bool
+
+
+NOTHING = Usage()
+
+
+def worst(price: Price, input_tokens: int, output_tokens: int) -> NanoDollars:
+    """The hold: the dearest reading of every token, rounded up."""
+    return ceiling(input_tokens * price.worst_input + output_tokens * price.worst_output + price.per_request)
+
+
+def affordable_output(price: Price, input_tokens: int, credit: NanoDollars) -> int:
+    """The largest output whose worst price fits into `credit`."""
+    left = credit * 1000 - input_tokens * price.worst_input - price.per_request
+    if left <= 0:
+        return 0
+    return left // price.worst_output if price.worst_output else 1 << 31
+
+
+def charge(price: Price, usage: Usage) -> NanoDollars:
+    """The bill of one answer: each line rounded half-up once. Tokens with a price of their own leave their direction's plain line."""
+    total = _lines(
+        price.input,
+        usage.input,
+        (price.cache_read, usage.cache_read),
+        (price.cache_write_5m, usage.cache_write_5m),
+        (price.cache_write_1h, usage.cache_write_1h),
+        (price.audio_in, usage.audio_in),
+        (price.image_in, usage.image_in),
+    )
+    total += _lines(
+        price.output,
+        usage.output,
+        (price.reasoning, usage.reasoning),
+        (price.audio_out, usage.audio_out),
+        (price.image_out, usage.image_out),
+    )
+    if price.per_request:
+        total += half_up(price.per_request)
+    return total
+
+
+def _lines(plain: PicoDollars, tokens: int, *parts: tuple[PicoDollars | None, int]) -> NanoDollars:
+    total = 0
+    for rate, count in parts:
+        if count and rate is not None:
+            # Details are parts of the total; a provider that reports more detail than total is billed for the detail once.
+            count = min(count, tokens)
+            total += half_up(rate * count)
+            tokens -= count
+    return total + half_up(plain * tokens)
+
+
+def settle(
+    ending: Ending, price: Price, hold: NanoDollars, *, reported: Usage | None, delivered: Usage, after_break: str = "nothing"
+) -> Settlement:
+    """The settlement table. `reported` is the upstream's own final usage, `delivered` our own count of input and output so far."""
+    if ending is Ending.FAILED:
+        return Settlement(0, 0, NOTHING, False)
+    usage = delivered if reported is None else reported
+    cost = charge(price, usage)
+    if ending is Ending.UNUSABLE or (ending is Ending.BROKE and after_break == "nothing"):
+        return Settlement(0, cost, usage, reported is None)
+    paid = min(cost, hold)
+    return Settlement(paid, cost - paid, usage, reported is None)

@@ -1,0 +1,10 @@
+"""How an upstream wants its credential: one function per scheme, giving header lines. The only place that writes an upstream secret."""
+
+from __future__ import annotations
+
+
+def bearer(api_key: str) -> bytes:
+    return f"authorization: Bearer {api_key}\r\n".encode("latin-1") if api_key else b""
+
+
+SCHEMES = {"bearer": bearer}

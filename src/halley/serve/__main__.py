@@ -1,0 +1,134 @@
+"""A relay process: reads its launch settings, serves on the inherited socket, drains on SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+
+import msgspec
+
+from halley import logs
+from halley.config import Launch
+from halley.dialects import OPENAI_CHAT
+from halley.errors import Condition, Refused
+from halley.net.client import Deadlines, Origin, Pool
+from halley.net.clock import Clock
+from halley.net.server import Guards, Listener
+from halley.serve.forward import REPLY_FIELDS
+from halley.serve.gateway import Gateway
+from halley.serve.tables import tls_context
+
+_log = logs.get("halley.relay")
+
+_FLUSH_S = 2.0
+
+
+async def serve(launch: Launch, name: str, listen_fd: int, ready_fd: int) -> None:
+    settings = launch.settings
+    loop = asyncio.get_running_loop()
+    clock = Clock()
+    clock.start(loop)
+    upstream = settings.upstream
+    deadlines = Deadlines(upstream.connect_seconds, upstream.first_byte_seconds, upstream.idle_seconds)
+    context = tls_context(settings.egress.ca_file)
+    wanted = OPENAI_CHAT.reply_fields | {b"x-request-id"}
+
+    def pool(origin: Origin) -> Pool:
+        secure = context if origin.scheme == "https" else None
+        return Pool(
+            origin,
+            deadlines=deadlines,
+            clock=clock,
+            wanted=wanted,
+            ssl_context=secure,
+            idle_seconds=upstream.pool_idle_seconds,
+            size=upstream.pool_size,
+        )
+
+    web = Pool(
+        Origin("unix", "control", 0, os.path.join(launch.run, "web.sock")),
+        deadlines=Deadlines(1.0, 30.0, 30.0),
+        clock=clock,
+        wanted=REPLY_FIELDS,
+    )
+    gateway = Gateway(
+        name=name,
+        run=launch.run,
+        home=launch.home,
+        workers=settings.server.workers,
+        body_limit=settings.limits.json_bytes,
+        clock=clock,
+        pools=pool,
+        web=web,
+    )
+    server = settings.server
+    guards = Guards(
+        head_bytes=server.head_bytes,
+        head_fields=server.head_fields,
+        head_seconds=server.head_seconds,
+        body_bytes=settings.limits.json_bytes,
+        body_seconds=server.body_seconds,
+        body_rate=server.body_rate,
+        idle_seconds=server.idle_seconds,
+        write_stall_seconds=server.write_stall_seconds,
+    )
+    link = loop.create_task(gateway.link.run())
+    stop = asyncio.Event()
+    at_once = asyncio.Event()
+
+    def terminate() -> None:
+        (at_once if stop.is_set() else stop).set()
+
+    loop.add_signal_handler(signal.SIGTERM, terminate)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor decides
+    await gateway.ready.wait()
+    listener = Listener(gateway, guards, clock)
+    await listener.start(socket.socket(fileno=listen_fd))
+    os.write(ready_fd, b"ready\n")
+    os.close(ready_fd)
+    await stop.wait()
+
+    gateway.draining = True
+    listener.drain()
+    await _until(lambda: at_once.is_set() or not (gateway.runs or listener.busy), server.drain_seconds)
+    refusal = Refused(Condition.OVERLOADED, "The gateway is restarting; send the request again.", retry_after_s=1.0)
+    for run in list(gateway.runs):
+        run.expel(refusal)
+    await _until(lambda: not (gateway.runs or listener.busy), _FLUSH_S)
+    listener.close_all()
+    link.cancel()
+    gateway.journal.close()
+    clock.stop()
+
+
+async def _until(done: Callable[[], bool], limit_s: float) -> None:
+    """Wait for a condition of protocol callbacks, which set no event: looked at twenty times a second, during a drain only."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + limit_s
+    while not done() and loop.time() < deadline:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="halley.serve")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--listen-fd", type=int, required=True)
+    parser.add_argument("--ready-fd", type=int, required=True)
+    options = parser.parse_args()
+    launch = msgspec.json.decode(sys.stdin.buffer.read(), type=Launch)
+    coroutine = serve(launch, options.name, options.listen_fd, options.ready_fd)
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(coroutine)
+    else:
+        uvloop.run(coroutine)
+
+
+if __name__ == "__main__":
+    main()

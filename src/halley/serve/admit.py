@@ -1,0 +1,190 @@
+"""Admission: a visible tuple of checks, each of which refuses or adds what it found. Nothing is spent before all of them have passed.
+
+`CHECKS` run in order on every request of every exchange; the limits and the hold are taken last, so that a refused request leaves no trace.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+import zlib
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from halley.errors import Condition, Refused
+from halley.policy import urls
+from halley.serve.hold import LEAST_OUTPUT, Hold
+from halley.serve.tables import DEFAULT_OUTPUT_CAP, Tables
+
+if TYPE_CHECKING:
+    from halley.net.server import Request
+    from halley.serve.relay import Run
+
+LEAST_IMAGE_TOKENS = 50_000
+JOURNAL_LAG_S = 120.0
+
+_BEARER = re.compile(rb"(?i:bearer) ([\x21-\x7e]+)")
+_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_KEY_SHAPE = re.compile(rb"sk-([0-9A-Za-z]{32})([0-9A-Za-z]{6})")
+
+
+def content_type(run: Run) -> None:
+    value = run.request.fields.get(b"content-type")
+    if value is None or value == b"application/json":
+        return
+    kind, _, parameters = value.lower().partition(b";")
+    charset = parameters.replace(b" ", b"").replace(b'"', b"")
+    if kind.strip() != b"application/json" or charset not in (b"", b"charset=utf-8"):
+        raise Refused(Condition.WRONG_TYPE, "Send the body as application/json in UTF-8.")
+
+
+def credential(run: Run) -> None:
+    run.caller = caller = find_caller(run.request, run.gateway.tables)
+    if caller.expires_at is not None and caller.expires_at <= run.gateway.clock.wall:
+        raise Refused(Condition.BAD_KEY, "This API key has expired; create or rotate one.")
+    if caller.ips is not None and not _address_allowed(run.request.connection.peer, caller.ips):
+        raise Refused(Condition.NOT_ALLOWED, "This API key may not be used from this address.")
+    run.account = caller.account
+
+
+def find_caller(request: Request, tables: Tables):
+    """The caller of a Bearer key. Raises Refused (401) that says what is wrong with the header, never whether the key exists."""
+    fields = request.fields
+    value = fields.get(b"authorization")
+    if value is None:
+        if b"x-api-key" in fields or b"x-goog-api-key" in fields:
+            raise Refused(Condition.BAD_KEY, "This route takes the key as `Authorization: Bearer …`, not in x-api-key or x-goog-api-key.")
+        raise Refused(Condition.BAD_KEY, "No API key was sent. Send it as `Authorization: Bearer …`.")
+    match = _BEARER.fullmatch(value)
+    if match is None:
+        raise Refused(Condition.BAD_KEY, _bad_header(value))
+    key = match[1]
+    for other in (b"x-api-key", b"x-goog-api-key"):
+        if other in fields and fields[other] != key:
+            raise Refused(Condition.BAD_KEY, "Two different API keys were sent in two headers; send one.")
+    caller = tables.caller(key) if well_formed(key) else None
+    if caller is None:
+        raise Refused(Condition.BAD_KEY, "The API key is not valid: unknown, revoked, or mistyped.")
+    return caller
+
+
+def well_formed(key: bytes) -> bool:
+    """Whether the checksum of a key is right: junk is refused without a look-up."""
+    match = _KEY_SHAPE.fullmatch(key)
+    if match is None:
+        return False
+    number = zlib.crc32(match[1])
+    check = ""
+    for _ in range(6):
+        number, digit = divmod(number, 62)
+        check = _BASE62[digit] + check
+    return match[2] == check.encode()
+
+
+def _bad_header(value: bytes) -> str:
+    if value[-1:] in (b" ", b"\t"):
+        return "The Authorization header ends in a blank; remove it."
+    scheme, _, rest = value.partition(b" ")
+    if scheme.lower() != b"bearer":
+        return "The Authorization header must begin with `Bearer `, followed by the key."
+    if not rest.strip():
+        return "The Authorization header has no key after `Bearer`."
+    return "The Authorization header must be `Bearer `, one blank, and the key, nothing else."
+
+
+def _address_allowed(peer: str, networks: Iterable[str]) -> bool:
+    try:
+        address = ipaddress.ip_address(peer)
+    except ValueError:
+        return False
+    return any(address in ipaddress.ip_network(network, strict=False) for network in networks)
+
+
+def read(run: Run) -> None:
+    run.seen = run.route.dialect.peek(run.request.body)
+
+
+def known_model(run: Run) -> None:
+    models = run.gateway.tables.models
+    name = run.seen.model
+    model = models.get(name)
+    if model is None:
+        raise unknown_model(name, run.visible_models())
+    allowed = run.caller.models
+    if allowed is not None and model.id not in allowed:
+        raise Refused(Condition.NOT_ALLOWED, f'This API key may not use the model "{name[:128]}".', param="model")
+    if not model.offers:
+        raise Refused(Condition.NO_PROVIDER, f'No provider serves the model "{model.id}" now.', retry_after_s=5.0)
+    run.model = model
+
+
+def unknown_model(name: str, known: Iterable[str]) -> Refused:
+    near = difflib.get_close_matches(name[:128], list(known), 3, 0.6)
+    hint = " Did you mean " + " or ".join(f'"{other}"' for other in near) + "?" if near else " GET /v1/models lists what this key may use."
+    return Refused(Condition.UNKNOWN_MODEL, f'The model "{name[:128]}" is not in the catalogue.{hint}', param="model")
+
+
+def safe_urls(run: Run) -> None:
+    """A URL that a provider would fetch for the caller must be one that anybody may fetch."""
+    for url in run.seen.image_urls:
+        if url.startswith("data:"):
+            if not url.startswith("data:image/"):
+                raise Refused(Condition.INVALID, "An image_url with a data: URL must have an image type.", param="image_url")
+            continue
+        verdict = urls.judge(url)
+        if not verdict.allowed:
+            raise Refused(Condition.INVALID, f"The image_url is not allowed: {verdict.reason}.", param="image_url")
+
+
+def bounds(run: Run) -> None:
+    """How many tokens the request can use at most, and about how many it will."""
+    seen, model, size = run.seen, run.model, len(run.request.body)
+    # Every token of a byte-level vocabulary is at least one byte; a linked picture is text of a few bytes and tokens of its own.
+    most = size + LEAST_IMAGE_TOKENS * len(seen.image_urls)
+    run.input_most = most if model.context is None else min(most, model.context)
+    run.input_guess = int(size / model.learned.input_bytes) + 1
+    run.token_guess = run.input_guess + (seen.cap if seen.cap is not None else LEAST_OUTPUT) * seen.n
+
+
+def within_limits(run: Run) -> None:
+    gateway = run.gateway
+    over = run.caller.limits.take(run.token_guess, gateway.clock.now)
+    if over is not None:
+        raise Refused(Condition.RATE_LIMIT, f"The limit of {over[0]} of this API key is reached.", retry_after_s=over[1])
+    run.limited = True
+
+
+def journal_in_time(run: Run) -> None:
+    """When nobody has folded the journal for two minutes, no more paid work is taken on."""
+    gateway = run.gateway
+    if not run.model.free and gateway.journal.lag_s(gateway.clock.now) > JOURNAL_LAG_S:
+        raise Refused(Condition.OVERLOADED, "Accounting is behind; paid models are refused until it has caught up.", retry_after_s=5.0)
+
+
+def worst_price(run: Run) -> None:
+    """What to hold. Without a cap in the request: the model's own, or the operator's smaller one, which is then sent upstream."""
+    seen, model = run.seen, run.model
+    cap = seen.cap
+    if cap is None:
+        cap = model.max_output
+        if cap is None or (model.default_cap is not None and model.default_cap < cap):
+            cap = model.default_cap or DEFAULT_OUTPUT_CAP
+            if not model.free:
+                run.sent_cap = cap
+    elif model.max_output is not None and model.max_output < cap:
+        cap = model.max_output
+    run.hold = Hold(run.account, model.price, run.input_most, cap, seen.n, flexible=seen.cap is None)
+
+
+CHECKS: tuple[Callable[[Run], None], ...] = (
+    credential,
+    content_type,
+    read,
+    known_model,
+    safe_urls,
+    bounds,
+    journal_in_time,
+    worst_price,
+    within_limits,
+)

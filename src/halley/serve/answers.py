@@ -1,0 +1,84 @@
+"""What a whole answer of an upstream means: what the client gets, how it is settled, and whether another offer should be asked first.
+
+Bodies of the same dialect pass as they came, errors in the provider's own words; only what no client of the dialect could read is replaced.
+A status is judged by its number, never by searching its text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from halley.chat.usage import Usage
+from halley.errors import Condition, Refused
+from halley.policy.pricing import Ending
+from halley.serve import faults
+
+if TYPE_CHECKING:
+    from halley.serve.relay import Run
+
+Answer = tuple[int, bytes, bytes]
+
+# Another offer may do better at these; all others are the caller's own fault or nobody's.
+_RETRYABLE = frozenset({429, 500, 502, 503, 504, 529})
+# The upstream refused what the operator configured, which the caller can neither see nor mend.
+_REFUSED_CREDENTIAL = frozenset({401, 402})
+
+
+class Judged(NamedTuple):
+    """`answer` is status, fields, body. `blame` counts against the offer's health; `again` lets another offer try first."""
+
+    answer: Answer
+    ending: Ending
+    reported: Usage | None = None
+    output_bytes: int = 0
+    blame: bool = False
+    again: bool = False
+
+
+def judge(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
+    """`own_fields` is the head the client gets when the body passes."""
+    if 200 <= status < 300:
+        return _answered(run, status, own_fields, body)
+    return _refused(run, status, own_fields, body)
+
+
+def _answered(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
+    dialect = run.route.dialect
+    whole = dialect.read_whole(body)
+    if whole is None:
+        # It may be a stream that nobody asked for: its usage still says what the operator pays.
+        meter = dialect.meter(run.seen)
+        meter.feed(body)
+        answer = refuse(run, f'The provider "{run.offer.host.name}" sent something else than the JSON object that was asked for.')
+        return Judged(answer, Ending.UNUSABLE, meter.usage, meter.delivered_bytes, blame=True)
+    answer = (status, own_fields, body)
+    if not whole.answered:
+        return Judged(answer, Ending.FAILED)
+    if whole.usage is None:
+        return Judged(answer, Ending.UNREPORTED, None, dialect.content_bytes(body))
+    return Judged(answer, Ending.COMPLETE, whole.usage)
+
+
+def _refused(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
+    host = run.offer.host
+    if status in _REFUSED_CREDENTIAL:
+        answer = refuse(run, f'The provider "{host.name}" refused the credential that Halley is configured with.')
+        return Judged(answer, Ending.FAILED, blame=True, again=True)
+    if status >= 400 and run.route.dialect.is_error(body):
+        answer = (status, own_fields, body.replace(host.secret, b"***") if host.secret else body)
+    else:
+        answer = refuse(run, f'The provider "{host.name}" answered with status {status} and something that is no error object.')
+    return Judged(answer, Ending.FAILED, blame=status >= 500, again=status in _RETRYABLE)
+
+
+def refuse(run: Run, message: str, condition: Condition = Condition.UPSTREAM) -> Answer:
+    return faults.answer(Refused(condition, message), run.route.dialect.write_error, run.id)
+
+
+def retry_after(fields: Iterable[tuple[bytes, bytes]]) -> float | None:
+    """Seconds an upstream asked to wait; None when it did not, or gave a date."""
+    for name, value in fields:
+        if name == b"retry-after" and value.isdigit():
+            return float(value)
+    return None

@@ -1,0 +1,226 @@
+"""The relay's application: what happens to a complete request, and the state that all requests of this process share.
+
+Data plane paths are served here; everything else is forwarded to control. Health is answered here too, because it is about this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+
+import msgspec
+
+from halley.dialects import WriteError, error_writer
+from halley.errors import Condition, Refused
+from halley.net.client import Pool
+from halley.net.clock import Clock
+from halley.net.server import Request
+from halley.serve import faults, lists, routes
+from halley.serve.admit import find_caller
+from halley.serve.credit import Credit
+from halley.serve.drains import Drains
+from halley.serve.forward import Forward
+from halley.serve.journal import JournalWriter
+from halley.serve.link import Link
+from halley.serve.relay import Run
+from halley.serve.tables import PoolFactory, Tables
+from halley.store.messages import Counters, Folded, FromControl, Granted, Hello, Recall
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PUBLIC = b"access-control-allow-origin: *\r\n"
+
+
+class Gateway:
+    """One relay process. `draining` turns readiness off; the listener is drained by its owner."""
+
+    monotonic = staticmethod(time.monotonic)
+    wall = staticmethod(time.time)
+    roll = staticmethod(random.random)
+
+    def __init__(
+        self, *, name: str, run: str, home: str, workers: int, body_limit: int, clock: Clock, pools: PoolFactory, web: Pool
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.clock = clock
+        self.web = web
+        self.relay = f"{name}-{int(time.time() * 1000):x}-{os.getpid()}"
+        self.tables = Tables(pools, workers, time.monotonic)
+        directory = os.path.join(home, "journal")
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        self.journal = JournalWriter(directory, self.relay, loop)
+        self.link = Link(os.path.join(run, "link.sock"), self._hello, self._receive, self._connected)
+        self.credit = Credit(self.link.send, time.monotonic)
+        self.drains = Drains()
+        self.runs: set[Run] = set()
+        self.draining = False
+        self.refusals: dict[int, int] = {}
+        self.ready = asyncio.Event()
+        self._body_limit = body_limit
+        self._catalogue = b""
+        self._id_prefix = "req_" + _base32(int(time.time() * 1000), 10) + f"{random.getrandbits(32):08X}"
+        self._ids = 0
+        clock.every_second.append(self._each_second)
+
+    def new_id(self) -> str:
+        """`req_` and 26 characters: process start, random, count."""
+        self._ids += 1
+        return f"{self._id_prefix}{self._ids:08X}"
+
+    # ---- net.server.Application ---------------------------------------------------------------------------------------------------
+
+    def handle(self, request: Request) -> None:
+        served = routes.SERVED.get((request.method, request.path))
+        if served is not None:
+            Run(self, request, served.route).begin()
+            return
+        try:
+            self._handle_rest(request)
+        except Refused as refusal:
+            self._refuse(request, refusal)
+
+    def refuse(self, refusal: Refused, path: bytes) -> tuple[bytes, bytes]:
+        """A guard of the server refused: fields and body in the words of the path's dialect."""
+        status, fields, body = faults.answer(refusal, error_writer(path), self.new_id())
+        self.count_refusal(status)
+        return fields, body
+
+    def limit(self, method: bytes, path: bytes, fields: dict[bytes, bytes]) -> int:
+        """Body limit of a route, bytes."""
+        del method, path, fields
+        return self._body_limit
+
+    def error_writer(self, path: bytes) -> WriteError:
+        return error_writer(path)
+
+    def count_refusal(self, status: int) -> None:
+        self.refusals[status] = self.refusals.get(status, 0) + 1
+
+    # ---- what is not an exchange --------------------------------------------------------------------------------------------------
+
+    def _handle_rest(self, request: Request) -> None:
+        path, method = request.path, request.method
+        if b"upgrade" in request.fields and path.startswith(b"/v1"):
+            raise Refused(Condition.UPGRADE, "WebSocket and other upgrades are not served; use HTTP streaming.")
+        reading = method in (b"GET", b"HEAD")
+        if path == routes.HEALTH:
+            self._json(request, 200, msgspec.json.encode({"status": "ok"}))
+        elif path == routes.READY:
+            self._readiness(request)
+        elif path == routes.CATALOGUE and reading:
+            self._json(request, 200, self._catalogue, _PUBLIC)
+        elif path == routes.MODELS and reading:
+            self._json(request, 200, lists.models(self.tables, find_caller(request, self.tables)))
+        elif path.startswith(routes.MODEL_PREFIX) and reading:
+            caller = find_caller(request, self.tables)
+            self._json(request, 200, lists.one_model(self.tables, caller, path[len(routes.MODEL_PREFIX) :]))
+        elif path in routes.PAGES and reading:
+            fields = b"location: %b\r\ncontent-type: text/plain\r\nx-request-id: %b\r\n" % (routes.PAGES[path], self.new_id().encode())
+            request.connection.answer(308, fields, b"See %b\n" % routes.PAGES[path])
+        elif path in routes.METHODS:
+            allowed = routes.METHODS[path].decode()
+            raise Refused(Condition.WRONG_METHOD, f"{_shown(method)} is not served at {_shown(path)}; use {allowed}.")
+        else:
+            self._unknown(request)
+
+    def _unknown(self, request: Request) -> None:
+        meant = routes.suggestion(request.path)
+        if meant is not None:
+            root = self._root(request)
+            raise Refused(
+                Condition.UNKNOWN_URL,
+                f"There is nothing at {_shown(request.path)}. Did you mean {root}{_shown(meant)}? "
+                f"The base URL of an OpenAI client is {root}/v1.",
+            )
+        if request.path.startswith((b"/v1", b"/api/")):
+            raise Refused(
+                Condition.UNKNOWN_URL,
+                f"There is nothing at {_shown(request.path)}. The base URL of an OpenAI client is {self._root(request)}/v1.",
+            )
+        Forward(self, request).begin()
+
+    def _root(self, request: Request) -> str:
+        snapshot = self.tables.snapshot
+        if snapshot is not None and snapshot.public_url:
+            return snapshot.public_url
+        return "http://" + _shown(request.fields.get(b"host", b"localhost"))
+
+    def _readiness(self, request: Request) -> None:
+        ready = self.is_ready
+        state = {
+            "ready": ready,
+            "draining": self.draining,
+            "control": self.link.up,
+            "journal_lag_s": round(self.journal.lag_s(self.clock.now), 1),
+        }
+        self._json(request, 200 if ready else 503, msgspec.json.encode(state))
+
+    @property
+    def is_ready(self) -> bool:
+        return self.ready.is_set() and not self.draining
+
+    def _json(self, request: Request, status: int, body: bytes, extra: bytes = b"") -> None:
+        request.connection.answer(status, b"%bx-request-id: %b\r\n%b" % (faults.JSON, self.new_id().encode(), extra), body)
+
+    def _refuse(self, request: Request, refusal: Refused) -> None:
+        status, fields, body = faults.answer(refusal, error_writer(request.path), self.new_id())
+        self.count_refusal(status)
+        request.connection.answer(status, fields, body)
+
+    # ---- the link -----------------------------------------------------------------------------------------------------------------
+
+    def _hello(self) -> Hello:
+        return Hello(self.relay, os.getpid(), self.journal.stem, self.credit.states())
+
+    def _connected(self) -> None:
+        self.credit.reconnected()
+
+    def _receive(self, message: FromControl) -> None:
+        match message:
+            case Granted():
+                self.credit.granted(message)
+            case Folded(offset=offset):
+                self.journal.folded(offset)
+            case Recall(account=account):
+                self.credit.recalled(account)
+            case _:
+                self.tables.apply(message)
+                self._catalogue = lists.catalogue(message, message.public_url)
+                self.ready.set()
+
+    def _each_second(self) -> None:
+        now = self.clock.now
+        self.journal.each_second(now)
+        self.credit.each_second(now)
+        self.drains.each_second(now, self.runs)
+        self.link.send(Counters(self._counters(), self.is_ready))
+
+    def _counters(self) -> dict[str, int]:
+        values = {f'halley_refusals_total{{status="{status}"}}': count for status, count in self.refusals.items()}
+        for (model, provider, _), offer in self.tables.offers.items():
+            for name, count in offer.by_status.items():
+                status, ending = name.split(":")
+                labels = f'model="{_label(model)}",provider="{_label(provider)}",status="{status}",ending="{ending}"'
+                series = f"halley_requests_total{{{labels}}}"
+                values[series] = values.get(series, 0) + count
+        values["halley_open_requests"] = len(self.runs)
+        values["halley_journal_bytes_total"] = self.journal.written
+        return values
+
+
+def _shown(raw: bytes) -> str:
+    """A piece of a client's head in a message: printable, bounded."""
+    return raw[:200].decode("latin-1").encode("ascii", "backslashreplace").decode()
+
+
+def _label(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _base32(number: int, width: int) -> str:
+    digits = ""
+    for _ in range(width):
+        number, digit = divmod(number, 32)
+        digits = _CROCKFORD[digit] + digits
+    return digits

@@ -1,0 +1,59 @@
+"""What is set aside for one request before it may spend: taken from the account's lease, given back or spent exactly once."""
+
+from __future__ import annotations
+
+from halley.money import NanoDollars, Price
+from halley.policy import pricing
+from halley.serve.tables import Account
+
+LEAST_OUTPUT = 256
+
+
+class Hold:
+    """`need` is the worst-case price, `least` that of the smallest answer worth having; `amount` what is held once `take` said so.
+
+    `cap` is the output that `need` was computed from. `flexible`: the request set no cap, so that a smaller one may be sent upstream.
+    """
+
+    __slots__ = ("account", "amount", "cap", "choices", "flexible", "input_most", "leased", "least", "need", "price")
+
+    def __init__(self, account: Account, price: Price, input_most: int, cap: int, choices: int, *, flexible: bool) -> None:
+        self.account = account
+        self.price = price
+        self.input_most = input_most
+        self.cap = cap
+        self.choices = choices
+        self.flexible = flexible
+        self.need: NanoDollars = pricing.worst(price, input_most, cap * choices)
+        self.least: NanoDollars = pricing.worst(price, input_most, min(LEAST_OUTPUT, cap) * choices) if flexible else self.need
+        self.amount: NanoDollars = 0
+        self.leased = False
+
+    def take(self) -> bool:
+        """Take the worst case, if the account is unlimited, the model free, or the lease covers it."""
+        account, need = self.account, self.need
+        if account.unlimited or not need:
+            self.amount = need
+            return True
+        if account.spendable < need:
+            return False
+        account.held += need
+        self.amount = need
+        self.leased = True
+        return True
+
+    def shrink(self) -> bool:
+        """Lower the cap to what the lease covers; False when the request fixed its own, or too little would be left."""
+        spendable = self.account.spendable
+        if not self.flexible or spendable < self.least:
+            return False
+        self.cap = min(pricing.affordable_output(self.price, self.input_most, spendable) // self.choices, self.cap)
+        self.need = pricing.worst(self.price, self.input_most, self.cap * self.choices)
+        return True
+
+    def end(self, charge: NanoDollars) -> None:
+        """The request is over: the charge is spent, the rest is free again."""
+        if self.leased:
+            self.leased = False
+            self.account.held -= self.amount
+            self.account.charged += charge

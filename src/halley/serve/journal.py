@@ -1,0 +1,113 @@
+"""The writing end of the journal: records collected during one loop iteration leave in one `write(2)`, then their continuations run.
+
+A record that could not be written says so to its continuation (`then(False)`); nothing torn stays in the file. `End` records are never
+given up: they wait and are tried again each second, because they are money.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections import deque
+from collections.abc import Callable
+
+from halley.store.journal import End, Progress, Record, Start, encode
+
+SEGMENT_BYTES = 64 << 20
+
+Continuation = Callable[[bool], None]
+
+
+def _ignore(written: bool) -> None:
+    del written
+
+
+class JournalWriter:
+    """One relay process's journal. `written` counts bytes over all segments, as control's `Folded.offset` does."""
+
+    def __init__(self, directory: str, relay: str, loop: asyncio.AbstractEventLoop) -> None:
+        self._stem = os.path.join(directory, relay)
+        self._loop = loop
+        self._records: list[Record] = []
+        self._continuations: list[Continuation] = []
+        self._unwritten_ends: list[Record] = []
+        self._segment = 0
+        self._size = 0
+        self.written = 0
+        self._lock = os.open(self._stem + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._file = self._open()
+        # (offset, monotonic time) marks, one a second: the age of the oldest mark that control has not folded is the journal's lag.
+        self._marks: deque[tuple[int, float]] = deque()
+
+    @property
+    def stem(self) -> str:
+        return self._stem
+
+    def append(self, record: Start | End, then: Continuation) -> None:
+        """Queue a record; `then(written)` runs after the write of this loop iteration."""
+        if not self._records:
+            self._loop.call_soon(self.flush)
+        self._records.append(record)
+        self._continuations.append(then)
+
+    def note(self, record: Progress) -> None:
+        """Queue a record that nobody waits for."""
+        if not self._records:
+            self._loop.call_soon(self.flush)
+        self._records.append(record)
+        self._continuations.append(_ignore)
+
+    def flush(self) -> None:
+        records, continuations = self._records, self._continuations
+        if not records:
+            return
+        self._records, self._continuations = [], []
+        written = self._write(records)
+        if not written:
+            self._unwritten_ends += [record for record in records if type(record) is End]
+        for then in continuations:
+            then(written)
+
+    def each_second(self, now: float) -> None:
+        """Try ends again that the disk refused, begin a new segment when this one is long, and mark the position."""
+        if self._unwritten_ends and self._write(self._unwritten_ends):
+            self._unwritten_ends = []
+        if self._size > SEGMENT_BYTES:
+            os.close(self._file)
+            self._segment += 1
+            self._size = 0
+            self._file = self._open()
+        marks = self._marks
+        if not marks or marks[-1][0] < self.written:
+            marks.append((self.written, now))
+
+    def folded(self, offset: int) -> None:
+        marks = self._marks
+        while marks and marks[0][0] <= offset:
+            marks.popleft()
+
+    def lag_s(self, now: float) -> float:
+        return now - self._marks[0][1] if self._marks else 0.0
+
+    def close(self) -> None:
+        self.flush()
+        os.close(self._file)
+        os.close(self._lock)
+
+    def _open(self) -> int:
+        return os.open(f"{self._stem}.{self._segment}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def _write(self, records: list[Record]) -> bool:
+        data = encode(records)
+        try:
+            count = os.write(self._file, data)
+            while count < len(data):
+                count += os.write(self._file, data[count:])
+        except OSError:
+            os.ftruncate(self._file, self._size)
+            return False
+        self._size += len(data)
+        self.written += len(data)
+        return True

@@ -1,0 +1,435 @@
+"""THE loop: one request on its way through, from admission to its one ending. Every exchange runs here.
+
+    begin → (wait for credit) → start journalled → attempt → upstream head → stream | whole answer → end journalled → client
+
+Nothing goes upstream before the start record is written; nothing final goes to the client before the end record is. Until a byte of an
+answer has left for the client another offer may be tried; after it, a broken stream ends with the dialect's own error event. Each step is
+a method called by the event loop: no task, future or timer belongs to a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from halley.errors import Condition, Refused
+from halley.policy import pricing, routing
+from halley.policy.pricing import Ending
+from halley.serve import answers, faults, settle
+from halley.serve.admit import CHECKS
+from halley.serve.answers import Answer, Judged
+from halley.serve.faults import shield
+from halley.serve.hold import Hold
+from halley.serve.routes import Route
+from halley.store.journal import Progress, Start
+
+if TYPE_CHECKING:
+    from halley.chat.usage import Usage
+    from halley.dialects.openai_chat import Meter, Peek
+    from halley.net.client import Call, Fault
+    from halley.net.server import Connection, Request
+    from halley.serve.gateway import Gateway
+    from halley.serve.tables import Account, Caller, Model, Offer
+
+PROGRESS_S = 5.0
+PROGRESS_FRAMES = 1000
+WHOLE_LIMIT = 64 << 20
+STREAM_FIELDS = b"cache-control: no-cache, no-transform\r\nx-accel-buffering: no\r\n"
+
+
+class Stage(Enum):
+    ADMISSION = 0
+    CREDIT = 1
+    STARTING = 2
+    HEAD = 3
+    STREAM = 4
+    WHOLE = 5
+    ENDING = 6
+    OVER = 7
+
+
+class Run:
+    """One request. Attributes without a default are set by the admission check that finds them."""
+
+    # fmt: off
+    __slots__ = (
+        "account", "admitted", "answer", "attempts", "bytes_out", "call", "caller", "candidates", "connection", "final", "first", "gateway",
+        "headed", "hold", "id", "input_guess", "input_most", "limited", "meter", "model", "noted_at", "noted_frames", "offer", "parts",
+        "received", "request", "route", "seen", "sent_cap", "stage", "token_guess", "upstream_id", "waits_until",
+    )
+    # fmt: on
+
+    caller: Caller
+    account: Account
+    seen: Peek
+    model: Model
+    offer: Offer
+    meter: Meter
+    candidates: Iterator[Offer]
+    input_most: int
+    input_guess: int
+    token_guess: int
+    hold: Hold
+    waits_until: float
+
+    def __init__(self, gateway: Gateway, request: Request, route: Route) -> None:
+        self.gateway = gateway
+        self.request = request
+        self.route = route
+        self.connection: Connection | None = request.connection
+        self.id = gateway.new_id()
+        self.stage = Stage.ADMISSION
+        self.limited = False
+        self.sent_cap: int | None = None
+        self.attempts = 0
+        self.call: Call | None = None
+        self.headed = False
+        self.parts: list[bytes] = []
+        self.received = 0
+        self.bytes_out = 0
+        self.admitted = 0.0
+        self.first = 0.0
+        self.noted_at = 0.0
+        self.noted_frames = 0
+        self.upstream_id: bytes | None = None
+        # What the client gets when the end record is written: the last bytes of a stream, or a whole answer.
+        self.final = b""
+        self.answer: Answer | None = None
+
+    # ---- admission ----------------------------------------------------------------------------------------------------------------
+
+    @shield
+    def begin(self) -> None:
+        self.request.connection.owner = self
+        try:
+            for check in CHECKS:
+                check(self)
+        except Refused as refusal:
+            self.refused(refusal)
+            return
+        if self.hold.take():
+            self._start()
+        else:
+            self.stage = Stage.CREDIT
+            self.gateway.credit.wait(self)
+
+    def visible_models(self) -> list[str]:
+        allowed = self.caller.models
+        return [name for name, model in self.gateway.tables.models.items() if allowed is None or model.id in allowed]
+
+    def credited(self) -> bool:
+        """New credit has come: take the hold, or, without a cap in the request, as much output as the credit covers."""
+        hold = self.hold
+        if not hold.take():
+            if not (hold.shrink() and hold.take()):
+                return False
+            self.sent_cap = hold.cap
+        self._start()
+        return True
+
+    def refused(self, refusal: Refused) -> None:
+        """Not admitted: no record, no hold, no trace but a counter."""
+        if self.limited:
+            self.caller.limits.give_back(self.token_guess, 0)
+            self.limited = False
+        self.stage = Stage.OVER
+        connection = self.connection
+        if connection is not None:
+            connection.owner = None
+            status, fields, body = faults.answer(refusal, self.route.dialect.write_error, self.id)
+            self.gateway.count_refusal(status)
+            connection.answer(status, fields, body)
+
+    # ---- towards the upstream -----------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        self.stage = Stage.STARTING
+        gateway, seen = self.gateway, self.seen
+        gateway.runs.add(self)
+        own = self.request.fields.get(b"x-request-id")
+        gateway.journal.append(
+            Start(
+                self.id,
+                gateway.wall(),
+                self.account.id,
+                self.caller.key,
+                self.route.path.decode("ascii"),
+                self.model.id,
+                self.model.version,
+                self.hold.amount,
+                self.hold.leased,
+                seen.stream,
+                self.input_guess,
+                own[:128].decode("latin-1") if own is not None else None,
+            ),
+            self.started,
+        )
+
+    @shield
+    def started(self, written: bool) -> None:
+        """The start record is with the kernel: money may be spent."""
+        self.admitted = self.noted_at = self.gateway.monotonic()
+        if not written:
+            self.gateway.runs.discard(self)
+            self.hold.end(0)
+            self.refused(Refused(Condition.OVERLOADED, "The journal cannot be written; nothing was sent.", retry_after_s=5.0))
+        elif self.connection is None:
+            self._conclude(Ending.FAILED, 499)
+        else:
+            gateway = self.gateway
+            self.candidates = routing.candidates(self.model.offers, gateway.clock.now, gateway.roll)
+            self._attempt(next(self.candidates))
+
+    def _attempt(self, offer: Offer) -> None:
+        self.offer = offer
+        self.attempts += 1
+        self.stage = Stage.HEAD
+        dialect = self.route.dialect
+        body = dialect.outbound(self.request.body, self.seen, offer.model, self.sent_cap, offer.host.cap_field)
+        head = b"%b%b\r\n" % (offer.head(dialect.upstream_path), self.id.encode())
+        self.call = offer.host.pool.call(head, body, self)
+
+    def _again(self, otherwise: Answer) -> None:
+        """Another offer, if one is left and the client is still there; else `otherwise` is the answer."""
+        offer = next(self.candidates, None) if self.connection is not None and not self.gateway.draining else None
+        if offer is not None:
+            self.parts = []
+            self.received = 0
+            self._attempt(offer)
+            return
+        self.answer = otherwise
+        self._conclude(Ending.FAILED, otherwise[0])
+
+    # ---- from the upstream --------------------------------------------------------------------------------------------------------
+
+    @shield
+    def replied(self, call: Call, data: bytes, done: bool) -> None:
+        stage = self.stage
+        if stage is Stage.STREAM:
+            self._stream(data, done)
+        elif stage is Stage.HEAD:
+            self._head(call, data, done)
+        elif stage is Stage.WHOLE:
+            self._whole(call, data, done)
+
+    def _head(self, call: Call, data: bytes, done: bool) -> None:
+        if not self.first:
+            self.first = self.gateway.monotonic()
+        content_type = b""
+        for name, value in call.fields:
+            if name == b"content-type":
+                content_type = value
+            elif name == b"x-request-id":
+                self.upstream_id = value
+        if call.status == 200 and self.seen.stream and content_type.startswith(b"text/event-stream"):
+            self.stage = Stage.STREAM
+            self.meter = self.route.dialect.meter(self.seen)
+            if data or done:
+                self._stream(data, done)
+        else:
+            self.stage = Stage.WHOLE
+            self._whole(call, data, done)
+
+    def _stream(self, data: bytes, done: bool) -> None:
+        meter = self.meter
+        out = meter.feed(data) if data else b""
+        if done or meter.done:
+            self._end_stream(out)
+            return
+        connection = self.connection
+        if out and connection is not None:
+            self.bytes_out += len(out)
+            if self.headed:
+                connection.send(out)
+            else:
+                self.headed = True
+                connection.begin(200, self._fields() + STREAM_FIELDS, out)
+        if meter.frames - self.noted_frames >= PROGRESS_FRAMES or self.gateway.clock.now - self.noted_at >= PROGRESS_S:
+            self._note_progress()
+
+    def _end_stream(self, out: bytes) -> None:
+        """The upstream's stream is over, well or badly."""
+        meter = self.meter
+        out += meter.rest()
+        if meter.finished:
+            self.offer.breaker.succeeded()
+            self._conclude(self._left_or(Ending.COMPLETE if meter.usage is not None else Ending.UNREPORTED), 200, out)
+            return
+        self._offer_failed()
+        if not meter.failed:
+            refusal = Refused(Condition.UPSTREAM, f'The provider "{self.offer.host.name}" broke off its answer.')
+            if not self.headed and not meter.delivered_bytes:
+                self._again(faults.answer(refusal, self.route.dialect.write_error, self.id))
+                return
+            out += (b"" if out.endswith(b"\n\n") or not out else b"\n\n") + self.route.dialect.write_error_event(refusal, self.id)
+        self._conclude(Ending.BROKE if meter.delivered_bytes else Ending.FAILED, 200, out)
+
+    def _whole(self, call: Call, data: bytes, done: bool) -> None:
+        if data:
+            self.parts.append(data)
+            self.received += len(data)
+            if self.received > WHOLE_LIMIT:
+                call.abort()
+                self._fail(Refused(Condition.UPSTREAM, f"The provider's answer is larger than {WHOLE_LIMIT >> 20} MiB."), Ending.UNUSABLE)
+                return
+        if done:
+            body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
+            self._judged(call, answers.judge(self, call.status, self._fields(), body))
+
+    def _judged(self, call: Call, judged: Judged) -> None:
+        if judged.blame:
+            self._offer_failed()
+        elif call.status == 429:
+            self.offer.breaker.cooled(self.gateway.clock.now, answers.retry_after(call.fields))
+        else:
+            self.offer.breaker.succeeded()
+        if judged.again:
+            self._again(judged.answer)
+            return
+        self.answer = judged.answer
+        self._conclude(self._left_or(judged.ending), judged.answer[0], reported=judged.reported, output_bytes=judged.output_bytes)
+
+    def _left_or(self, ending: Ending) -> Ending:
+        """An answer that was read to its end for a client that had gone."""
+        return Ending.DRAINED if self.connection is None and ending in (Ending.COMPLETE, Ending.UNREPORTED) else ending
+
+    @shield
+    def failed(self, call: Call, fault: Fault) -> None:
+        if self.stage in (Stage.ENDING, Stage.OVER):
+            return
+        self._offer_failed()
+        if self.stage is Stage.STREAM:
+            self._end_stream(b"")
+            return
+        host = self.offer.host.name
+        if fault.kind in ("first_byte_timeout", "idle_timeout"):
+            self._fail(Refused(Condition.DEADLINE, f'The provider "{host}" did not answer in time.'))
+            return
+        answer = faults.answer(
+            Refused(Condition.UPSTREAM, f'The provider "{host}" could not be reached or broke off.'),
+            self.route.dialect.write_error,
+            self.id,
+        )
+        if self.stage is Stage.WHOLE:
+            self.answer = answer
+            self._conclude(Ending.FAILED, answer[0])
+        else:
+            self._again(answer)
+
+    def _offer_failed(self) -> None:
+        self.offer.breaker.failed(self.gateway.clock.now, self.gateway.roll())
+
+    # ---- the client's side --------------------------------------------------------------------------------------------------------
+
+    @shield
+    def client_gone(self) -> None:
+        """The client hung up: cancel the upstream where that stops its bill, else read on in the background, within the caps."""
+        self.connection = None
+        stage = self.stage
+        if stage is Stage.CREDIT:
+            self.gateway.credit.forget(self)
+            self.caller.limits.give_back(self.token_guess, 0)
+            self.limited = False
+            self.stage = Stage.OVER
+        elif stage in (Stage.HEAD, Stage.STREAM, Stage.WHOLE) and self.call is not None:
+            if not (self.seen.stream and self.offer.host.cancels) and self.gateway.drains.adopt(self):
+                self.call.resume()
+                return
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Stop the upstream now and settle what was delivered."""
+        call = self.call
+        if call is None or self.stage not in (Stage.HEAD, Stage.STREAM, Stage.WHOLE):
+            return
+        sent = call.sent
+        call.abort()
+        self._conclude(Ending.LEFT if sent else Ending.FAILED, 499)
+
+    def client_slow(self) -> None:
+        if self.call is not None:
+            self.call.pause()
+
+    def client_ready(self) -> None:
+        if self.call is not None:
+            self.call.resume()
+
+    @shield
+    def expel(self, refusal: Refused) -> None:
+        """The drain limit is reached: one error event, everything settled, whatever the stage."""
+        if self.stage in (Stage.HEAD, Stage.STREAM, Stage.WHOLE) and self.call is not None:
+            self.call.abort()
+            if self.headed:
+                rest = self.meter.rest()
+                event = self.route.dialect.write_error_event(refusal, self.id)
+                self._conclude(Ending.BROKE, 200, rest + (b"\n\n" if rest else b"") + event)
+            else:
+                self._fail(refusal)
+        elif self.stage is Stage.CREDIT:
+            self.gateway.credit.forget(self)
+            self.refused(refusal)
+
+    def broke(self) -> None:
+        """A bug of ours, already logged: end the request as far as that is still possible."""
+        if self.stage in (Stage.ADMISSION, Stage.CREDIT):
+            self.refused(faults.bug())
+        elif self.stage not in (Stage.ENDING, Stage.OVER):
+            if self.call is not None:
+                self.call.abort()
+            self._fail(faults.bug(), Ending.BROKE if self.headed else Ending.FAILED)
+
+    # ---- the ending ---------------------------------------------------------------------------------------------------------------
+
+    def _fail(self, refusal: Refused, ending: Ending = Ending.FAILED) -> None:
+        if self.headed:
+            self._conclude(ending, 200, self.route.dialect.write_error_event(refusal, self.id))
+        else:
+            self.answer = faults.answer(refusal, self.route.dialect.write_error, self.id)
+            self._conclude(ending, self.answer[0])
+
+    def _conclude(self, ending: Ending, status: int, final: bytes = b"", *, reported: Usage | None = None, output_bytes: int = 0) -> None:
+        """Settle once, write the end record, and let the last bytes follow it."""
+        self.stage = Stage.ENDING
+        self.final = final
+        settle.conclude(self, ending, status, reported, output_bytes)
+
+    @shield
+    def ended(self, written: bool) -> None:
+        """The end record is with the kernel: the client may have the rest."""
+        self.stage = Stage.OVER
+        self.gateway.runs.discard(self)
+        connection = self.connection
+        if connection is None:
+            return
+        connection.owner = self.connection = None
+        if self.headed:
+            if written:
+                connection.finish(self.final)
+            else:
+                connection.cut()
+        elif not written:
+            connection.cut()
+        elif self.answer is not None:
+            connection.answer(*self.answer)
+        else:
+            connection.begin(200, self._fields() + STREAM_FIELDS)
+            connection.finish(self.final)
+
+    def _note_progress(self) -> None:
+        self.noted_at = self.gateway.clock.now
+        self.noted_frames = self.meter.frames
+        usage = settle.delivered(self, self.meter.delivered_bytes)
+        charge = min(pricing.charge(self.model.price, usage), self.hold.amount)
+        self.gateway.journal.note(Progress(self.id, self.gateway.wall(), self.offer.host.name, usage, charge))
+
+    def _fields(self) -> bytes:
+        """The client's head: the upstream's allowed fields, then our own."""
+        call = self.call
+        fields = b"".join([b"%b: %b\r\n" % pair for pair in call.fields if pair[0] != b"x-request-id"]) if call is not None else b""
+        fields += b"%b%d\r\nx-request-id: %b\r\n" % (self.offer.fields, self.attempts, self.id.encode())
+        if self.sent_cap is not None:
+            fields += b"x-halley-lost: max_tokens=%d\r\n" % self.sent_cap
+        if self.route.canonical is not None:
+            fields += b'link: <%b>; rel="canonical"\r\n' % self.route.canonical
+        return fields

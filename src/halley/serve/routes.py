@@ -1,0 +1,48 @@
+"""The route table of the data plane, as data, and what a mistyped path probably meant.
+
+A path is found by its raw bytes: no decoding, no case folding, no trailing slash, so that no two components can read one path differently.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from halley.exchanges import EXCHANGES, Exchange, Route
+
+MODELS = b"/v1/models"
+MODEL_PREFIX = b"/v1/models/"
+CATALOGUE = b"/api/models"
+HEALTH = b"/healthz"
+READY = b"/readyz"
+
+
+class Served(NamedTuple):
+    exchange: Exchange
+    route: Route
+
+
+SERVED: dict[tuple[bytes, bytes], Served] = {
+    (route.method, route.path): Served(exchange, route) for exchange in EXCHANGES for route in exchange.routes
+}
+METHODS: dict[bytes, bytes] = {route.path: route.method for exchange in EXCHANGES for route in exchange.routes} | {
+    MODELS: b"GET",
+    CATALOGUE: b"GET",
+}
+# Aliases are documentation addresses: reading them leads to the page.
+PAGES: dict[bytes, bytes] = {
+    route.path: b"/docs/chat-completions" for exchange in EXCHANGES for route in exchange.routes if route.canonical is not None
+}
+_KNOWN = (*METHODS, HEALTH, READY)
+
+
+def suggestion(path: bytes) -> bytes | None:
+    """The served path that a mistyped one means: `/v1` missing or doubled, a prefix in front, a slash behind. None if there is none."""
+    trimmed = path.rstrip(b"/")
+    parts = [part for part in trimmed.split(b"/") if part]
+    while parts and parts[0] in (b"v1", b"api", b"openai", b"v1beta"):
+        parts.pop(0)
+    bare = b"/" + b"/".join(parts)
+    for candidate in (trimmed, b"/v1" + bare, b"/api" + bare):
+        if candidate != path and (candidate in _KNOWN or candidate.startswith(MODEL_PREFIX)):
+            return candidate
+    return None

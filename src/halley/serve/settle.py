@@ -1,0 +1,77 @@
+"""The money of one ending at the relay: which usage counts, what is charged, and the record that says so.
+
+The table itself is `policy.pricing.settle`. Here are the facts it needs: the upstream's report if there is one, else our own count of what
+was delivered, from bytes and the model's learned bytes per token.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from halley.chat.usage import Usage
+from halley.policy import pricing
+from halley.policy.pricing import Ending
+from halley.store.journal import End
+
+if TYPE_CHECKING:
+    from halley.serve.relay import Run
+
+
+def delivered(run: Run, output_bytes: int) -> Usage:
+    """Own count: the prompt by its size, the output by the bytes of content that came."""
+    learned = run.model.learned
+    return Usage(run.input_guess, -(-output_bytes // max(int(learned.output_bytes), 1)) if output_bytes else 0)
+
+
+def conclude(run: Run, ending: Ending, status: int, reported: Usage | None, output_bytes: int) -> None:
+    """Settle, free what was reserved, and queue the end record; `run.ended` follows when it is written."""
+    meter = getattr(run, "meter", None)
+    if meter is not None:
+        reported = meter.usage if reported is None else reported
+        output_bytes = output_bytes or meter.delivered_bytes
+        if ending is Ending.COMPLETE and reported is not None:
+            run.model.learned.learn(len(run.request.body), reported.input, meter.delivered_bytes, reported.output)
+    gateway, model = run.gateway, run.model
+    snapshot = gateway.tables.snapshot
+    settled = pricing.settle(
+        ending,
+        model.price,
+        run.hold.amount,
+        reported=reported,
+        delivered=delivered(run, output_bytes),
+        after_break=snapshot.after_break if snapshot is not None else "nothing",
+    )
+    run.hold.end(settled.charge)
+    run.caller.limits.give_back(run.token_guess, settled.usage.input + settled.usage.output)
+    run.limited = False
+    now = gateway.monotonic()
+    received = run.request.received
+    total_ms = (now - received) * 1000.0
+    bytes_out = run.bytes_out + len(run.final) + (len(run.answer[2]) if run.answer is not None else 0)
+    offer = getattr(run, "offer", None)
+    if offer is not None:
+        name = f"{status}:{ending.value}"
+        offer.by_status[name] = offer.by_status.get(name, 0) + 1
+    gateway.journal.append(
+        End(
+            run.id,
+            gateway.wall(),
+            "settle" if settled.charge else "release",
+            ending.value,
+            status,
+            offer.host.name if offer is not None else "",
+            settled.usage,
+            settled.estimated,
+            settled.charge,
+            settled.loss,
+            run.attempts,
+            len(run.request.body),
+            bytes_out,
+            round((run.admitted - received) * 1000.0, 3),
+            round((run.first - received) * 1000.0, 3) if run.first else 0.0,
+            round(total_ms, 3),
+            run.upstream_id.decode("latin-1")[:128] if run.upstream_id is not None else None,
+            (f"max_tokens={run.sent_cap}",) if run.sent_cap is not None else (),
+        ),
+        run.ended,
+    )

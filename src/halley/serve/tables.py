@@ -1,0 +1,240 @@
+"""What a relay looks things up in: callers by key digest, models by name, upstreams by provider; built from each snapshot.
+
+Counters of limits, leases, breakers and connection pools outlive a snapshot: they belong to the key, account, offer or provider, not to
+the row.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ssl
+from collections.abc import Callable
+
+from halley import __version__
+from halley.errors import Condition
+from halley.money import NanoDollars, Price
+from halley.net.client import Origin, Pool
+from halley.policy.health import Breaker
+from halley.policy.limits import Limits
+from halley.policy.snapshot import KeyRow, ModelRow, OfferRow, ProviderRow, Snapshot
+from halley.providers.auth import SCHEMES
+from halley.providers.compatible import KINDS
+
+DEFAULT_OUTPUT_CAP = 32_768
+_CREDENTIAL_CACHE = 10_000
+
+PoolFactory = Callable[[Origin], Pool]
+
+
+class Account:
+    """An account at this relay. `spendable` is what its lease still covers; totals are those of the link's messages."""
+
+    __slots__ = ("charged", "granted", "held", "id", "returned", "unlimited")
+
+    def __init__(self, account: str) -> None:
+        self.id = account
+        self.unlimited = False
+        self.granted: NanoDollars = 0
+        self.returned: NanoDollars = 0
+        self.charged: NanoDollars = 0
+        self.held: NanoDollars = 0
+
+    @property
+    def spendable(self) -> NanoDollars:
+        return self.granted - self.returned - self.charged - self.held
+
+
+class Caller:
+    """One key, ready for admission."""
+
+    __slots__ = ("account", "expires_at", "ips", "key", "limits", "models", "rate_fields")
+
+    def __init__(self, row: KeyRow, account: Account, limits: Limits) -> None:
+        self.key = row.id
+        self.account = account
+        self.limits = limits
+        self.models = frozenset(row.models) if row.models is not None else None
+        self.ips = row.ips
+        self.expires_at = row.expires_at
+
+
+class Host:
+    """One provider at this relay: its connections, and what every request to it begins with."""
+
+    __slots__ = ("cancels", "cap_field", "name", "origin", "pool", "prefix", "secret", "tail")
+
+    def __init__(self, row: ProviderRow, pool: Pool, origin: Origin, base_path: str) -> None:
+        kind = KINDS[row.kind]
+        self.name = row.name
+        self.pool = pool
+        self.origin = origin
+        self.cancels = row.cancel == "stops_billing"
+        self.cap_field = kind.cap_field
+        self.secret = row.api_key.encode("latin-1")
+        self.prefix = b"POST " + base_path.encode("ascii")
+        default_port = 443 if origin.scheme == "https" else 80
+        name = f"[{origin.host}]" if ":" in origin.host else origin.host
+        authority = name if origin.port == default_port else f"{name}:{origin.port}"
+        self.tail = (
+            f" HTTP/1.1\r\nhost: {authority}\r\nuser-agent: halley/{__version__}\r\naccept: application/json, text/event-stream\r\n"
+            "accept-encoding: identity\r\ncontent-type: application/json\r\n"
+        ).encode("latin-1") + SCHEMES[kind.auth](row.api_key)
+
+    def head(self, path: str) -> bytes:
+        """Request head up to the value of x-request-id. Written from this list alone: nothing of the client's head goes upstream."""
+        return self.prefix + path.encode("ascii") + self.tail + b"x-request-id: "
+
+
+class Offer:
+    """One provider serving one model, with its health and its counters."""
+
+    __slots__ = ("breaker", "by_status", "fields", "heads", "host", "model", "priority", "weight")
+
+    def __init__(self, row: OfferRow, host: Host, breaker: Breaker, by_status: dict[str, int]) -> None:
+        self.host = host
+        self.model = row.model
+        self.priority = row.priority
+        self.weight = row.weight
+        self.breaker = breaker
+        self.by_status = by_status
+        self.heads: dict[str, bytes] = {}
+        self.fields = f"x-halley-provider: {host.name}\r\nx-halley-attempts: ".encode("latin-1")
+
+    def head(self, path: str) -> bytes:
+        head = self.heads.get(path)
+        if head is None:
+            head = self.heads[path] = self.host.head(path)
+        return head
+
+
+class Learned:
+    """How many bytes of request and of answer make a token of this model, learned from reported usage; first guess 4."""
+
+    __slots__ = ("input_bytes", "output_bytes")
+
+    def __init__(self) -> None:
+        self.input_bytes = 4.0
+        self.output_bytes = 4.0
+
+    def learn(self, body: int, prompt: int, delivered: int, output: int) -> None:
+        if prompt > 0:
+            self.input_bytes += 0.1 * (body / prompt - self.input_bytes)
+        if output > 0 and delivered > 0:
+            self.output_bytes += 0.1 * (delivered / output - self.output_bytes)
+
+
+class Model:
+    """One model, ready for admission."""
+
+    __slots__ = ("context", "default_cap", "free", "id", "learned", "max_output", "offers", "price", "row", "version")
+
+    def __init__(self, row: ModelRow, offers: tuple[Offer, ...], learned: Learned, default_cap: int | None) -> None:
+        self.row = row
+        self.id = row.id
+        self.price: Price = row.price
+        self.free = row.price.free
+        self.version = row.version
+        self.context = row.context
+        self.max_output = row.max_output
+        self.default_cap = default_cap
+        self.offers = offers
+        self.learned = learned
+
+
+class Tables:
+    """Everything a request is looked up in. `apply` swaps a snapshot in between two requests."""
+
+    def __init__(self, pools: PoolFactory, workers: int, now: Callable[[], float]) -> None:
+        self._pools = pools
+        self._workers = workers
+        self._now = now
+        self.snapshot: Snapshot | None = None
+        self.accounts: dict[str, Account] = {}
+        self.models: dict[str, Model] = {}
+        self.offers: dict[tuple[str, str, str], Offer] = {}
+        self._callers: dict[bytes, Caller] = {}
+        self._limits: dict[str, tuple[tuple[int | None, int | None, int | None], Limits]] = {}
+        self._hosts: dict[str, tuple[ProviderRow, Host]] = {}
+        self._learned: dict[str, Learned] = {}
+        self._known: dict[bytes, Caller | None] = {}
+
+    def apply(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        for row in snapshot.accounts:
+            self.account(row.id).unlimited = row.unlimited
+        self._callers = {row.digest: Caller(row, self.account(row.account), self._limits_of(row)) for row in snapshot.keys}
+        self._known = {}
+        kept = {row.name: self._host(row) for row in snapshot.providers}
+        for name, (_, host) in self._hosts.items():
+            if name not in kept or kept[name] is not host:
+                host.pool.retire()
+        self._hosts = {row.name: (row, kept[row.name]) for row in snapshot.providers}
+        offers: dict[tuple[str, str, str], Offer] = {}
+        models: dict[str, Model] = {}
+        for row in snapshot.models:
+            served = tuple(self._offer(row, offer, kept, offers) for offer in row.offers if offer.provider in kept)
+            learned = self._learned.setdefault(row.id, Learned())
+            model = Model(row, served, learned, snapshot.default_output_cap)
+            for name in (*row.aliases, row.id):
+                models[name] = model
+        self.offers = offers
+        self.models = models
+
+    def account(self, name: str) -> Account:
+        account = self.accounts.get(name)
+        if account is None:
+            account = self.accounts[name] = Account(name)
+        return account
+
+    def caller(self, credential: bytes) -> Caller | None:
+        """The caller of a key as it was sent. Keys seen lately, good or bad, cost a dictionary look-up; others one HMAC."""
+        known = self._known
+        if credential in known:
+            return known[credential]
+        snapshot = self.snapshot
+        digest = hmac.digest(snapshot.pepper, credential, "sha256") if snapshot is not None else b""
+        caller = self._callers.get(digest)
+        if len(known) >= _CREDENTIAL_CACHE:
+            known.clear()
+        known[credential] = caller
+        return caller
+
+    def _limits_of(self, row: KeyRow) -> Limits:
+        wanted = (row.rpm, row.tpm, row.concurrency)
+        kept = self._limits.get(row.id)
+        if kept is None or kept[0] != wanted:
+            share = [None if limit is None else -(-limit // self._workers) for limit in wanted]
+            kept = self._limits[row.id] = (wanted, Limits(share[0], share[1], share[2], self._now()))
+        return kept[1]
+
+    def _host(self, row: ProviderRow) -> Host:
+        kept = self._hosts.get(row.name)
+        if kept is not None and kept[0] == row:
+            return kept[1]
+        origin, base_path = Origin.parse(row.base_url), _base_path(row.base_url)
+        return Host(row, self._pools(origin), origin, base_path)
+
+    def _offer(self, model: ModelRow, row: OfferRow, hosts: dict[str, Host], fresh: dict[tuple[str, str, str], Offer]) -> Offer:
+        name = (model.id, row.provider, row.model)
+        before = self.offers.get(name)
+        breaker = before.breaker if before is not None else Breaker()
+        by_status = before.by_status if before is not None else {}
+        offer = fresh[name] = Offer(row, hosts[row.provider], breaker, by_status)
+        return offer
+
+
+def _base_path(url: str) -> str:
+    _, _, rest = url.partition("://")
+    _, slash, path = rest.partition("/")
+    return (slash + path).rstrip("/")
+
+
+def tls_context(ca_file: str) -> ssl.SSLContext:
+    """Verification is on and stays on; `ca_file` adds a private authority."""
+    context = ssl.create_default_context()
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    return context
+
+
+__all__ = ["DEFAULT_OUTPUT_CAP", "Account", "Caller", "Condition", "Host", "Learned", "Model", "Offer", "Tables", "tls_context"]

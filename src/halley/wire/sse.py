@@ -1,0 +1,67 @@
+"""Server-sent events as bytes: where frames end, what their data is, how one is written. No meaning, no decoding of what they carry.
+
+A frame ends at a blank line; line ends may be LF, CRLF or CR (WHATWG HTML, section 9.2.6). The splitter keeps the bytes of each frame as
+they came, with their blank line, so that joining all frames and the rest gives back the stream.
+"""
+
+from __future__ import annotations
+
+import re
+
+_BLANK_LINE = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n|\r\n\n")
+_DATA = re.compile(rb"(?:^|\r\n|\n|\r)data:? ?([^\r\n]*)")
+_BOM = b"\xef\xbb\xbf"
+
+
+class Splitter:
+    """Bytes in, complete frames out, whatever the chunking. `rest` is the frame that has begun and not ended."""
+
+    __slots__ = ("rest",)
+
+    def __init__(self) -> None:
+        self.rest = b""
+
+    def complete(self, data: bytes) -> bytes:
+        """All bytes up to the last frame end seen so far; what follows waits in `rest`."""
+        if self.rest:
+            data = self.rest + data
+        if data.endswith(b"\n\n"):  # what nearly every read of nearly every provider looks like
+            self.rest = b""
+            return data
+        cut = last_end(data)
+        self.rest = data[cut:]
+        return data[:cut]
+
+
+def last_end(data: bytes) -> int:
+    """Offset just past the last blank line, 0 if there is none. A CR at the very end is not trusted: its LF may still come."""
+    cut = max(data.rfind(b"\n\n") + 1, data.rfind(b"\n\r\n") + 2)
+    if cut > 1:
+        return cut + 1
+    cut = data.rfind(b"\r\r", 0, len(data) - 1)
+    return cut + 2 if cut >= 0 else 0
+
+
+def frames(data: bytes) -> list[bytes]:
+    """Complete frames, each with the blank line that ends it."""
+    out: list[bytes] = []
+    start = 0
+    for match in _BLANK_LINE.finditer(data):
+        out.append(data[start : match.end()])
+        start = match.end()
+    if start < len(data):
+        out.append(data[start:])
+    return out
+
+
+def payload(frame: bytes) -> bytes:
+    """The data of one frame: its `data` lines joined by LF; empty for a comment or an event without data."""
+    lines = _DATA.findall(frame.removeprefix(_BOM))
+    return lines[0] if len(lines) == 1 else b"\n".join(lines)
+
+
+def render(data: bytes, event: bytes = b"") -> bytes:
+    """One frame. `data` has no line ends of its own (it is JSON)."""
+    if event:
+        return b"event: %b\ndata: %b\n\n" % (event, data)
+    return b"data: %b\n\n" % data

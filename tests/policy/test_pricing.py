@@ -1,0 +1,81 @@
+"""Prices, holds and the settlement table."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from halley.chat.usage import Usage
+from halley.money import Price, rate_per_million
+from halley.policy import pricing
+from halley.policy.pricing import Ending
+
+PRICE = Price(rate_per_million("2.5"), rate_per_million("10"), cache_read=rate_per_million("1.25"), reasoning=rate_per_million("12"))
+REPORT = Usage(1000, 500, cache_read=400, reasoning=100)
+COUNTED = Usage(900, 450)
+COUNTS = st.integers(0, 10**6)
+
+
+def test_a_charge_prices_each_kind_of_token_once() -> None:
+    lines = Decimal("2.5") * 600 + Decimal("1.25") * 400 + Decimal(10) * 400 + Decimal(12) * 100
+    assert pricing.charge(PRICE, REPORT) == lines * 1000
+
+
+def test_detail_that_exceeds_its_total_is_billed_once() -> None:
+    assert pricing.charge(PRICE, Usage(100, 0, cache_read=400)) == 100 * 1250
+
+
+def test_lines_are_rounded_half_up_once_each() -> None:
+    tiny = Price(rate_per_million("0.0005"), rate_per_million("0.0005"))
+    assert pricing.charge(tiny, Usage(1, 1)) == 2
+    assert pricing.charge(tiny, Usage(0, 0)) == 0
+
+
+@given(COUNTS, COUNTS, st.integers(0, 10**6), st.integers(0, 10**6))
+def test_a_hold_covers_every_reading_of_its_tokens(prompt: int, output: int, cached: int, reasoning: int) -> None:
+    usage = Usage(prompt, output, cache_read=cached, reasoning=reasoning)
+    assert pricing.worst(PRICE, prompt, output) >= pricing.charge(PRICE, usage) - 4  # four lines, each rounded up by less than one
+
+
+@given(COUNTS, st.integers(0, 10**12))
+def test_affordable_output_is_the_most_that_fits(prompt: int, credit: int) -> None:
+    most = pricing.affordable_output(PRICE, prompt, credit)
+    if most:
+        assert pricing.worst(PRICE, prompt, most) <= credit
+        assert pricing.worst(PRICE, prompt, most + 1) > credit
+
+
+HOLD = pricing.worst(PRICE, 1000, 2000)
+FULL = pricing.charge(PRICE, REPORT)
+OWN = pricing.charge(PRICE, COUNTED)
+
+
+@pytest.mark.parametrize(
+    "ending, reported, after_break, charge, loss, estimated",
+    [
+        (Ending.COMPLETE, REPORT, "nothing", FULL, 0, False),
+        (Ending.COMPLETE, Usage(), "nothing", 0, 0, False),
+        (Ending.UNREPORTED, None, "nothing", OWN, 0, True),
+        (Ending.FAILED, None, "nothing", 0, 0, False),
+        (Ending.FAILED, REPORT, "delivered", 0, 0, False),
+        (Ending.UNUSABLE, REPORT, "delivered", 0, FULL, False),
+        (Ending.BROKE, None, "nothing", 0, OWN, True),
+        (Ending.BROKE, None, "delivered", OWN, 0, True),
+        (Ending.BROKE, REPORT, "delivered", FULL, 0, False),
+        (Ending.LEFT, None, "nothing", OWN, 0, True),
+        (Ending.LEFT, REPORT, "nothing", FULL, 0, False),
+        (Ending.DRAINED, REPORT, "nothing", FULL, 0, False),
+        (Ending.DRAINED, None, "nothing", OWN, 0, True),
+    ],
+)
+def test_the_settlement_table(ending: Ending, reported: Usage | None, after_break: str, charge: int, loss: int, estimated: bool) -> None:
+    settled = pricing.settle(ending, PRICE, HOLD, reported=reported, delivered=COUNTED, after_break=after_break)
+    assert (settled.charge, settled.loss, settled.estimated) == (charge, loss, estimated)
+
+
+@pytest.mark.parametrize("ending", list(Ending))
+def test_no_ending_charges_more_than_the_hold(ending: Ending) -> None:
+    settled = pricing.settle(ending, PRICE, 7, reported=REPORT, delivered=COUNTED, after_break="delivered")
+    assert settled.charge <= 7
+    assert settled.charge + settled.loss in (0, FULL)

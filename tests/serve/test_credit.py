@@ -1,0 +1,118 @@
+"""Leases at the relay: who waits, who goes, who is refused."""
+
+from halley.errors import Condition, Refused
+from halley.money import Price
+from halley.serve.credit import WAIT_S, Credit
+from halley.serve.hold import Hold
+from halley.serve.tables import Account
+from halley.store.messages import FromRelay, Granted, LeaseReturned, LeaseState, LeaseWanted
+
+
+class Request:
+    """A request that waits for credit and holds it when it gets it; its price is one nano-dollar per token of output."""
+
+    def __init__(self, account: Account, need: int) -> None:
+        self.account = account
+        self.hold = Hold(account, Price(output=1000), 0, need, 1, flexible=False)
+        self.waits_until = 0.0
+        self.went = False
+        self.refusal: Refused | None = None
+
+    def credited(self) -> bool:
+        self.went = self.hold.take()
+        return self.went
+
+    def refused(self, refusal: Refused) -> None:
+        self.refusal = refusal
+
+
+class Control:
+    def __init__(self) -> None:
+        self.heard: list[FromRelay] = []
+        self.now = 0.0
+        self.credit = Credit(self.hear, lambda: self.now)
+
+    def hear(self, message: FromRelay) -> bool:
+        self.heard.append(message)
+        return True
+
+
+def test_one_question_is_asked_for_all_who_wait_and_a_grant_lets_them_go_in_order() -> None:
+    control, account = Control(), Account("a")
+    requests = [Request(account, 10) for _ in range(3)]
+    for request in requests:
+        control.credit.wait(request)
+    assert control.heard == [LeaseWanted("a", 10, 10)]
+    control.credit.granted(Granted("a", 20))
+    assert [request.went for request in requests] == [True, True, False]
+    assert control.heard[-1] == LeaseWanted("a", 10, 10)
+    control.credit.granted(Granted("a", 30))
+    assert requests[2].went
+    assert account.spendable == 0
+
+
+def test_an_unchanged_grant_refuses_the_one_it_was_asked_for_and_asks_for_the_next() -> None:
+    control, account = Control(), Account("a")
+    dear, cheap = Request(account, 100), Request(account, 5)
+    control.credit.wait(dear)
+    control.credit.wait(cheap)
+    control.credit.granted(Granted("a", 0))
+    assert dear.refusal is not None
+    assert dear.refusal.condition is Condition.NO_CREDIT
+    assert control.heard[-1] == LeaseWanted("a", 5, 5)
+    control.credit.granted(Granted("a", 5))
+    assert cheap.went
+
+
+def test_without_an_answer_in_time_the_request_is_refused_and_never_served_free() -> None:
+    control, account = Control(), Account("a")
+    request = Request(account, 10)
+    control.credit.wait(request)
+    control.credit.each_second(WAIT_S - 0.1)
+    assert request.refusal is None
+    control.credit.each_second(WAIT_S)
+    assert request.refusal is not None
+    assert request.refusal.condition is Condition.OVERLOADED
+    control.credit.granted(Granted("a", 10))
+    assert not request.went
+    assert account.spendable == 10
+
+
+def test_a_recall_gives_back_what_no_request_holds_and_says_totals() -> None:
+    control, account = Control(), Account("a")
+    request = Request(account, 10)
+    control.credit.wait(request)
+    control.credit.granted(Granted("a", 50))
+    control.credit.recalled("a")
+    assert control.heard[-1] == LeaseReturned("a", 40)
+    control.credit.recalled("a")
+    assert control.heard[-1] == LeaseReturned("a", 40)
+    assert control.credit.states() == (LeaseState("a", 50, 40),)
+    control.credit.recalled("stranger")
+    assert control.heard[-1] == LeaseReturned("stranger", 0)
+
+
+def test_a_grant_that_arrives_late_or_twice_changes_nothing() -> None:
+    control, account = Control(), Account("a")
+    control.credit.wait(Request(account, 10))
+    control.credit.granted(Granted("a", 50))
+    control.credit.granted(Granted("a", 50))
+    control.credit.granted(Granted("a", 10))
+    assert account.granted == 50
+
+
+def test_after_a_new_link_those_who_wait_are_asked_for_again() -> None:
+    control, account = Control(), Account("a")
+    control.credit.wait(Request(account, 10))
+    control.heard.clear()
+    control.credit.reconnected()
+    assert control.heard == [LeaseWanted("a", 10, 10)]
+
+
+def test_a_client_that_left_is_forgotten() -> None:
+    control, account = Control(), Account("a")
+    request = Request(account, 10)
+    control.credit.wait(request)
+    control.credit.forget(request)
+    control.credit.granted(Granted("a", 10))
+    assert not request.went

@@ -1,0 +1,137 @@
+"""The writing end of the journal."""
+
+import asyncio
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+
+from halley.chat.usage import Usage
+from halley.serve import journal as module
+from halley.serve.journal import JournalWriter
+from halley.store.journal import End, Start, decode
+
+
+def start(request: str) -> Start:
+    return Start(request, 1.0, "a", "k", "/v1/chat/completions", "m", "p", 7, True, False, 3)
+
+
+def end(request: str) -> End:
+    return End(request, 2.0, "settle", "complete", 200, "sim", Usage(1, 2), False, 5, 0, 1, 10, 20, 0.1, 0.2, 0.3)
+
+
+def records(directory: Path) -> list[str]:
+    lines = [line for path in sorted(directory.glob("*.jsonl")) for line in path.read_bytes().splitlines()]
+    return [type(decode(line)).__name__ + ":" + decode(line).request for line in lines]
+
+
+def test_records_of_one_iteration_leave_in_one_write_before_their_continuations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[int] = []
+    real = os.write
+
+    def counted(file: int, data: bytes) -> int:
+        writes.append(data.count(b"\n"))
+        return real(file, data)
+
+    async def scene() -> None:
+        writer = JournalWriter(str(tmp_path), "relay-1", asyncio.get_running_loop())
+        monkeypatch.setattr(module.os, "write", counted)
+        told: list[tuple[bool, int]] = []
+        for name in "abc":
+            writer.append(start(name), lambda ok: told.append((ok, len(records(tmp_path)))))
+        assert told == []
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert told == [(True, 3)] * 3
+        assert writes == [3]
+        writer.close()
+
+    asyncio.run(scene())
+    assert records(tmp_path) == ["Start:a", "Start:b", "Start:c"]
+
+
+def test_a_full_disk_refuses_starts_keeps_ends_and_leaves_nothing_torn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = [True]
+    real = os.write
+
+    def write(file: int, data: bytes) -> int:
+        if full[0]:
+            real(file, data[: len(data) // 2])
+            raise OSError(28, "No space left on device")
+        return real(file, data)
+
+    async def scene() -> None:
+        writer = JournalWriter(str(tmp_path), "relay-1", asyncio.get_running_loop())
+        told: list[bool] = []
+        writer.append(start("before"), told.append)
+        writer.flush()
+        monkeypatch.setattr(module.os, "write", write)
+        writer.append(start("refused"), told.append)
+        writer.append(end("before"), told.append)
+        writer.flush()
+        assert told == [True, False, False]
+        assert records(tmp_path) == ["Start:before"]
+        full[0] = False
+        writer.each_second(1.0)
+        assert records(tmp_path) == ["Start:before", "End:before"]
+        writer.close()
+
+    asyncio.run(scene())
+
+
+def test_a_long_segment_is_followed_by_the_next_and_never_touched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SEGMENT_BYTES", 100)
+
+    async def scene() -> None:
+        writer = JournalWriter(str(tmp_path), "relay-1", asyncio.get_running_loop())
+        for name in "abc":
+            writer.append(start(name), lambda ok: None)
+            writer.flush()
+            writer.each_second(0.0)
+        assert writer.written == sum(path.stat().st_size for path in tmp_path.glob("*.jsonl"))
+        writer.close()
+
+    asyncio.run(scene())
+    assert sorted(path.name for path in tmp_path.glob("*.jsonl")) == [f"relay-1.{n}.jsonl" for n in range(4)]
+    assert records(tmp_path) == ["Start:a", "Start:b", "Start:c"]
+
+
+def test_the_lock_tells_whether_the_writer_lives(tmp_path: Path) -> None:
+    def free() -> bool:
+        with open(tmp_path / "relay-1.lock", "rb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+    async def scene() -> None:
+        writer = JournalWriter(str(tmp_path), "relay-1", asyncio.get_running_loop())
+        assert not free()
+        writer.close()
+        assert free()
+
+    asyncio.run(scene())
+
+
+def test_lag_is_the_age_of_the_oldest_record_that_was_not_folded(tmp_path: Path) -> None:
+    async def scene() -> None:
+        writer = JournalWriter(str(tmp_path), "relay-1", asyncio.get_running_loop())
+        writer.each_second(0.0)
+        assert writer.lag_s(500.0) == 0.0
+        writer.append(start("a"), lambda ok: None)
+        writer.flush()
+        writer.each_second(10.0)
+        first = writer.written
+        writer.append(start("b"), lambda ok: None)
+        writer.flush()
+        writer.each_second(11.0)
+        assert writer.lag_s(40.0) == 30.0
+        writer.folded(first)
+        assert writer.lag_s(40.0) == 29.0
+        writer.folded(writer.written)
+        assert writer.lag_s(40.0) == 0.0
+        writer.close()
+
+    asyncio.run(scene())
