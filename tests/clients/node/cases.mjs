@@ -251,6 +251,8 @@ const REFUSALS = {
   upstream_html: () => chat({ model: MODELS.upstream_html }),
   upstream_bad_json: () => chat({ model: MODELS.upstream_bad_json }),
   upstream_cut_stream: () => collect(chat({ model: MODELS.upstream_cut, stream: true })),
+  upstream_cut_stream_with_usage: () =>
+    collect(chat({ model: MODELS.upstream_cut, stream: true, stream_options: { include_usage: true } })),
   upstream_error_frame: () => collect(chat({ model: MODELS.upstream_error_frame, stream: true })),
   client_timeout: () => chat({ model: MODELS.stalled }, connect('main', { timeout: 400 })),
 };

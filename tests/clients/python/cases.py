@@ -346,6 +346,10 @@ refusal("upstream_500_for_a_stream", lambda: list(chat(model=MODELS["upstream_50
 refusal("upstream_html", lambda: chat(model=MODELS["upstream_html"]))
 refusal("upstream_bad_json", lambda: chat(model=MODELS["upstream_bad_json"]))
 refusal("upstream_cut_stream", lambda: list(chat(model=MODELS["upstream_cut"], stream=True)))
+refusal(
+    "upstream_cut_stream_with_usage",
+    lambda: list(chat(model=MODELS["upstream_cut"], stream=True, stream_options={"include_usage": True})),
+)
 refusal("upstream_error_frame", lambda: list(chat(model=MODELS["upstream_error_frame"], stream=True)))
 refusal("client_timeout", lambda: chat(connect(timeout=0.4), model=MODELS["stalled"]))
 
