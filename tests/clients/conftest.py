@@ -10,7 +10,7 @@ from tests.harness.gateway import Gateway
 from tests.harness.simulator import Simulator
 
 from .environments import CLIENTS, Client, Seen, Target, command_of, drive
-from .plan import ALSO_DIRECTLY, MODELS, TOO_LARGE, settings
+from .plan import ALSO_DIRECTLY, MODELS, settings
 
 
 @pytest.fixture(scope="session")
@@ -47,9 +47,9 @@ def client(request: pytest.FixtureRequest) -> Client:
 def seen(client: Client, gateway: Target, simulator: Simulator) -> Seen:
     # Put anew for each SDK: its first call fails, the next succeeds.
     simulator.script(MODELS["flaky"], {"sequence": [{"status": 503}]})
-    return drive(client, gateway, MODELS, TOO_LARGE)
+    return drive(client, gateway)
 
 
 @pytest.fixture(scope="session")
 def seen_directly(client: Client, simulator: Simulator) -> Seen:
-    return drive(client, Target(f"{simulator.url}/v1", {"main": "sk-direct"}), MODELS, TOO_LARGE, ALSO_DIRECTLY)
+    return drive(client, Target(f"{simulator.url}/v1", {"main": "sk-direct"}), ALSO_DIRECTLY)

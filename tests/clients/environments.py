@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from .plan import MODELS, SHAPES, TOO_LARGE
+
 HERE = Path(__file__).parent
 RUN_SECONDS = 120
 
@@ -89,12 +91,12 @@ def command_of(client: Client) -> list[str]:
     return [runtime, str(HERE / "node" / "cases.mjs"), client.sdk, str(directory)]
 
 
-def drive(client: Client, target: Target, models: dict[str, str], too_large: int, only: tuple[str, ...] = ()) -> Seen:
+def drive(client: Client, target: Target, only: tuple[str, ...] = ()) -> Seen:
     """Runs the case script of one SDK against `target`; `only` names the cases, and none means all."""
     key, url = VARIABLES[client.sdk]
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     environment |= {key: target.keys["main"], url: target.base_url}
-    plan = json.dumps({"models": models, "keys": target.keys, "too_large": too_large, "only": only})
+    plan = json.dumps({"models": MODELS, "shapes": SHAPES, "keys": target.keys, "too_large": TOO_LARGE, "only": only})
     done = subprocess.run(command_of(client), input=plan, env=environment, capture_output=True, text=True, timeout=RUN_SECONDS, check=False)
     if done.returncode != 0:
         pytest.fail(f"{client.directory} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}", pytrace=False)

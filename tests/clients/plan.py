@@ -23,6 +23,18 @@ MODELS = {
     "upstream_cut": "sim/cut-at-600",
     "upstream_error_frame": "sim/error-frame-after-3",
 }
+# Sound answers in every shape that upstreams really send them in: framing, line ends, and ways to report usage.
+SHAPES = (
+    "sim/echo+one-byte-writes",
+    "sim/echo+write-7",
+    "sim/echo+crlf",
+    "sim/echo+usage-each-chunk",
+    "sim/echo+usage-nulls",
+    "sim/echo+no-usage",
+    "sim/echo+eof-body",
+    "sim/echo+early-close",
+    "sim/reasoner",
+)
 # Models that misbehave have a provider row each, so that what is learnt about one never reaches another.
 SOUND = ("chat", "long", "slow")
 
@@ -31,10 +43,9 @@ def settings(upstream: str) -> str:
     """The gateway's halley.toml: the simulator as provider `sim`, and once more for each model that misbehaves."""
     lines = ["[limits]", f"json_bytes = {TOO_LARGE // 2}"]
     providers = {"sim": upstream}
-    for name, model in MODELS.items():
-        if name == "unknown":
-            continue
-        provider = "sim" if name in SOUND else name.replace("_", "-")
+    served = {model: "sim" if name in SOUND else name.replace("_", "-") for name, model in MODELS.items() if name != "unknown"}
+    served |= dict.fromkeys(SHAPES, "sim")
+    for model, provider in served.items():
         providers[provider] = upstream
         lines += ["[[models]]", f'id = "{model}"', f'offers = [{{provider = "{provider}"}}]', "max_output = 4096",
                   'price = {input = "1", output = "2"}']  # fmt: skip
@@ -64,4 +75,7 @@ ALSO_DIRECTLY = (
     "two_choices",
     "unknown_fields_pass",
     "history_of_every_role",
+    "plain_of_every_shape",
+    "stream_of_every_shape",
+    "stream_of_every_shape_with_usage",
 )

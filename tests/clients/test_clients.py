@@ -11,7 +11,7 @@ import re
 import pytest
 
 from .environments import Seen
-from .plan import ALSO_DIRECTLY, MODELS
+from .plan import ALSO_DIRECTLY, MODELS, SHAPES
 
 if "HALLEY_CLIENTS" not in os.environ:
     pytest.skip("the SDKs are driven by script/clients", allow_module_level=True)
@@ -29,7 +29,7 @@ def test_the_sdk_is_of_the_major_its_environment_promises(seen: Seen) -> None:
 
 def test_the_model_list_names_every_model_of_the_key(seen: Seen) -> None:
     listed = seen("model_list")
-    assert set(MODELS.values()) - {MODELS["unknown"]} <= set(listed["ids"])
+    assert {*MODELS.values(), *SHAPES} - {MODELS["unknown"]} <= set(listed["ids"])
     assert MODELS["unknown"] not in listed["ids"]
     assert listed["objects"] == ["model"]
 
@@ -131,6 +131,11 @@ def test_both_token_caps_are_respected(seen: Seen, case: str) -> None:
 def test_two_choices_keep_their_indexes(seen: Seen) -> None:
     choices = seen("two_choices")
     assert choices == {"indexes": [0, 1], "finishes": ["stop", "stop"], "streamed_indexes": [0, 1]}
+
+
+@pytest.mark.parametrize("case", ["plain_of_every_shape", "stream_of_every_shape", "stream_of_every_shape_with_usage"])
+def test_every_shape_of_a_sound_answer_has_the_same_text(seen: Seen, case: str) -> None:
+    assert {facts["text"] for facts in seen(case).values()} == {seen("plain")["text"]}
 
 
 def test_unknown_fields_headers_and_query_parameters_pass(seen: Seen) -> None:

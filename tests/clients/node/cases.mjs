@@ -88,6 +88,13 @@ const image = (url) =>
     messages: [{ role: 'user', content: [{ type: 'text', text: 'What is this?' }, { type: 'image_url', image_url: { url, detail: 'low' } }] }],
   }).then(answer);
 
+async function everyShape(facts, body) {
+  const client = connect();
+  const seen = {};
+  for (const model of plan.shapes) seen[model] = await facts(await chat({ model, ...body }, client));
+  return seen;
+}
+
 const sorted = (values) => [...new Set(values)].sort();
 
 // What the SDK makes of a refusal: its own exception class and every field a program would look at.
@@ -217,6 +224,11 @@ const CASES = {
       ],
     }).then(answer);
   },
+  plain_of_every_shape: () =>
+    everyShape((completion) => ({ text: completion.choices[0].message.content, reported: completion.usage !== undefined })),
+  stream_of_every_shape: () => everyShape(async (chunks) => streamed(await collect(chunks)), { stream: true }),
+  stream_of_every_shape_with_usage: () =>
+    everyShape(async (chunks) => streamed(await collect(chunks)), { stream: true, stream_options: { include_usage: true } }),
   async raw_headers() {
     const { response } = await chat().withResponse();
     return { status: response.status, fields: Object.fromEntries(response.headers) };

@@ -284,6 +284,26 @@ def history_of_every_role() -> dict[str, Any]:
     return answer(chat(messages=history))
 
 
+def every_shape(facts: Callable[[Any], dict[str, Any]], **body: Any) -> dict[str, Any]:
+    client = connect()
+    return {model: facts(chat(client, model=model, **body)) for model in PLAN["shapes"]}
+
+
+@case
+def plain_of_every_shape() -> dict[str, Any]:
+    return every_shape(lambda completion: {"text": completion.choices[0].message.content, "reported": completion.usage is not None})
+
+
+@case
+def stream_of_every_shape() -> dict[str, Any]:
+    return every_shape(lambda chunks: streamed(list(chunks)), stream=True)
+
+
+@case
+def stream_of_every_shape_with_usage() -> dict[str, Any]:
+    return every_shape(lambda chunks: streamed(list(chunks)), stream=True, stream_options={"include_usage": True})
+
+
 @case
 def raw_headers() -> dict[str, Any]:
     reply = connect().chat.completions.with_raw_response.create(model=MODELS["chat"], messages=HELLO)
