@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -14,27 +13,34 @@ from .plan import ALSO_DIRECTLY, MODELS, settings
 
 
 @pytest.fixture(scope="session")
-def simulator() -> Iterator[Simulator]:
-    with Simulator() as running:
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    with Simulator(tmp_path_factory.mktemp("simulator")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def gateway(simulator: Simulator) -> Iterator[Target]:
-    with Gateway(settings(f"{simulator.url}/v1")) as running:
-        running.cli("credit", "default", "10")
+def gateway(tmp_path_factory: pytest.TempPathFactory, simulator: Simulator) -> Iterator[Gateway]:
+    with Gateway(tmp_path_factory.mktemp("gateway"), settings(f"{simulator.url}/v1")) as running:
+        yield running
 
-        def key(name: str, *flags: str) -> str:
-            return json.loads(running.cli("keys", "create", "--name", name, *flags, "--json"))["key"]
 
-        keys = {
-            "main": key("main"),
-            "restricted": key("restricted", "--models", MODELS["chat"]),
-            "limited": key("limited", "--rpm", "1"),
-            "penniless": key("penniless", "--account", "penniless"),
-        }
-        keys["wrong"] = keys["main"][:-1] + ("a" if keys["main"][-1] != "a" else "b")
-        yield Target(f"{running.url}/v1", keys)
+@pytest.fixture(scope="session")
+def target(gateway: Gateway) -> Target:
+    """The gateway with a key for every name that the case scripts use."""
+
+    def key(name: str, *flags: str) -> str:
+        return gateway.cli_json("keys", "create", "--name", name, *flags)["key"]
+
+    # `default` is unlimited until credit is added to it; then it spends from leases like any customer.
+    gateway.cli("credit", "default", "10")
+    keys = {
+        "main": key("main"),
+        "restricted": key("restricted", "--models", MODELS["chat"]),
+        "limited": key("limited", "--rpm", "1"),
+        "penniless": key("penniless", "--account", "penniless"),
+    }
+    keys["wrong"] = keys["main"][:-1] + ("a" if keys["main"][-1] != "a" else "b")
+    return Target(f"{gateway.url}/v1", keys)
 
 
 @pytest.fixture(scope="session", params=CLIENTS, ids=lambda client: client.directory)
@@ -44,10 +50,10 @@ def client(request: pytest.FixtureRequest) -> Client:
 
 
 @pytest.fixture(scope="session")
-def seen(client: Client, gateway: Target, simulator: Simulator) -> Seen:
+def seen(client: Client, target: Target, simulator: Simulator) -> Seen:
     # Put anew for each SDK: its first call fails, the next succeeds.
     simulator.script(MODELS["flaky"], {"sequence": [{"status": 503}]})
-    return drive(client, gateway)
+    return drive(client, target)
 
 
 @pytest.fixture(scope="session")

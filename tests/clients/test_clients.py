@@ -1,6 +1,6 @@
 """What the real SDKs must see through the gateway, said once for every SDK, Python and Node alike.
 
-The facts come from `python/cases.py` and `node/cases.mjs`, each run once per SDK in its own interpreter. Nothing here talks to the gateway.
+The facts come from `python/cases.py` and `node/cases.mjs`, each run once per SDK in its own interpreter. Nothing here sends a request.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import os
 import re
 
 import pytest
+from tests.harness.gateway import Gateway
 
 from .environments import Seen
 from .plan import ALSO_DIRECTLY, MODELS, SHAPES
@@ -245,3 +246,8 @@ def test_an_error_frame_of_the_upstream_reaches_the_sdk(seen: Seen) -> None:
 def test_a_client_that_waits_no_longer_gets_its_own_timeout(seen: Seen) -> None:
     expected = {"python": "APITimeoutError", "node": "APIConnectionTimeoutError"}[seen.client.language]
     assert seen("client_timeout")["class"] == expected
+
+
+def test_the_ledger_is_clean_after_the_sdk_has_run(seen: Seen, gateway: Gateway) -> None:
+    assert seen("plain")
+    assert gateway.cli("ledger", "verify").returncode == 0
