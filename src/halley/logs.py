@@ -8,6 +8,7 @@ succeeds: its journal record is its log row.
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import os
 import re
@@ -39,7 +40,7 @@ _STRUCTURE = frozenset({"at", "level", "log", "event"})
 
 _SHAPES = re.compile(
     r"(?P<lead>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{6,}"
-    r"|(?P<head>\b(?:x-api-key|x-goog-api-key|api-key|authorization|cookie)[\"']?\s*[:=]\s*[\"']?)[^\s\"',;]{4,}"
+    r"|(?P<head>\b(?:x-api-key|x-goog-api-key|api-key|authorization|cookie)[\"']?\s*[:=]\s*[\"']?(?:(?:bearer|basic)\s+)?)[^\s\"',;]{4,}"
     r"|(?P<query>[?&](?:api_?key|key|token|access_token|signature|sig|code)=)[^&\s\"'#]+"
     r"|(?P<user>[a-z][a-z0-9+.-]*://)[^/\s\"'@]*@"
     r"|\b(?:sk|rk|pk|xai|gsk|hf|r8|fw|pplx|nvapi|ghp|whsec)[-_][A-Za-z0-9_-]{8,}"
@@ -80,9 +81,11 @@ def _hide(found: re.Match[str]) -> str:
 
 def _forms(plain: str) -> Iterable[str]:
     yield plain
+    yield quote(plain)
     yield quote(plain, safe="")
     yield quote(quote(plain, safe=""), safe="")
-    yield msgspec.json.encode(plain).decode()[1:-1]
+    yield json.dumps(plain)[1:-1]
+    yield json.dumps(plain, ensure_ascii=False)[1:-1]
     data = plain.encode()
     yield data.hex()
     for shift in range(3):
@@ -127,7 +130,7 @@ class Sink:
         withheld = sorted(field for field in fields if field not in FIELDS)
         for field, value in fields.items():
             if field in FIELDS:
-                written[field] = _plain(value)
+                written[field] = self._plain(value)
                 if isinstance(value, BaseException) and level == "error":
                     written["trace"] = _trace(value)
         if withheld:
@@ -138,22 +141,22 @@ class Sink:
         except OSError:
             return  # Nobody reads standard error any more; losing a log line must not end a relay.
 
+    def _plain(self, value: Value) -> object:
+        """Cleaned before it is encoded, because encoding could hide a secret from the last look at the whole line."""
+        match value:
+            case BaseException():
+                return self._redactor.clean(f"{type(value).__name__}: {value}")[:_LONGEST]
+            case str():
+                return self._redactor.clean(value)[:_LONGEST]
+            case tuple():
+                return [self._redactor.clean(each)[:_LONGEST] for each in value]
+            case _:
+                return value
+
 
 def _now() -> str:
     seconds = time.time()
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{int(seconds * 1000) % 1000:03d}Z"
-
-
-def _plain(value: Value) -> object:
-    match value:
-        case BaseException():
-            return f"{type(value).__name__}: {value}"[:_LONGEST]
-        case str():
-            return value[:_LONGEST]
-        case tuple():
-            return [each[:_LONGEST] for each in value]
-        case _:
-            return value
 
 
 def _trace(fault: BaseException) -> list[str]:

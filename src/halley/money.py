@@ -86,15 +86,3 @@ class Price(msgspec.Struct, frozen=True):
     image_in: PicoDollars | None = None
     image_out: PicoDollars | None = None
     per_request: PicoDollars = 0
-
-    @property
-    def worst_input(self) -> PicoDollars:
-        return max(self.input, *(r or 0 for r in (self.cache_read, self.cache_write_5m, self.cache_write_1h, self.audio_in, self.image_in)))
-
-    @property
-    def worst_output(self) -> PicoDollars:
-        return max(self.output, *(r or 0 for r in (self.reasoning, self.audio_out, self.image_out)))
-
-    @property
-    def free(self) -> bool:
-        return not (self.worst_input or self.worst_output or self.per_request)

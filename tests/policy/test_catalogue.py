@@ -7,6 +7,7 @@ import pytest
 from halley.money import Price, rate_per_million
 from halley.policy import catalogue
 from halley.policy.catalogue import FileModel, FileOffer
+from halley.policy.pricing import Worst
 from halley.policy.snapshot import ProviderRow
 from halley.providers.compatible import KINDS
 
@@ -50,13 +51,13 @@ def test_the_file_overrides_hides_and_adds() -> None:
     assert rows["gpt-4o"].offers
     assert "o3" not in rows
     assert rows["mine"].offers[0].model == "gpt-4o"
-    assert rows["mine"].price.free
+    assert Worst.of(rows["mine"].price).free
 
 
 def test_the_embedded_model_is_free_and_says_what_it_is() -> None:
     (model,) = catalogue.build((), (LOCAL,))
     assert model.id == "local/docs-assistant"
-    assert model.price.free
+    assert Worst.of(model.price).free
     assert model.description is not None
     assert "not a language model" in model.description
 

@@ -12,6 +12,7 @@ from halley.policy import pricing
 from halley.policy.pricing import Ending
 
 PRICE = Price(rate_per_million("2.5"), rate_per_million("10"), cache_read=rate_per_million("1.25"), reasoning=rate_per_million("12"))
+WORST = pricing.Worst.of(PRICE)
 REPORT = Usage(1000, 500, cache_read=400, reasoning=100)
 COUNTED = Usage(900, 450)
 COUNTS = st.integers(0, 10**6)
@@ -35,18 +36,30 @@ def test_lines_are_rounded_half_up_once_each() -> None:
 @given(COUNTS, COUNTS, st.integers(0, 10**6), st.integers(0, 10**6))
 def test_a_hold_covers_every_reading_of_its_tokens(prompt: int, output: int, cached: int, reasoning: int) -> None:
     usage = Usage(prompt, output, cache_read=cached, reasoning=reasoning)
-    assert pricing.worst(PRICE, prompt, output) >= pricing.charge(PRICE, usage) - 4  # four lines, each rounded up by less than one
+    assert WORST.hold(prompt, output) >= pricing.charge(PRICE, usage) - 4  # four lines, each rounded up by less than one
 
 
 @given(COUNTS, st.integers(0, 10**12))
 def test_affordable_output_is_the_most_that_fits(prompt: int, credit: int) -> None:
-    most = pricing.affordable_output(PRICE, prompt, credit)
+    most = WORST.affordable_output(prompt, credit)
     if most:
-        assert pricing.worst(PRICE, prompt, most) <= credit
-        assert pricing.worst(PRICE, prompt, most + 1) > credit
+        assert WORST.hold(prompt, most) <= credit
+        assert WORST.hold(prompt, most + 1) > credit
 
 
-HOLD = pricing.worst(PRICE, 1000, 2000)
+def test_the_worst_rate_is_the_highest_of_its_direction() -> None:
+    price = Price(input=2, output=8, cache_read=1, cache_write_1h=4, audio_in=3, reasoning=9, image_out=7)
+    assert pricing.Worst.of(price)[:2] == (4, 9)
+
+
+def test_a_model_is_free_only_when_nothing_costs() -> None:
+    assert pricing.Worst.of(Price()).free
+    assert pricing.Worst.of(Price(cache_read=0)).free
+    for paid in (Price(input=1), Price(output=1), Price(per_request=1), Price(audio_out=1), Price(cache_write_5m=1)):
+        assert not pricing.Worst.of(paid).free
+
+
+HOLD = WORST.hold(1000, 2000)
 FULL = pricing.charge(PRICE, REPORT)
 OWN = pricing.charge(PRICE, COUNTED)
 

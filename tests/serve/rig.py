@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+from halley.money import Price, rate_per_million
 from halley.net.client import Fault
 from halley.net.clock import Clock
-
-from halley.money import Price, rate_per_million
 from halley.policy.snapshot import AccountRow, KeyRow, ModelRow, OfferRow, ProviderRow, Snapshot
 from halley.serve.gateway import Gateway
 from halley.store.journal import End, Progress, Start, decode
@@ -225,7 +224,7 @@ def rig(home: Path, rows: Snapshot | None = None) -> Iterator[Rig]:
         made: list[Rig] = []
 
         def pools(origin: object) -> object:
-            def call(head: bytes, body: bytes, receiver: object) -> Upstream:
+            def call(head: bytes, body: bytes, receiver: object, request_id: bytes = b"") -> Upstream:
                 made[0].calls.append(Upstream(origin.host, head, body, receiver))  # type: ignore[attr-defined]
                 return made[0].calls[-1]
 
@@ -243,6 +242,7 @@ def rig(home: Path, rows: Snapshot | None = None) -> Iterator[Rig]:
     found = loop.run_until_complete(build())
     try:
         yield found
+        found.flush()
         assert found.gateway.runs == set()
     finally:
         found.gateway.journal.close()

@@ -2,6 +2,7 @@
 
 from halley.errors import Condition, Refused
 from halley.money import Price
+from halley.policy.pricing import Worst
 from halley.serve.credit import WAIT_S, Credit
 from halley.serve.hold import Hold
 from halley.serve.tables import Account
@@ -13,7 +14,7 @@ class Request:
 
     def __init__(self, account: Account, need: int) -> None:
         self.account = account
-        self.hold = Hold(account, Price(output=1000), 0, need, 1, flexible=False)
+        self.hold = Hold(account, Worst.of(Price(output=1000)), 0, need, 1, flexible=False)
         self.waits_until = 0.0
         self.went = False
         self.refusal: Refused | None = None

@@ -411,11 +411,11 @@ def test_a_free_model_works_without_credit(tmp_path: Path) -> None:
 def test_a_charge_stops_at_the_hold_and_the_rest_is_the_operators(tmp_path: Path) -> None:
     with rig(tmp_path) as found:
         found.ask(max_tokens=1)
-        found.call.reply(200, WHOLE)
+        found.call.reply(200, WHOLE.replace(b"20,", b"2000,"))
         (start, end) = found.records()
         assert isinstance(start, Start)
         assert isinstance(end, End)
-        assert (end.charge, end.loss) == (start.hold, COST - start.hold)
+        assert (end.charge, end.loss) == (start.hold, 10 * 1000 + 2000 * 2000 - start.hold)
 
 
 def test_a_client_that_leaves_while_it_waits_for_credit_leaves_no_trace(tmp_path: Path) -> None:
@@ -479,7 +479,7 @@ def test_a_bug_ends_the_request_with_a_500_that_tells_only_the_request_id(tmp_pa
 def test_a_long_stream_leaves_progress_records_that_a_crash_would_be_charged_by(tmp_path: Path) -> None:
     with rig(tmp_path) as found:
         found.ask(stream=True)
-        found.call.stream(TEXT * 100)
+        found.call.stream(TEXT + frame({"content": "12345678"}) * 990)
         (_, progress) = found.records()
         assert isinstance(progress, Progress)
         assert progress.usage.output == 2000

@@ -255,13 +255,13 @@ class Meter:
     out the one frame that carries nothing but the usage Halley itself asked for; then an unfinished frame waits for its end.
     """
 
-    __slots__ = ("_overhead", "_splitter", "_strip", "_tail", "bytes", "frames", "usage")
+    __slots__ = ("_lead_bytes", "_lead_frames", "_overhead", "_splitter", "_strip", "_tail", "bytes", "frames", "usage")
 
     def __init__(self, seen: Peek) -> None:
         self._splitter = sse.Splitter()
         self._strip = not seen.wants_usage
         self._tail = b""
-        self._overhead = 0
+        self._overhead = self._lead_bytes = self._lead_frames = 0
         self.bytes = 0
         self.frames = 0
         self.usage: Usage | None = None
@@ -288,11 +288,14 @@ class Meter:
         return self._splitter.rest if self._strip else b""
 
     def _measure(self, complete: bytes) -> None:
+        """Find the first frame with content: what stands around it in every such frame, and how much came before it."""
         for frame in sse.frames(complete):
             content = _CONTENT.search(frame)
             if content is not None and content[1]:
                 self._overhead = len(frame) - len(content[1])
                 return
+            self._lead_bytes += len(frame)
+            self._lead_frames += 1
 
     def _read_usage(self, complete: bytes) -> bytes:
         kept: list[bytes] = []
@@ -312,7 +315,9 @@ class Meter:
     @property
     def delivered_bytes(self) -> int:
         """Bytes of content so far, without the JSON around it (as much of it as the first content frame showed)."""
-        return max(self.bytes - self.frames * self._overhead, 0)
+        if not self._overhead:
+            return 0
+        return max(self.bytes - self._lead_bytes - (self.frames - self._lead_frames) * self._overhead, 0)
 
     @property
     def finished(self) -> bool:

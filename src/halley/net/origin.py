@@ -48,7 +48,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 def check_head(head: bytes) -> None:
-    """Refuses what would end a line or the head early. A value from outside also needs `render_field`: a smuggled line looks like a line."""
+    """Refuses what would end a line or the head early. Values from outside need `render_field`: a smuggled line looks like a line."""
     lines = head.count(b"\r\n")
     if head.count(b"\r") != lines or head.count(b"\n") != lines or b"\0" in head:
         raise ValueError("a request head holds CR, LF or NUL outside its line ends")

@@ -18,9 +18,10 @@ class Bucket:
         self.seen = now
 
     def refill(self, now: float) -> float:
-        level = self.level + (now - self.seen) * self.per_minute / 60.0
-        self.level = level if level < self.per_minute else float(self.per_minute)
-        self.seen = now
+        if now > self.seen:
+            level = self.level + (now - self.seen) * self.per_minute / 60.0
+            self.level = level if level < self.per_minute else float(self.per_minute)
+            self.seen = now
         return self.level
 
     def wait(self, amount: float) -> float:

@@ -19,6 +19,7 @@ A charge never exceeds the hold: what is above it is operator loss.
 from __future__ import annotations
 
 from enum import Enum
+from typing import NamedTuple
 
 import msgspec
 
@@ -49,17 +50,33 @@ class Settlement(msgspec.Struct, frozen=True):
 NOTHING = Usage()
 
 
-def worst(price: Price, input_tokens: int, output_tokens: int) -> NanoDollars:
-    """The hold: the dearest reading of every token, rounded up."""
-    return ceiling(input_tokens * price.worst_input + output_tokens * price.worst_output + price.per_request)
+class Worst(NamedTuple):
+    """The dearest reading of every token of a price: what holds are computed from."""
 
+    input: PicoDollars
+    output: PicoDollars
+    per_request: PicoDollars
 
-def affordable_output(price: Price, input_tokens: int, credit: NanoDollars) -> int:
-    """The largest output whose worst price fits into `credit`."""
-    left = credit * 1000 - input_tokens * price.worst_input - price.per_request
-    if left <= 0:
-        return 0
-    return left // price.worst_output if price.worst_output else 1 << 31
+    @classmethod
+    def of(cls, price: Price) -> Worst:
+        inputs = (price.input, price.cache_read, price.cache_write_5m, price.cache_write_1h, price.audio_in, price.image_in)
+        outputs = (price.output, price.reasoning, price.audio_out, price.image_out)
+        return cls(max(rate or 0 for rate in inputs), max(rate or 0 for rate in outputs), price.per_request)
+
+    def hold(self, input_tokens: int, output_tokens: int) -> NanoDollars:
+        """Rounded up."""
+        return ceiling(input_tokens * self.input + output_tokens * self.output + self.per_request)
+
+    def affordable_output(self, input_tokens: int, credit: NanoDollars) -> int:
+        """The largest output whose hold fits into `credit`."""
+        left = credit * 1000 - input_tokens * self.input - self.per_request
+        if left <= 0:
+            return 0
+        return left // self.output if self.output else 1 << 31
+
+    @property
+    def free(self) -> bool:
+        return not any(self)
 
 
 def charge(price: Price, usage: Usage) -> NanoDollars:

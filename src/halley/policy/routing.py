@@ -30,8 +30,11 @@ def candidates(offers: tuple[O, ...], now: float, roll: Callable[[], float]) -> 
     """Offers in the order to try. `roll` is uniform in [0, 1)."""
     if len(offers) == 1:
         offers[0].breaker.allows(now)
-        yield offers[0]
-        return
+        return iter(offers)
+    return _in_turn(offers, now, roll)
+
+
+def _in_turn(offers: tuple[O, ...], now: float, roll: Callable[[], float]) -> Iterator[O]:
     left = sorted(offers, key=lambda offer: offer.priority)
     asked = 0
     while left and asked < MAX_ATTEMPTS:

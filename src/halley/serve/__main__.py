@@ -88,7 +88,7 @@ async def serve(launch: Launch, name: str, listen_fd: int, ready_fd: int) -> Non
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor decides
     await gateway.ready.wait()
     listener = Listener(gateway, guards, clock)
-    await listener.start(socket.socket(fileno=listen_fd))
+    await listener.accept(socket.socket(fileno=listen_fd))
     os.write(ready_fd, b"ready\n")
     os.close(ready_fd)
     await stop.wait()

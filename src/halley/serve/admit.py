@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from halley.errors import Condition, Refused
 from halley.policy import urls
 from halley.serve.hold import LEAST_OUTPUT, Hold
-from halley.serve.tables import DEFAULT_OUTPUT_CAP, Tables
+from halley.serve.tables import DEFAULT_OUTPUT_CAP, Caller, Tables
 
 if TYPE_CHECKING:
     from halley.net.server import Request
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 LEAST_IMAGE_TOKENS = 50_000
 JOURNAL_LAG_S = 120.0
+
+# Halley does not fetch these itself, so the port and the transport are the provider's business; where they lead is not.
+_FETCHED_BY_PROVIDERS = urls.UrlPolicy(plain_http=True, ports=None)
 
 _BEARER = re.compile(rb"(?i:bearer) ([\x21-\x7e]+)")
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -48,10 +51,13 @@ def credential(run: Run) -> None:
     run.account = caller.account
 
 
-def find_caller(request: Request, tables: Tables):
+def find_caller(request: Request, tables: Tables) -> Caller:
     """The caller of a Bearer key. Raises Refused (401) that says what is wrong with the header, never whether the key exists."""
     fields = request.fields
     value = fields.get(b"authorization")
+    known = tables.known.get(value)
+    if known is not None and b"x-api-key" not in fields and b"x-goog-api-key" not in fields:
+        return known
     if value is None:
         if b"x-api-key" in fields or b"x-goog-api-key" in fields:
             raise Refused(Condition.BAD_KEY, "This route takes the key as `Authorization: Bearer …`, not in x-api-key or x-goog-api-key.")
@@ -66,6 +72,7 @@ def find_caller(request: Request, tables: Tables):
     caller = tables.caller(key) if well_formed(key) else None
     if caller is None:
         raise Refused(Condition.BAD_KEY, "The API key is not valid: unknown, revoked, or mistyped.")
+    tables.remember(value, caller)
     return caller
 
 
@@ -128,13 +135,11 @@ def unknown_model(name: str, known: Iterable[str]) -> Refused:
 def safe_urls(run: Run) -> None:
     """A URL that a provider would fetch for the caller must be one that anybody may fetch."""
     for url in run.seen.image_urls:
-        if url.startswith("data:"):
-            if not url.startswith("data:image/"):
-                raise Refused(Condition.INVALID, "An image_url with a data: URL must have an image type.", param="image_url")
+        if url.startswith("data:image/"):
             continue
-        verdict = urls.judge(url)
-        if not verdict.allowed:
-            raise Refused(Condition.INVALID, f"The image_url is not allowed: {verdict.reason}.", param="image_url")
+        verdict = urls.judge(url, _FETCHED_BY_PROVIDERS)
+        if isinstance(verdict, urls.Refusal):
+            raise Refused(Condition.INVALID, f"The image_url is not allowed: {verdict.message}.", param="image_url")
 
 
 def bounds(run: Run) -> None:
@@ -174,7 +179,7 @@ def worst_price(run: Run) -> None:
                 run.sent_cap = cap
     elif model.max_output is not None and model.max_output < cap:
         cap = model.max_output
-    run.hold = Hold(run.account, model.price, run.input_most, cap, seen.n, flexible=seen.cap is None)
+    run.hold = Hold(run.account, model.worst, run.input_most, cap, seen.n, flexible=seen.cap is None)
 
 
 CHECKS: tuple[Callable[[Run], None], ...] = (

@@ -5,6 +5,7 @@ Bounded in number and time; over the cap an answer is cut and paid as delivered 
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Protocol
 
 MOST = 64
@@ -27,7 +28,7 @@ class Drains:
         self._until[run] = self.now + LONGEST_S
         return True
 
-    def each_second(self, now: float, open_runs: set[Abandonable]) -> None:
+    def each_second(self, now: float, open_runs: Container[Abandonable]) -> None:
         self.now = now
         for run, until in list(self._until.items()):
             if run not in open_runs:

@@ -53,8 +53,8 @@ def shield(method: Callable[Concatenate[T, P], None]) -> Callable[Concatenate[T,
     def shielded(self: T, *args: P.args, **kwargs: P.kwargs) -> None:
         try:
             method(self, *args, **kwargs)
-        except Exception:
-            _log.exception("a bug in the relay", where=method.__qualname__)
+        except Exception as error:
+            _log.error("a bug in the relay", name=method.__qualname__, fault=error)
             self.broke()
 
     return shielded

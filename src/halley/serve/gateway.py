@@ -46,7 +46,7 @@ class Gateway:
         self.clock = clock
         self.web = web
         self.relay = f"{name}-{int(time.time() * 1000):x}-{os.getpid()}"
-        self.tables = Tables(pools, workers, time.monotonic)
+        self.tables = Tables(pools, workers, lambda: clock.now)
         directory = os.path.join(home, "journal")
         os.makedirs(directory, mode=0o700, exist_ok=True)
         self.journal = JournalWriter(directory, self.relay, loop)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from halley.money import NanoDollars, Price
-from halley.policy import pricing
+from halley.money import NanoDollars
+from halley.policy.pricing import Worst
 from halley.serve.tables import Account
 
 LEAST_OUTPUT = 256
@@ -15,17 +15,17 @@ class Hold:
     `cap` is the output that `need` was computed from. `flexible`: the request set no cap, so that a smaller one may be sent upstream.
     """
 
-    __slots__ = ("account", "amount", "cap", "choices", "flexible", "input_most", "leased", "least", "need", "price")
+    __slots__ = ("account", "amount", "cap", "choices", "flexible", "input_most", "leased", "least", "need", "worst")
 
-    def __init__(self, account: Account, price: Price, input_most: int, cap: int, choices: int, *, flexible: bool) -> None:
+    def __init__(self, account: Account, worst: Worst, input_most: int, cap: int, choices: int, *, flexible: bool) -> None:
         self.account = account
-        self.price = price
+        self.worst = worst
         self.input_most = input_most
         self.cap = cap
         self.choices = choices
         self.flexible = flexible
-        self.need: NanoDollars = pricing.worst(price, input_most, cap * choices)
-        self.least: NanoDollars = pricing.worst(price, input_most, min(LEAST_OUTPUT, cap) * choices) if flexible else self.need
+        self.need: NanoDollars = worst.hold(input_most, cap * choices)
+        self.least: NanoDollars = worst.hold(input_most, min(LEAST_OUTPUT, cap) * choices) if flexible else self.need
         self.amount: NanoDollars = 0
         self.leased = False
 
@@ -47,8 +47,8 @@ class Hold:
         spendable = self.account.spendable
         if not self.flexible or spendable < self.least:
             return False
-        self.cap = min(pricing.affordable_output(self.price, self.input_most, spendable) // self.choices, self.cap)
-        self.need = pricing.worst(self.price, self.input_most, self.cap * self.choices)
+        self.cap = min(self.worst.affordable_output(self.input_most, spendable) // self.choices, self.cap)
+        self.need = self.worst.hold(self.input_most, self.cap * self.choices)
         return True
 
     def end(self, charge: NanoDollars) -> None:

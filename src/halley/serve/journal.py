@@ -34,6 +34,7 @@ class JournalWriter:
         self._unwritten_ends: list[Record] = []
         self._segment = 0
         self._size = 0
+        self._folded = 0
         self.written = 0
         self._lock = os.open(self._stem + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,10 +81,11 @@ class JournalWriter:
             self._size = 0
             self._file = self._open()
         marks = self._marks
-        if not marks or marks[-1][0] < self.written:
+        if self.written > (marks[-1][0] if marks else self._folded):
             marks.append((self.written, now))
 
     def folded(self, offset: int) -> None:
+        self._folded = offset
         marks = self._marks
         while marks and marks[0][0] <= offset:
             marks.popleft()

@@ -187,8 +187,7 @@ class Run:
         self.stage = Stage.HEAD
         dialect = self.route.dialect
         body = dialect.outbound(self.request.body, self.seen, offer.model, self.sent_cap, offer.host.cap_field)
-        head = b"%b%b\r\n" % (offer.head(dialect.upstream_path), self.id.encode())
-        self.call = offer.host.pool.call(head, body, self)
+        self.call = offer.host.pool.call(offer.head(dialect.upstream_path), body, self, request_id=self.id.encode())
 
     def _again(self, otherwise: Answer) -> None:
         """Another offer, if one is left and the client is still there; else `otherwise` is the answer."""

@@ -37,6 +37,8 @@ _KNOWN = (*METHODS, HEALTH, READY)
 
 def suggestion(path: bytes) -> bytes | None:
     """The served path that a mistyped one means: `/v1` missing or doubled, a prefix in front, a slash behind. None if there is none."""
+    if path in _KNOWN:
+        return None
     trimmed = path.rstrip(b"/")
     parts = [part for part in trimmed.split(b"/") if part]
     while parts and parts[0] in (b"v1", b"api", b"openai", b"v1beta"):

@@ -16,6 +16,7 @@ from halley.money import NanoDollars, Price
 from halley.net.client import Origin, Pool
 from halley.policy.health import Breaker
 from halley.policy.limits import Limits
+from halley.policy.pricing import Worst
 from halley.policy.snapshot import KeyRow, ModelRow, OfferRow, ProviderRow, Snapshot
 from halley.providers.auth import SCHEMES
 from halley.providers.compatible import KINDS
@@ -81,8 +82,8 @@ class Host:
         ).encode("latin-1") + SCHEMES[kind.auth](row.api_key)
 
     def head(self, path: str) -> bytes:
-        """Request head up to the value of x-request-id. Written from this list alone: nothing of the client's head goes upstream."""
-        return self.prefix + path.encode("ascii") + self.tail + b"x-request-id: "
+        """What every request to this provider begins with. Written from this list alone: nothing of the client's head goes upstream."""
+        return self.prefix + path.encode("ascii") + self.tail
 
 
 class Offer:
@@ -126,13 +127,14 @@ class Learned:
 class Model:
     """One model, ready for admission."""
 
-    __slots__ = ("context", "default_cap", "free", "id", "learned", "max_output", "offers", "price", "row", "version")
+    __slots__ = ("context", "default_cap", "free", "id", "learned", "max_output", "offers", "price", "row", "version", "worst")
 
     def __init__(self, row: ModelRow, offers: tuple[Offer, ...], learned: Learned, default_cap: int | None) -> None:
         self.row = row
         self.id = row.id
         self.price: Price = row.price
-        self.free = row.price.free
+        self.worst = Worst.of(row.price)
+        self.free = self.worst.free
         self.version = row.version
         self.context = row.context
         self.max_output = row.max_output
@@ -156,14 +158,14 @@ class Tables:
         self._limits: dict[str, tuple[tuple[int | None, int | None, int | None], Limits]] = {}
         self._hosts: dict[str, tuple[ProviderRow, Host]] = {}
         self._learned: dict[str, Learned] = {}
-        self._known: dict[bytes, Caller | None] = {}
+        self.known: dict[bytes | None, Caller] = {}
 
     def apply(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         for row in snapshot.accounts:
             self.account(row.id).unlimited = row.unlimited
         self._callers = {row.digest: Caller(row, self.account(row.account), self._limits_of(row)) for row in snapshot.keys}
-        self._known = {}
+        self.known = {}
         kept = {row.name: self._host(row) for row in snapshot.providers}
         for name, (_, host) in self._hosts.items():
             if name not in kept or kept[name] is not host:
@@ -186,18 +188,16 @@ class Tables:
             account = self.accounts[name] = Account(name)
         return account
 
-    def caller(self, credential: bytes) -> Caller | None:
-        """The caller of a key as it was sent. Keys seen lately, good or bad, cost a dictionary look-up; others one HMAC."""
-        known = self._known
-        if credential in known:
-            return known[credential]
+    def caller(self, key: bytes) -> Caller | None:
+        """The caller of a key: one HMAC, then a look-up by digest, so that timing says nothing about the key."""
         snapshot = self.snapshot
-        digest = hmac.digest(snapshot.pepper, credential, "sha256") if snapshot is not None else b""
-        caller = self._callers.get(digest)
-        if len(known) >= _CREDENTIAL_CACHE:
-            known.clear()
-        known[credential] = caller
-        return caller
+        return self._callers.get(hmac.digest(snapshot.pepper, key, "sha256")) if snapshot is not None else None
+
+    def remember(self, header: bytes, caller: Caller) -> None:
+        """The next request with exactly this Authorization value costs a dictionary look-up; a new snapshot forgets all of them."""
+        if len(self.known) >= _CREDENTIAL_CACHE:
+            self.known.clear()
+        self.known[header] = caller
 
     def _limits_of(self, row: KeyRow) -> Limits:
         wanted = (row.rpm, row.tpm, row.concurrency)

@@ -1,0 +1,72 @@
+"""`halley up`: the node in the foreground. Takes the lock and the socket, hands them to the supervisor, and says where the gateway is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import msgspec
+
+from halley.cli.settings import read
+from halley.config import Launch, home, run_directory
+from halley.supervise.doors import base_url, bind, listening_socket, lock_home, private_directory
+from halley.supervise.supervisor import Programs, Supervisor
+
+_BODY = '{"model":"local/docs-assistant","stream":true,"messages":[{"role":"user","content":"How do I create a key?"}]}'
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path), help="The configuration file; else HALLEY_CONFIG, else ./halley.toml.")
+@click.option("--host", help="The address to listen on.  [127.0.0.1]")
+@click.option("--port", type=int, help="The port to listen on; 0 chooses a free one.  [4100]")
+@click.option("--workers", type=int, help="How many relay processes to run.  [1]")
+def up(config: Path | None, host: str | None, port: int | None, workers: int | None) -> None:
+    """Start the gateway and keep it running until SIGTERM or Ctrl-C. SIGHUP restarts the relays one after the other."""
+    settings = read(config, {"server.host": host, "server.port": port, "server.workers": workers})
+    sys.exit(run(Launch(settings, home=str(home(os.environ)), run="")))
+
+
+def run(asked: Launch, programs: Programs | None = None) -> int:
+    """The node until its end; the exit code. Of `asked`, what only the start can know (`run`, `local_url`, the port) is filled in here."""
+    place = Path(asked.home)
+    private_directory(place)
+    lock = lock_home(place)
+    directory = run_directory(place)
+    private_directory(directory)
+    server = asked.settings.server
+    listening = listening_socket(server.host, server.port, os.environ)
+    url = base_url(listening, "https" if server.tls_cert else "http")
+    upstream = bind("127.0.0.1", 0)
+    server = msgspec.structs.replace(server, port=listening.getsockname()[1])
+    launch = msgspec.structs.replace(
+        asked,
+        settings=msgspec.structs.replace(asked.settings, server=server),
+        run=str(directory),
+        local_url=f"{base_url(upstream, 'http')}/v1",
+    )
+    announce = _announcement(url, place / "starter-key")
+    return Supervisor(launch, listening, upstream, url=url, say=_say, announce=announce, held=(lock,), programs=programs).run()
+
+
+def _say(line: str) -> None:
+    # Whoever read our lines may have left (a closed terminal, the end of a pipe); the node goes on.
+    with contextlib.suppress(OSError):
+        click.echo(line, err=True)
+
+
+def _announcement(url: str, starter: Path) -> Callable[[], None]:
+    def announce() -> None:
+        _say(f"Halley serves on {url}/v1")
+        if not starter.exists():
+            _say("The starter key's file is gone; make a key with: halley keys create --name NAME")
+            return
+        key = f"$(cat {shlex.quote(str(starter))})"
+        _say(f"The starter key is in {starter}. Try:\n")
+        _say(f"""curl -N {url}/v1/chat/completions -H "Authorization: Bearer {key}" -H 'Content-Type: application/json' -d '{_BODY}'\n""")
+
+    return announce

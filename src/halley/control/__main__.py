@@ -1,0 +1,119 @@
+"""The control process: reads its launch settings, opens the store, serves the node's sockets, folds to the end on SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from halley import logs
+from halley.config import Launch, Provider, Settings, resolve_secret
+from halley.control.plan import Plan, expiry
+from halley.control.process import Control
+from halley.errors import HalleyError
+from halley.policy.catalogue import LOCAL, FileModel, FileOffer
+from halley.policy.snapshot import ProviderRow
+from halley.providers.compatible import KINDS
+from halley.secret import Secret
+from halley.store.customers import FileAccount, FileKey, Limits
+
+
+def plan_of(launch: Launch, environ: Mapping[str, str]) -> Plan:
+    """What the settings ask of control, with secrets resolved. Raises ConfigError, ValueError."""
+    settings = launch.settings
+    providers = tuple(_provider(each, environ) for each in settings.providers if each.enabled)
+    if launch.local_url:
+        providers += (ProviderRow(LOCAL, LOCAL, launch.local_url, ""),)
+    return Plan(
+        Path(launch.home),
+        Path(launch.run),
+        settings.store.url,
+        settings.secrets.master_key,
+        tuple(FileAccount(each.name, each.credit == "unlimited") for each in settings.accounts),
+        _keys(settings, environ),
+        providers,
+        tuple(_model(settings)),
+        settings.billing.markup,
+        settings.billing.after_break,
+        settings.billing.default_output_cap,
+        settings.server.public_url,
+        detect=not settings.providers and environ.get("HALLEY_DETECT") != "0",
+    )
+
+
+def _provider(provider: Provider, environ: Mapping[str, str]) -> ProviderRow:
+    kind = KINDS[provider.kind]
+    references = [reference for reference in (provider.api_key, *provider.api_keys) if reference]
+    key = resolve_secret(references[0], environ) if references else Secret("")
+    if references:
+        logs.guard(key)
+    return ProviderRow(provider.name, provider.kind, provider.base_url or kind.base_url, key.reveal(), provider.cancel or kind.cancel)
+
+
+def _keys(settings: Settings, environ: Mapping[str, str]) -> tuple[FileKey, ...]:
+    keys: list[FileKey] = []
+    for each in settings.keys:
+        secret = resolve_secret(each.key, environ)
+        logs.guard(secret)
+        expires_at = expiry(each.expires) if each.expires is not None else None
+        limits = Limits(each.models, each.ips, each.rpm, each.tpm, each.concurrency, expires_at)
+        keys.append(FileKey(each.name, each.account, secret.reveal(), limits))
+    return tuple(keys)
+
+
+def _model(settings: Settings) -> list[FileModel]:
+    return [
+        FileModel(
+            each.id,
+            each.aliases,
+            each.context,
+            each.max_output,
+            each.modalities,
+            each.features,
+            tuple(FileOffer(offer.provider, offer.model, offer.weight, offer.priority, offer.cost) for offer in each.offers),
+            each.price,
+            each.hidden,
+        )
+        for each in settings.models
+    ]
+
+
+async def serve(plan: Plan, environ: Mapping[str, str], ready_fd: int) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor decides
+    control = Control(plan, environ)
+    await control.start()
+    os.write(ready_fd, b"ready\n")
+    os.close(ready_fd)
+    await stop.wait()
+    await control.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="halley.control")
+    parser.add_argument("--ready-fd", type=int, required=True)
+    options = parser.parse_args()
+    launch = msgspec.json.decode(sys.stdin.buffer.read(), type=Launch)
+    try:
+        coroutine = serve(plan_of(launch, os.environ), os.environ, options.ready_fd)
+        try:
+            import uvloop
+        except ImportError:
+            asyncio.run(coroutine)
+        else:
+            uvloop.run(coroutine)
+    except (HalleyError, ValueError) as fault:
+        print(f"halley: {fault}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

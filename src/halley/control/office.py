@@ -1,0 +1,198 @@
+"""What an operator can ask for, as operations with typed questions and answers. The admin API and the commands both go through `OPERATIONS`.
+
+Synchronous, on the desk's thread. `changes` of an operation says that relays must hear of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from halley.control.desk import Desk
+from halley.errors import HalleyError
+from halley.money import NanoDollars, Price, show
+from halley.policy.catalogue import PER_MILLION
+from halley.store import customers, verify
+from halley.store.customers import Account, Key, Limits
+
+
+class Refusal(HalleyError):
+    """The operation was refused by a control process; the message is its own."""
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """A question without content."""
+
+
+class CreateKey(msgspec.Struct, frozen=True):
+    name: str
+    account: str = customers.DEFAULT
+    limits: Limits = Limits()
+
+
+class Named(msgspec.Struct, frozen=True):
+    name: str
+
+
+class CreateAccount(msgspec.Struct, frozen=True):
+    name: str
+    unlimited: bool = False
+
+
+class GiveCredit(msgspec.Struct, frozen=True):
+    """`amount` in nano-dollars; None makes the account unlimited."""
+
+    account: str
+    amount: NanoDollars | None
+
+
+class NewKey(msgspec.Struct, frozen=True):
+    """The only time that a key's text is shown."""
+
+    key: str
+    id: str
+    account: str
+    name: str
+    limits: Limits
+
+
+class Keys(msgspec.Struct, frozen=True):
+    keys: tuple[Key, ...]
+
+
+class Accounts(msgspec.Struct, frozen=True):
+    accounts: tuple[Account, ...]
+
+
+class Credited(msgspec.Struct, frozen=True):
+    """`became_prepaid` says that the account was unlimited until now."""
+
+    account: Account
+    became_prepaid: bool = False
+
+
+class Verified(msgspec.Struct, frozen=True):
+    clean: bool
+    requests: int
+    postings: int
+    differences: tuple[verify.Difference, ...]
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A model in force; prices in USD per million tokens, `per_request` in USD, as decimal strings."""
+
+    id: str
+    owner: str
+    providers: tuple[str, ...]
+    prices: dict[str, str]
+    context: int | None
+    max_output: int | None
+
+
+class Models(msgspec.Struct, frozen=True):
+    models: tuple[Model, ...]
+
+
+class Status(msgspec.Struct, frozen=True):
+    figures: dict[str, int]
+    relays_with_journal: tuple[str, ...]
+
+
+def create_key(desk: Desk, asked: CreateKey) -> NewKey:
+    with desk.store.begin() as connection:
+        text, key = customers.create_key(connection, desk.store.pepper, asked.name, asked.account, asked.limits, desk.now())
+    return NewKey(text, key.id, key.account, key.name, key.limits)
+
+
+def rotate_key(desk: Desk, asked: Named) -> NewKey:
+    with desk.store.begin() as connection:
+        text, key = customers.rotate_key(connection, desk.store.pepper, asked.name, desk.now())
+    return NewKey(text, key.id, key.account, key.name, key.limits)
+
+
+def revoke_key(desk: Desk, asked: Named) -> Keys:
+    with desk.store.begin() as connection:
+        key = customers.revoke_key(connection, asked.name, desk.now())
+    return Keys((key,))
+
+
+def list_keys(desk: Desk, asked: Nothing) -> Keys:
+    with desk.store.begin() as connection:
+        return Keys(tuple(customers.list_keys(connection)))
+
+
+def create_account(desk: Desk, asked: CreateAccount) -> Accounts:
+    with desk.store.begin() as connection:
+        customers.create_account(connection, asked.name, desk.now(), unlimited=asked.unlimited)
+        return Accounts((customers.account(connection, asked.name),))
+
+
+def list_accounts(desk: Desk, asked: Nothing) -> Accounts:
+    with desk.store.begin() as connection:
+        return Accounts(tuple(customers.list_accounts(connection)))
+
+
+def show_account(desk: Desk, asked: Named) -> Accounts:
+    with desk.store.begin() as connection:
+        return Accounts((customers.account(connection, asked.name),))
+
+
+def give_credit(desk: Desk, asked: GiveCredit) -> Credited:
+    with desk.store.begin() as connection:
+        changed = False
+        if asked.amount is None:
+            customers.make_unlimited(connection, asked.account)
+        else:
+            changed = customers.add_credit(connection, asked.account, asked.amount, desk.now())
+        return Credited(customers.account(connection, asked.account), changed)
+
+
+def verify_ledger(desk: Desk, asked: Nothing) -> Verified:
+    with desk.store.begin() as connection:
+        found = verify.verify(connection)
+    return Verified(not found.differences, found.requests, found.postings, found.differences)
+
+
+def list_models(desk: Desk, asked: Nothing) -> Models:
+    return Models(
+        tuple(
+            Model(each.id, each.owner, tuple(offer.provider for offer in each.offers), _prices(each.price), each.context, each.max_output)
+            for each in desk.models
+        )
+    )
+
+
+def status(desk: Desk, asked: Nothing) -> Status:
+    return Status(desk.figures(), tuple(desk.journals()))
+
+
+def _prices(price: Price) -> dict[str, str]:
+    # Pico-dollars per token times a million is micro-dollars: a thousand nano-dollars.
+    rates = {name: show(rate * 1000) for name in PER_MILLION if (rate := getattr(price, name)) is not None}
+    if price.per_request:
+        rates["per_request"] = f"{show(price.per_request // 1000)}{price.per_request % 1000:03d}".rstrip("0")
+    return rates
+
+
+class Operation(NamedTuple):
+    ask: type[msgspec.Struct]
+    answer: type[msgspec.Struct]
+    run: Callable[[Desk, Any], msgspec.Struct]
+    changes: bool = False
+
+
+OPERATIONS: dict[str, Operation] = {
+    "keys.create": Operation(CreateKey, NewKey, create_key, changes=True),
+    "keys.rotate": Operation(Named, NewKey, rotate_key, changes=True),
+    "keys.revoke": Operation(Named, Keys, revoke_key, changes=True),
+    "keys.list": Operation(Nothing, Keys, list_keys),
+    "accounts.create": Operation(CreateAccount, Accounts, create_account, changes=True),
+    "accounts.list": Operation(Nothing, Accounts, list_accounts),
+    "accounts.show": Operation(Named, Accounts, show_account),
+    "credit": Operation(GiveCredit, Credited, give_credit, changes=True),
+    "ledger.verify": Operation(Nothing, Verified, verify_ledger),
+    "models": Operation(Nothing, Models, list_models),
+    "status": Operation(Nothing, Status, status),
+}

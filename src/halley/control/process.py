@@ -1,0 +1,131 @@
+"""The control process put together: the rounds that fold journals and bury dead relays, the link, and the two HTTP applications.
+
+Rounds are named background loops: what goes wrong in one is logged, and the next round tries again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+
+import uvicorn
+from starlette.applications import Starlette
+
+from halley import logs
+from halley.control import admin, web
+from halley.control.desk import Desk
+from halley.control.detect import detect
+from halley.control.link import Link
+from halley.control.plan import Plan
+from halley.control.turns import Turns
+
+FOLD_S = 0.05
+BURY_S = 1.0
+
+_log = logs.get("halley.control")
+
+
+class Control:
+    def __init__(self, plan: Plan, environ: Mapping[str, str]) -> None:
+        self.plan = plan
+        self.turns = Turns()
+        self.desk = Desk(plan, environ)
+        self.link = Link(self.desk, self.turns)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._servers: list[_Server] = []
+
+    async def start(self) -> None:
+        """Everything listens when this returns; leftovers of an earlier life are in the ledger by then."""
+        await self.turns.take(self.desk.settle_in)
+        await self._bury()
+        run = self.plan.run
+        run.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await self.link.listen(run / "link.sock")
+        spawn = asyncio.get_running_loop().create_task
+        for name, app in (("web.sock", web.application(self.desk, self.turns, self.link)), ("admin.sock", self._admin())):
+            path = run / name
+            path.unlink(missing_ok=True)
+            server = _Server(app, os.fspath(path))
+            self._servers.append(server)
+            self._tasks.append(spawn(server.serve(), name=name))
+            await server.listening()
+            path.chmod(0o600)
+        self._tasks += [spawn(self._fold_rounds(), name="fold"), spawn(self._bury_rounds(), name="bury")]
+        if self.plan.detect:
+            self._tasks.append(spawn(self._detect(), name="detect"))
+
+    async def stop(self) -> None:
+        """Fold to the end, then close. Relays that still run keep their journals; the next control goes on from here."""
+        for server in self._servers:
+            server.should_exit = True
+        for task in self._tasks:
+            if task.get_name() in ("fold", "bury", "detect"):
+                task.cancel()
+        await asyncio.wait(self._tasks, timeout=5.0)
+        await self._fold_all()
+        await self._bury()
+        await self.link.close()
+        await self.turns.take(self.desk.close)
+        self.turns.close()
+        for name in ("link.sock", "web.sock", "admin.sock"):
+            (self.plan.run / name).unlink(missing_ok=True)
+
+    def _admin(self) -> Starlette:
+        return admin.application(self.desk, self.turns, self.link)
+
+    async def _fold_rounds(self) -> None:
+        while True:
+            try:
+                await self._fold_all()
+            except Exception as fault:
+                _log.error("a folding round failed", fault=fault)
+                await asyncio.sleep(BURY_S)
+            await asyncio.sleep(FOLD_S)
+
+    async def _fold_all(self) -> None:
+        for relay in await self.turns.take(self.desk.journals):
+            while (offset := await self.turns.take(self.desk.fold, relay)) is not None:
+                self.link.folded(relay, offset)
+
+    async def _bury_rounds(self) -> None:
+        while True:
+            await asyncio.sleep(BURY_S)
+            try:
+                await self._bury()
+            except Exception as fault:
+                _log.error("a round over dead relays failed", fault=fault)
+
+    async def _bury(self) -> None:
+        for relay in await self.turns.take(self.desk.journals):
+            if relay not in self.link.connected and await self.turns.take(self.desk.end_if_gone, relay):
+                _log.info("the journal of a relay that is gone was closed", relay=relay)
+
+    async def _detect(self) -> None:
+        providers, models = await detect()
+        if providers:
+            await self.turns.take(self.desk.detected, providers, models)
+            await self.link.push()
+            _log.info("model servers were found on loopback", provider=", ".join(each.name for each in providers), count=len(models))
+
+
+class _Server(uvicorn.Server):
+    """uvicorn on a Unix socket, without its own signals: the process has one owner of signals."""
+
+    def __init__(self, app: Starlette, path: str) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app, uds=path, log_config=None, access_log=False, server_header=False, proxy_headers=False, lifespan="off", ws="none"
+            )
+        )
+
+    def install_signal_handlers(self) -> None:
+        pass
+
+    async def serve(self, sockets: object = None) -> None:
+        del sockets
+        await self._serve()
+
+    async def listening(self) -> None:
+        while not self.started:
+            await asyncio.sleep(0.005)

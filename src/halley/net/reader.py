@@ -1,0 +1,270 @@
+"""From the bytes of one client connection to complete requests and refusals, in order, in a queue.
+
+It holds the parser, the guards of head and body, and the deadline of what is being read. It never writes, serves, or sees a socket.
+Field values are handed on as they came, a trailing blank included.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Literal
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+
+from halley.errors import Condition, Refused
+from halley.net.guards import (
+    SINGLE,
+    TARGET_BYTES,
+    check_content_encoding,
+    check_expect,
+    check_host,
+    check_size,
+    check_transfer_encoding,
+    check_version,
+    declared_length,
+    split_target,
+    too_large,
+)
+from halley.net.request import Request
+
+if TYPE_CHECKING:
+    from halley.net.server import Connection, Listener
+
+NEVER = float("inf")
+SLICE = 16384  # so much is parsed at once, which bounds how many pipelined requests exist as objects
+KNOWN_HOSTS = 1024
+
+# What the parser is in the middle of. DEAF: nothing that still comes is a request.
+BETWEEN, HEAD, BODY, DEAF = range(4)
+
+
+class Reader:
+    """`queue` holds what is to be served next; a `Refused` in it is always the last. `deadline` belongs to what `stage` names."""
+
+    __slots__ = (
+        "_body",
+        "_body_limit",
+        "_chunked",
+        "_clock",
+        "_connection",
+        "_fields",
+        "_guards",
+        "_listener",
+        "_method",
+        "_parser",
+        "_parts",
+        "_path",
+        "_query",
+        "_received",
+        "_repeated",
+        "_seen",
+        "_silent",
+        "_slice",
+        "_started",
+        "_target",
+        "_to_come",
+        "_version",
+        "continue_due",
+        "deadline",
+        "queue",
+        "stage",
+    )
+
+    def __init__(self, connection: Connection, listener: Listener) -> None:
+        self._connection = connection
+        self._listener = listener
+        self._guards = listener.guards
+        self._clock = listener.clock
+        self._parser = HttpRequestParser(self)
+        self._slice = self._seen = 0
+        self._method = self._target = b""
+        self._version: Literal["1.0", "1.1"] = "1.1"
+        self.queue: deque[Request | Refused] = deque()
+        self.stage = BETWEEN
+        self.continue_due = False
+        self.deadline = self._clock.tick() + self._guards.head_seconds
+
+    @property
+    def refused_path(self) -> bytes:
+        """As much of the path as is known of a request that could not be read to its end."""
+        return self._target[:TARGET_BYTES].partition(b"?")[0] or b"/"
+
+    @property
+    def refused_method(self) -> bytes:
+        return self._method
+
+    def close(self) -> None:
+        """Forgets everything; the parser holds this reader's methods, which is a cycle."""
+        self.stage = DEAF
+        self.deadline = NEVER
+        self.queue.clear()
+        del self._parser
+
+    def slice_size(self) -> int:
+        """How much to parse next: the rest of a declared body in one go, anything else in small pieces."""
+        return max(SLICE, self._to_come - self._received) if self.stage == BODY else SLICE
+
+    def parse(self, data: bytes) -> None:
+        """Any number of requests may be complete after it, or one refusal."""
+        self._slice = size = len(data)
+        before = self._received if self.stage == BODY else -1
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            # The request had no body (see `_expect_body`); what follows it may be any protocol.
+            self.stage = DEAF
+        except HttpParserError as error:
+            self._unparsable(error)
+        else:
+            if self.stage == HEAD:
+                self._seen += size
+                if self._seen > self._guards.head_bytes + SLICE:
+                    self.refuse(Refused(Condition.HEAD_TOO_LARGE, f"the request head is larger than {self._guards.head_bytes} bytes"))
+            elif self.stage == BODY and self._received == before:
+                # Bytes without content: chunk extensions or trailers. The parser collects a trailer's text, so it is bounded here.
+                self._silent += size
+                if self._silent > self._guards.head_bytes:
+                    self.refuse(Refused(Condition.INVALID, "the chunked body carries more extensions or trailers than are read"))
+
+    def _unparsable(self, error: HttpParserError) -> None:
+        cause = error.__context__
+        if isinstance(cause, Refused):
+            self.refuse(cause)
+        elif cause is not None:
+            raise cause  # a bug of ours inside a callback, not the client's fault
+        elif self.stage != DEAF:
+            self.refuse(Refused(Condition.INVALID, f"this is not a valid HTTP/1.1 request: {error}"))
+
+    def refuse(self, refusal: Refused) -> None:
+        """The last thing this connection says, after the answers that are still due."""
+        self.stage = DEAF
+        self.deadline = NEVER
+        self.continue_due = False
+        self.queue.append(refusal)
+
+    def rearm(self) -> None:
+        """An answer has left. The next request may have arrived in part; its time starts now."""
+        now = self._clock.now
+        if self.stage == BETWEEN:
+            self.deadline = now + self._guards.idle_seconds
+        elif self.stage == HEAD:
+            self.deadline = now + self._guards.head_seconds
+        elif self.stage == BODY:
+            self._started = now
+            self.deadline = now + self._guards.body_seconds
+
+    def expire(self, now: float) -> bool:
+        """Called past the deadline of a head or a body: whether that is refused now. A body earns time with its bytes."""
+        if self.stage == HEAD:
+            self.refuse(Refused(Condition.TOO_SLOW, f"the request head was not complete after {self._guards.head_seconds:g} seconds"))
+        elif self.stage == BODY:
+            self.deadline = self._started + self._guards.body_seconds + self._received / self._guards.body_rate
+            if self.deadline >= now:
+                return False
+            self.refuse(Refused(Condition.TOO_SLOW, f"the request body arrived too slowly: {self._received} bytes so far"))
+        return True
+
+    # -- callbacks of the parser; a Refused raised here comes out of `parse` ------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self.stage == DEAF:
+            return
+        self.stage = HEAD
+        self._seen = 0
+        self._target = b""
+        self._fields: dict[bytes, bytes] = {}
+        self._repeated = 0
+        self._method = b""
+        self.deadline = self._clock.now + self._guards.head_seconds
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.stage != HEAD:  # a trailer
+            return
+        name = name.lower()
+        fields = self._fields
+        if name in fields:
+            if name in SINGLE:
+                raise Refused(Condition.INVALID, f"the {name.decode('latin-1')} header is given twice")
+            self._repeated += 1
+            value = b"%b%b%b" % (fields[name], b"; " if name == b"cookie" else b", ", value)
+        fields[name] = value
+
+    def on_headers_complete(self) -> None:
+        if self.stage == DEAF:
+            return
+        self.stage = BODY
+        parser = self._parser
+        fields = self._fields
+        target = self._target
+        guards = self._guards
+        if self._seen + self._slice > guards.head_bytes or len(target) > TARGET_BYTES or len(fields) + self._repeated > guards.head_fields:
+            check_size(target, fields, self._repeated, guards)
+        self._method = method = parser.get_method()
+        if method == b"CONNECT":
+            raise Refused(Condition.WRONG_METHOD, "CONNECT is not served")
+        self._path, self._query = split_target(target)
+        # Only 1.1 is kept alive unasked; asking the parser for the version formats a string.
+        plain = b"connection" not in fields and parser.should_keep_alive()
+        self._version = version = "1.1" if plain else check_version(parser.get_http_version())
+        host = fields.get(b"host")
+        hosts = self._listener.hosts
+        if host not in hosts:
+            check_host(host, version)
+            if host is not None and len(hosts) < KNOWN_HOSTS:
+                hosts.add(host)
+        self._body = b""
+        self._parts: list[bytes] | None = None
+        self._received = self._to_come = self._silent = 0
+        if b"content-encoding" in fields:
+            check_content_encoding(fields[b"content-encoding"])
+        coding = fields.get(b"transfer-encoding")
+        self._chunked = coding is not None
+        if coding is not None:
+            check_transfer_encoding(coding, fields, version)
+        elif b"content-length" in fields:
+            self._to_come = declared_length(fields[b"content-length"])
+        if self._chunked or self._to_come:
+            self._expect_body(method, fields)
+        elif b"expect" in fields:
+            check_expect(fields[b"expect"])
+
+    def _expect_body(self, method: bytes, fields: dict[bytes, bytes]) -> None:
+        if self._parser.should_upgrade():
+            # The parser would take this body for the next request.
+            raise Refused(Condition.UPGRADE, "a request with a body cannot ask for another protocol; send it without the Upgrade header")
+        limit = self._body_limit = self._listener.application.limit(method, self._path, fields)
+        if self._to_come > limit:
+            raise too_large(limit)
+        if b"expect" in fields:
+            check_expect(fields[b"expect"])
+            self.continue_due = self._version == "1.1"
+        self._started = self._clock.now
+        self.deadline = self._started + self._guards.body_seconds
+
+    def on_body(self, data: bytes) -> None:
+        received = self._received = self._received + len(data)
+        if self._chunked and received > self._body_limit:
+            raise too_large(self._body_limit)
+        self._silent = 0
+        if not self._body:
+            self._body = data
+        elif self._parts is None:
+            self._parts = [self._body, data]
+        else:
+            self._parts.append(data)
+
+    def on_message_complete(self) -> None:
+        if self.stage == DEAF:
+            return
+        # The parser knows about keep-alive only inside this callback.
+        keep = self._parser.should_keep_alive() and not self._parser.should_upgrade()
+        body = self._body if self._parts is None else b"".join(self._parts)
+        self._body = b""
+        self._parts = None
+        self.stage = BETWEEN if keep else DEAF
+        self.continue_due = False
+        now = self._clock.tick()
+        self.queue.append(Request(self._connection, self._method, self._path, self._query, self._fields, body, self._version, now, keep))

@@ -1,0 +1,157 @@
+"""Opens the store: finds it, checks the master key before anything is written, backs up and migrates, and hands out transactions.
+
+SQLite runs in WAL mode with synchronous=FULL: what was committed survives a loss of power. One process writes; `StoreLock` says who.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets as random_bytes
+import sqlite3
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text
+from sqlalchemy.engine import make_url
+
+from halley.errors import HalleyError
+from halley.store import schema
+from halley.store.vault import Vault, open_vault
+
+HEAD = "0001"
+_PEPPER = "pepper"
+
+
+class StoreError(HalleyError):
+    """The store cannot be opened or must not be written; the message says what to do."""
+
+
+class StoreLock:
+    """The right to write the store: held by the control process for its life, or by one command while control is down."""
+
+    def __init__(self, home: Path) -> None:
+        self._file = os.open(home / "store.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._file)
+            raise StoreError(f"Another Halley process is writing the store in {home}; wait for it, or ask the running gateway.") from None
+
+    def release(self) -> None:
+        os.close(self._file)
+
+
+class Store:
+    """An open store: transactions, and the secret that keys are hashed under."""
+
+    def __init__(self, engine: Engine, pepper: bytes) -> None:
+        self._engine = engine
+        self.pepper = pepper
+
+    @contextmanager
+    def begin(self) -> Generator[Connection]:
+        """One transaction: committed when the block ends, rolled back when it raises."""
+        with self._engine.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def open_store(url: str, home: Path, master_key: str, environ: Mapping[str, str]) -> Store:
+    """The store of `home`, made or migrated when needed. Raises StoreError, or VaultError before the first write."""
+    engine = _engine(url, home)
+    path = Path(engine.url.database) if engine.dialect.name == "sqlite" and engine.url.database else None
+    fresh = path is not None and not path.exists()
+    # A look at a database that is not there would make its file; the vault must be satisfied first.
+    found = None if fresh else _found(engine)
+    vault = open_vault(master_key, home, environ, fresh=found is None)
+    if found is not None:
+        vault.unwrap(_PEPPER, found)
+    _migrate(engine, path)
+    if path is not None:
+        path.chmod(0o600)
+    return Store(engine, found_pepper(engine, vault))
+
+
+def found_pepper(engine: Engine, vault: Vault) -> bytes:
+    with engine.begin() as connection:
+        wrapped = connection.scalar(select(schema.secrets.c.wrapped).where(schema.secrets.c.name == _PEPPER))
+        if wrapped is not None:
+            return vault.unwrap(_PEPPER, wrapped)
+        pepper = random_bytes.token_bytes(32)
+        connection.execute(insert(schema.secrets).values(name=_PEPPER, wrapped=vault.wrap(_PEPPER, pepper)))
+        return pepper
+
+
+def _found(engine: Engine) -> bytes | None:
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("secrets"):
+            return None
+        return connection.scalar(text("SELECT wrapped FROM secrets WHERE name = 'pepper'"))
+
+
+def _engine(url: str, home: Path) -> Engine:
+    engine = create_engine(make_url(url) if url else make_url(f"sqlite:///{home / 'halley.db'}"))
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: sqlite3.Connection, record: Any) -> None:
+    del record
+    # Not the driver's own transactions: `_begin` takes the write lock at the start, so that none fails half-way for want of it.
+    connection.isolation_level = None
+    for pragma in ("busy_timeout = 5000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def revision(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.scalar(text("SELECT version_num FROM alembic_version"))
+
+
+def _migrate(engine: Engine, path: Path | None) -> None:
+    now = revision(engine)
+    if now == HEAD:
+        return
+    if now is not None and now > HEAD:
+        raise StoreError(f"The store has schema {now}, which is newer than this version of Halley ({HEAD}); start the newer version.")
+    if path is None and now is not None:
+        raise StoreError(f"The store has schema {now}, this version needs {HEAD}: run `halley migrate` while no node is running.")
+    if path is not None and now is not None:
+        _back_up(path, now)
+    upgrade(engine)
+
+
+def _back_up(path: Path, from_revision: str) -> None:
+    copy = path.with_name(f"{path.name}.before-{HEAD}-from-{from_revision}-{int(time.time())}")
+    os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    source, target = sqlite3.connect(path), sqlite3.connect(copy)
+    with source, target:
+        source.backup(target)
+    source.close()
+    target.close()
+
+
+def upgrade(engine: Engine) -> None:
+    # alembic takes longer to import than a start may take; it is needed only when the schema moves.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

@@ -1,0 +1,250 @@
+"""Journal records become ledger rows: one hold and one ending per request, and one posting per account and batch.
+
+Idempotent by request id: a record that is already in the store changes nothing. The journal's place moves in the same transaction, so that a
+crash between two batches repeats none and loses none. A record that contradicts the store is kept as a stray, never dropped in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from halley.chat.usage import Usage
+from halley.money import NanoDollars
+from halley.policy.pricing import Ending
+from halley.store import ledger
+from halley.store.journal import End, Progress, Record, Start
+from halley.store.replay import Position, Read, Stray
+from halley.store.schema import accounts, endings, journals, requests, strays
+
+# Bound variables of one statement; SQLite's oldest limit is 999.
+_CHUNK = 900
+
+_usage = msgspec.json.Encoder().encode
+_progress_update = (
+    update(requests)
+    .where(requests.c.id == bindparam("request"))
+    .values(progress_charge=bindparam("charge"), progress_provider=bindparam("provider"), progress_usage=bindparam("usage"))
+)
+
+
+class _Hold(NamedTuple):
+    account: str
+    leased: bool
+
+
+class _Sum:
+    """What one account's endings of one batch come to."""
+
+    __slots__ = ("leased", "loss", "unleased")
+
+    def __init__(self) -> None:
+        self.leased = self.unleased = self.loss = 0
+
+
+def position(connection: Connection, relay: str) -> Position:
+    row = connection.execute(
+        select(journals.c.offset, journals.c.segment, journals.c.position).where(journals.c.relay == relay)
+    ).one_or_none()
+    return Position() if row is None else Position(row.offset, row.segment, row.position)
+
+
+def fold(connection: Connection, relay: str, read: Read, at: float) -> int:
+    """One batch into the ledger. Returns how many requests it ended."""
+    lost = list(read.strays)
+    starts = {record.request: record for record in read.records if type(record) is Start}
+    ends: dict[str, End] = {}
+    progress: dict[str, Progress] = {}
+    for record in read.records:
+        if type(record) is End:
+            ends.setdefault(record.request, record)
+        elif type(record) is Progress:
+            progress[record.request] = record
+    _drop_foreign(connection, starts, lost)
+    _write_starts(connection, relay, starts.values())
+    running = [record for request, record in progress.items() if request not in ends]
+    if running:
+        connection.execute(
+            _progress_update,
+            [
+                {"request": each.request, "charge": each.charge, "provider": each.provider, "usage": _usage(each.usage).decode()}
+                for each in running
+            ],
+        )
+    count = _write_ends(connection, relay, ends, starts, at, lost)
+    _keep(connection, relay, lost, at)
+    _move(connection, relay, read.after)
+    return count
+
+
+def end_of_relay(connection: Connection, relay: str, at: float) -> int:
+    """The relay is gone and its journal is folded: end what it left open by the crash row, close its leases and its journal."""
+    columns = (requests.c.id, requests.c.progress_charge, requests.c.progress_provider, requests.c.progress_usage)
+    crashed = {
+        row.id: _crash(row.id, at, row.progress_charge or 0, row.progress_provider or "", row.progress_usage)
+        for row in connection.execute(
+            select(*columns)
+            .outerjoin(endings, endings.c.request == requests.c.id)
+            .where(requests.c.relay == relay, endings.c.request.is_(None))
+        )
+    }
+    count = _write_ends(connection, relay, crashed, {}, at, [])
+    ledger.close_leases(connection, relay, at)
+    connection.execute(update(journals).where(journals.c.relay == relay).values(closed_at=at))
+    return count
+
+
+def closed(connection: Connection, relay: str) -> bool:
+    return connection.scalar(select(journals.c.closed_at).where(journals.c.relay == relay)) is not None
+
+
+def count_open(connection: Connection) -> int:
+    """Requests with a hold and no ending."""
+    return (connection.scalar(select(func.count()).select_from(requests)) or 0) - (
+        connection.scalar(select(func.count()).select_from(endings)) or 0
+    )
+
+
+def _crash(request: str, at: float, charge: NanoDollars, provider: str, usage: str | None) -> End:
+    used = msgspec.json.decode(usage, type=Usage) if usage else Usage()
+    kind = "settle" if charge else "release"
+    return End(request, at, kind, Ending.CRASH.value, 0, provider, used, True, charge, 0, 1, 0, 0, 0.0, 0.0, 0.0)
+
+
+def _drop_foreign(connection: Connection, starts: dict[str, Start], lost: list[Stray]) -> None:
+    names = {start.account for start in starts.values()}
+    known: set[str] = set(_among(connection, accounts.c.id, names))
+    if len(known) < len(names):
+        for request in [request for request, start in starts.items() if start.account not in known]:
+            lost.append(_stray(starts.pop(request), "the account does not exist"))
+
+
+def _write_starts(connection: Connection, relay: str, starts: Iterable[Start]) -> None:
+    rows = [
+        {
+            "id": each.request,
+            "at": each.at,
+            "relay": relay,
+            "account": each.account,
+            "key": each.key,
+            "route": each.route,
+            "model": each.model,
+            "price_version": each.price_version,
+            "hold": each.hold,
+            "leased": each.leased,
+            "stream": each.stream,
+            "input_estimate": each.input_estimate,
+            "client_request_id": each.client_request_id,
+        }
+        for each in starts
+    ]
+    if rows:
+        connection.execute(ledger.inserting(connection)(requests).on_conflict_do_nothing(), rows)
+
+
+def _write_ends(connection: Connection, relay: str, ends: dict[str, End], starts: dict[str, Start], at: float, lost: list[Stray]) -> int:
+    if not ends:
+        return 0
+    ended = set(_among(connection, endings.c.request, ends))
+    fresh = [end for request, end in ends.items() if request not in ended]
+    holds = {request: _Hold(start.account, start.leased) for request, start in starts.items()}
+    holds |= _holds(connection, [end.request for end in fresh if end.request not in holds])
+    sums: dict[str, _Sum] = {}
+    good: list[End] = []
+    for end in fresh:
+        hold = holds.get(end.request)
+        if hold is None or end.charge < 0 or end.loss < 0:
+            lost.append(_stray(end, "an end without its start" if hold is None else "a negative charge or loss"))
+            continue
+        good.append(end)
+        if end.charge or end.loss:
+            total = sums.setdefault(hold.account, _Sum())
+            total.loss += end.loss
+            if hold.leased:
+                total.leased += end.charge
+            else:
+                total.unleased += end.charge
+    written = {account: ledger.post(connection, "settle", account, settlement(account, total), at) for account, total in sums.items()}
+    ledger.charge_leases(connection, relay, {account: total.leased for account, total in sums.items()})
+    if good:
+        connection.execute(
+            insert(endings),
+            [_row(end, written[holds[end.request].account] if end.charge or end.loss else None) for end in good],
+        )
+    return len(good)
+
+
+def settlement(account: str, total: _Sum) -> dict[str, NanoDollars]:
+    """The entries that the endings of one account and batch add up to."""
+    return lines(account, total.leased, total.unleased, total.loss)
+
+
+def lines(account: str, leased: NanoDollars, unleased: NanoDollars, loss: NanoDollars) -> dict[str, NanoDollars]:
+    return {
+        ledger.held(account): -leased,
+        ledger.owed(account): -unleased,
+        ledger.REVENUE: leased + unleased,
+        ledger.OPERATOR_LOSS: -loss,
+        ledger.PROVIDER_COST: loss,
+    }
+
+
+def _row(end: End, posting: int | None) -> dict[str, object]:
+    return {
+        "request": end.request,
+        "posting": posting,
+        "at": end.at,
+        "kind": end.kind,
+        "ending": end.ending,
+        "status": end.status,
+        "provider": end.provider,
+        "usage": _usage(end.usage).decode(),
+        "estimated": end.estimated,
+        "charge": end.charge,
+        "loss": end.loss,
+        "attempts": end.attempts,
+        "bytes_in": end.bytes_in,
+        "bytes_out": end.bytes_out,
+        "admitted_ms": end.admitted_ms,
+        "first_ms": end.first_ms,
+        "total_ms": end.total_ms,
+        "upstream_request_id": end.upstream_request_id,
+        "lost": _usage(end.lost).decode() if end.lost else None,
+    }
+
+
+def _among(connection: Connection, column: object, wanted: Iterable[str]) -> Iterable[str]:
+    """Those of `wanted` that are in the column."""
+    names = list(wanted)
+    for start in range(0, len(names), _CHUNK):
+        part = names[start : start + _CHUNK]
+        yield from connection.scalars(select(column).where(column.in_(part)))  # pyright: ignore
+
+
+def _holds(connection: Connection, names: Sequence[str]) -> dict[str, _Hold]:
+    found: dict[str, _Hold] = {}
+    columns = (requests.c.id, requests.c.account, requests.c.leased)
+    for start in range(0, len(names), _CHUNK):
+        part = names[start : start + _CHUNK]
+        found.update(
+            {row.id: _Hold(row.account, row.leased) for row in connection.execute(select(*columns).where(requests.c.id.in_(part)))}
+        )
+    return found
+
+
+def _stray(record: Record, reason: str) -> Stray:
+    return Stray(msgspec.json.encode(record), reason)
+
+
+def _keep(connection: Connection, relay: str, lost: Sequence[Stray], at: float) -> None:
+    if lost:
+        connection.execute(insert(strays), [{"at": at, "relay": relay, "reason": each.reason, "line": each.line} for each in lost])
+
+
+def _move(connection: Connection, relay: str, to: Position) -> None:
+    place = {"offset": to.offset, "segment": to.segment, "position": to.position}
+    statement = ledger.inserting(connection)(journals).values(relay=relay, **place)
+    connection.execute(statement.on_conflict_do_update(index_elements=["relay"], set_=place))

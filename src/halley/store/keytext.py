@@ -1,0 +1,40 @@
+"""The text of a client key: `sk-`, 32 random characters, 6 characters of checksum; and the digest it is stored as.
+
+The checksum lets a relay refuse junk without a look-up. The text is shown once and never stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import zlib
+
+_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def make() -> str:
+    body = "".join(secrets.choice(_BASE62) for _ in range(32))
+    return f"sk-{body}{checksum(body)}"
+
+
+def checksum(body: str) -> str:
+    number, digits = zlib.crc32(body.encode()), ""
+    for _ in range(6):
+        number, digit = divmod(number, 62)
+        digits = _BASE62[digit] + digits
+    return digits
+
+
+def well_formed(key: str) -> bool:
+    body, check = key[3:-6], key[-6:]
+    return key.startswith("sk-") and len(body) == 32 and all(c in _BASE62 for c in body) and checksum(body) == check
+
+
+def digest(pepper: bytes, key: str) -> bytes:
+    return hmac.digest(pepper, key.encode(), hashlib.sha256)
+
+
+def shown(key: str) -> str:
+    """What lists show of a key: the first five and the last four characters."""
+    return f"{key[:5]}…{key[-4:]}"

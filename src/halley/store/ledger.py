@@ -1,0 +1,172 @@
+"""The double-entry ledger: postings that sum to zero, balances that are their sums, and the credit leases of relays.
+
+Signs: a positive balance is what the account's owner may claim, so a customer's `available` and `held` are positive, and `clearing` (money
+that came in), `owed` (spend of unlimited accounts) and `operator_loss` go down when their partner goes up.
+
+| posting | from | to |
+|---|---|---|
+| credit | clearing (or promotion) | available |
+| grant | available | held: lent to a relay |
+| return | held | available: given back, or the lease of a dead relay is closed |
+| settle | held, or owed when no lease stood behind it | revenue |
+| settle, loss | operator_loss | provider_cost |
+
+What the operator pays beyond a charge is an expense (operator_loss) against what the provider may claim for it (provider_cost), so that a loss
+moves no customer's money and still sums to zero. A posting of kind settle is one per account and batch; its `endings` rows name it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from halley.errors import HalleyError
+from halley.money import NanoDollars
+from halley.store.schema import balances, entries, leases, postings
+
+CLEARING = "clearing"
+PROMOTION = "promotion"
+REVENUE = "revenue"
+OPERATOR_LOSS = "operator_loss"
+PROVIDER_COST = "provider_cost"
+
+# A grant is the need exactly while credit is short, else this share of it, so that an account asks seldom and no relay hoards.
+_EXACT_BELOW = 20
+_SHARE = 20
+
+
+class Unbalanced(HalleyError):
+    """A posting that does not sum to zero was about to be written: a bug, and nothing was written."""
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """One lease: totals in nano-dollars since the relay process began. `charged` is what the folded endings took from it."""
+
+    account: str
+    relay: str
+    granted: NanoDollars
+    returned: NanoDollars
+    charged: NanoDollars
+
+    @property
+    def outstanding(self) -> NanoDollars:
+        return self.granted - self.returned - self.charged
+
+
+def available(account: str) -> str:
+    return f"available:{account}"
+
+
+def held(account: str) -> str:
+    return f"held:{account}"
+
+
+def owed(account: str) -> str:
+    return f"owed:{account}"
+
+
+def inserting(connection: Connection):
+    """The dialect's INSERT that knows ON CONFLICT; SQLite and PostgreSQL spell it alike."""
+    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+
+
+def post(connection: Connection, kind: str, account: str, amounts: Mapping[str, NanoDollars], at: float) -> int | None:
+    """Write one posting and move the balances. Returns its id, None when every amount is zero. Raises Unbalanced."""
+    lines = {name: amount for name, amount in amounts.items() if amount}
+    if sum(lines.values()):
+        raise Unbalanced(f"A posting of kind {kind} for account {account} does not sum to zero.")
+    if not lines:
+        return None
+    posting: int = connection.execute(insert(postings).values(at=at, kind=kind, account=account).returning(postings.c.id)).scalar_one()
+    connection.execute(insert(entries), [{"posting": posting, "ledger_account": name, "amount": amount} for name, amount in lines.items()])
+    statement = inserting(connection)(balances)
+    statement = statement.on_conflict_do_update(
+        index_elements=["ledger_account"], set_={"amount": balances.c.amount + statement.excluded.amount}
+    )
+    connection.execute(statement, [{"ledger_account": name, "amount": amount} for name, amount in lines.items()])
+    return posting
+
+
+def balance(connection: Connection, ledger_account: str) -> NanoDollars:
+    return connection.scalar(select(balances.c.amount).where(balances.c.ledger_account == ledger_account)) or 0
+
+
+def lease(connection: Connection, account: str, relay: str) -> Lease | None:
+    found = list(_leases(connection, leases.c.account == account, leases.c.relay == relay))
+    return found[0] if found else None
+
+
+def open_leases(connection: Connection, account: str | None = None, relay: str | None = None) -> list[Lease]:
+    conditions = [leases.c.closed_at.is_(None)]
+    if account is not None:
+        conditions.append(leases.c.account == account)
+    if relay is not None:
+        conditions.append(leases.c.relay == relay)
+    return list(_leases(connection, *conditions))
+
+
+def _leases(connection: Connection, *conditions: object) -> Iterable[Lease]:
+    columns = (leases.c.account, leases.c.relay, leases.c.granted, leases.c.returned, leases.c.charged)
+    for row in connection.execute(select(*columns).where(*conditions)):  # pyright: ignore[reportArgumentType]
+        yield Lease(row.account, row.relay, row.granted, row.returned, row.charged)
+
+
+def size_of_grant(credit: NanoDollars, need: NanoDollars, least: NanoDollars) -> NanoDollars:
+    """How much to lend out of `credit`: 0 when it does not cover even `least`."""
+    if credit >= need:
+        return need if credit < _EXACT_BELOW * need else max(need, credit // _SHARE)
+    return credit if credit >= least and credit > 0 else 0
+
+
+def grant(connection: Connection, account: str, relay: str, amount: NanoDollars, at: float) -> NanoDollars:
+    """Lend `amount` more to the relay. Returns the lease's new total."""
+    statement = inserting(connection)(leases).values(account=account, relay=relay, granted=amount, returned=0, charged=0)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["account", "relay"],
+            # A relay that lives has an open lease, also when it was taken for dead before.
+            set_={"granted": leases.c.granted + amount, "closed_at": None},
+        )
+    )
+    post(connection, "grant", account, {available(account): -amount, held(account): amount}, at)
+    return connection.execute(select(leases.c.granted).where(leases.c.account == account, leases.c.relay == relay)).scalar_one()
+
+
+def take_back(connection: Connection, account: str, relay: str, returned: NanoDollars, at: float) -> NanoDollars:
+    """Book a return; `returned` is the total of all returns. Returns what came back now, 0 for a message seen before."""
+    known = lease(connection, account, relay)
+    if known is None or returned <= known.returned:
+        return 0
+    amount = returned - known.returned
+    connection.execute(update(leases).where(leases.c.account == account, leases.c.relay == relay).values(returned=returned))
+    post(connection, "return", account, {held(account): -amount, available(account): amount}, at)
+    return amount
+
+
+def close_leases(connection: Connection, relay: str, at: float) -> None:
+    """The relay is gone and its journal is folded: what it did not spend goes back."""
+    for each in open_leases(connection, relay=relay):
+        amount = each.outstanding
+        connection.execute(
+            update(leases)
+            .where(leases.c.account == each.account, leases.c.relay == relay)
+            .values(returned=each.returned + max(amount, 0), closed_at=at)
+        )
+        if amount > 0:
+            post(connection, "return", each.account, {held(each.account): -amount, available(each.account): amount}, at)
+
+
+def charge_leases(connection: Connection, relay: str, charges: Mapping[str, NanoDollars]) -> None:
+    """Move the charged totals of a relay's leases; `charges` by account."""
+    for account, amount in charges.items():
+        if amount:
+            connection.execute(
+                update(leases).where(leases.c.account == account, leases.c.relay == relay).values(charged=leases.c.charged + amount)
+            )
+
+
+def count_open_leases(connection: Connection) -> int:
+    return connection.scalar(select(func.count()).select_from(leases).where(leases.c.closed_at.is_(None))) or 0

@@ -1,0 +1,154 @@
+"""Reads one relay's journal from where the ledger stands: whole lines only, over its segments, made durable before they are used.
+
+It knows files and positions, nothing of money. A last line without its end waits; a relay that is gone cannot finish it, so it is then no record.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from halley.store.journal import Record, decode
+
+BATCH_BYTES = 1 << 20
+
+
+class Position(msgspec.Struct, frozen=True):
+    """A place in a journal: bytes over all segments, and the same place as a segment's number and a position in it."""
+
+    offset: int = 0
+    segment: int = 0
+    position: int = 0
+
+
+class Stray(msgspec.Struct, frozen=True):
+    """A whole line that is no record, and why."""
+
+    line: bytes
+    reason: str
+
+
+class Read(msgspec.Struct, frozen=True):
+    """What one reading found, and the place after it."""
+
+    records: tuple[Record, ...]
+    strays: tuple[Stray, ...]
+    after: Position
+
+
+class Journal:
+    """The files of one relay process."""
+
+    def __init__(self, directory: Path, relay: str) -> None:
+        self.relay = relay
+        self._directory = directory
+        self._file = -1
+        self._open_segment = -1
+
+    def read(self, at: Position, limit: int = BATCH_BYTES) -> Read | None:
+        """The next whole lines after `at`, at most about `limit` bytes; None when there are none yet."""
+        while True:
+            if not self._open(at.segment):
+                return None
+            data = os.pread(self._file, limit, at.position)
+            end = data.rfind(b"\n") + 1
+            if end:
+                os.fsync(self._file)
+                return _parse(data[:end], at)
+            if len(data) == limit:
+                limit *= 2
+            elif self._segment(at.segment + 1).exists():
+                # The writer is on the next segment. It may have written between our read and its change: look once more before leaving.
+                rest = os.pread(self._file, limit, at.position)
+                if rest != data:
+                    continue
+                if data:
+                    return Read((), (Stray(data, "cut at the end of a segment"),), _next(at, len(data)))
+                at = _next(at, 0)
+            else:
+                return None
+
+    def size(self, since: int) -> int:
+        """Bytes in segment `since` and those after it."""
+        return sum(path.stat().st_size for path in self._segments() if _number(path) >= since)
+
+    def forget_before(self, segment: int) -> None:
+        """Delete segments that are in the ledger to their end."""
+        for path in self._segments():
+            if _number(path) < segment:
+                path.unlink(missing_ok=True)
+
+    def take_lock(self) -> int | None:
+        """The relay's own lock, as a file descriptor, when the relay is gone; None while it lives."""
+        try:
+            file = os.open(self._lock, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            return None
+        return file
+
+    def delete(self) -> None:
+        self.close()
+        for path in self._segments():
+            path.unlink(missing_ok=True)
+        self._lock.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = self._open_segment = -1
+
+    def _open(self, segment: int) -> bool:
+        if self._open_segment == segment:
+            return True
+        self.close()
+        try:
+            self._file = os.open(self._segment(segment), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        self._open_segment = segment
+        return True
+
+    @property
+    def _lock(self) -> Path:
+        return self._directory / f"{self.relay}.lock"
+
+    def _segment(self, number: int) -> Path:
+        return self._directory / f"{self.relay}.{number}.jsonl"
+
+    def _segments(self) -> Iterable[Path]:
+        return sorted(self._directory.glob(f"{self.relay}.*.jsonl"))
+
+
+def relays(directory: Path) -> list[str]:
+    """Every relay that has a journal here: its lock is made first and deleted last."""
+    return sorted(path.name.removesuffix(".lock") for path in directory.glob("*.lock"))
+
+
+def _number(path: Path) -> int:
+    return int(path.name.split(".")[-2])
+
+
+def _next(at: Position, skipped: int) -> Position:
+    return Position(at.offset + skipped, at.segment + 1, 0)
+
+
+def _parse(data: bytes, at: Position) -> Read:
+    records: list[Record] = []
+    strays: list[Stray] = []
+    for line in data.split(b"\n"):
+        if line:
+            try:
+                records.append(decode(line))
+            except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+                strays.append(Stray(line, f"not a record: {fault}"))
+    size = len(data)
+    return Read(tuple(records), tuple(strays), Position(at.offset + size, at.segment, at.position + size))

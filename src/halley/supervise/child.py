@@ -1,0 +1,132 @@
+"""One child process and the post that it mans. Knows how to start, signal and reap; decides nothing about when.
+
+A `Post` is a place that must be manned (`control`, `relay-0`); a `Child` is one process in it. Processes come and go, the post stays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from halley.config import Launch
+
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 5.0
+# Who lived this long has not died of what killed it at start.
+SETTLED_S = 30.0
+
+
+class Program(msgspec.Struct, frozen=True):
+    """What a child runs: a module, its arguments, and the listening socket that it inherits (-1: none)."""
+
+    module: str
+    arguments: tuple[str, ...] = ()
+    listen_fd: int = -1
+
+
+class Child:
+    """A running process. `ready_fd` is the reading end of its ready pipe, -1 once that is closed."""
+
+    __slots__ = ("deadline", "name", "process", "ready", "ready_fd", "started")
+
+    def __init__(self, name: str, process: subprocess.Popen[bytes], ready_fd: int) -> None:
+        self.name = name
+        self.process = process
+        self.ready_fd = ready_fd
+        self.ready = False
+        self.started = time.monotonic()
+        # When it is killed, having been asked to end.
+        self.deadline: float | None = None
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def hear(self) -> None:
+        """Reads the ready pipe, which has something to say: the word, or its end."""
+        # It would block if the child is gone but something that it started still holds the pipe.
+        with contextlib.suppress(BlockingIOError):
+            self.ready = os.read(self.ready_fd, 64).startswith(b"ready")
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        if self.ready_fd >= 0:
+            os.close(self.ready_fd)
+            self.ready_fd = -1
+
+    def dismiss(self, grace_s: float) -> None:
+        """Asks it to end, and sets when it is killed otherwise."""
+        if self.deadline is None:
+            self.deadline = time.monotonic() + grace_s
+        self.process.send_signal(signal.SIGTERM)
+
+    def outcome(self) -> str:
+        """How it ended, in words."""
+        code = self.process.returncode
+        if code is None:
+            return "is running"
+        return f"ended with exit code {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
+
+
+class Post:
+    """A place to be manned, and by whom. `successor` is the process that takes over from `child` in a rolling restart."""
+
+    __slots__ = ("child", "due", "name", "pause", "program", "successor", "wanted")
+
+    def __init__(self, name: str, program: Program) -> None:
+        self.name = name
+        self.program = program
+        self.child: Child | None = None
+        self.successor: Child | None = None
+        self.wanted = True
+        self.pause = FIRST_PAUSE_S
+        # When the next process is started, if one is missing.
+        self.due: float | None = None
+
+    def lose(self, child: Child) -> None:
+        """Its process is gone; sets when the next one starts."""
+        if time.monotonic() - child.started >= SETTLED_S:
+            self.pause = FIRST_PAUSE_S
+        self.child = None
+        self.postpone()
+
+    def postpone(self) -> None:
+        """The next start is due after a pause that doubles until a process has lived long enough."""
+        self.due = time.monotonic() + self.pause
+        self.pause = min(self.pause * 2, LONGEST_PAUSE_S)
+
+
+def spawn(name: str, program: Program, launch: Launch, life_fd: int, held: Sequence[int]) -> Child:
+    """Starts a process. It inherits its listening socket, its ready pipe, the life pipe and the descriptors `held`, and nothing else."""
+    reading, writing = os.pipe()
+    listening = () if program.listen_fd < 0 else (program.listen_fd,)
+    arguments = [*program.arguments, *(("--listen-fd", str(program.listen_fd)) if listening else ()), "--ready-fd", str(writing)]
+    # -P: a file in the operator's working directory must not take the place of a module.
+    command = [sys.executable, "-P", "-m", "halley.supervise.lifeline", str(life_fd), program.module, *arguments]
+    try:
+        # A file without a name instead of a pipe: a child that hangs before it has read cannot hold up the supervisor.
+        with tempfile.TemporaryFile() as launch_file:
+            launch_file.write(msgspec.json.encode(launch))
+            launch_file.seek(0)
+            process = subprocess.Popen(
+                command,
+                stdin=launch_file,
+                pass_fds=(*listening, writing, life_fd, *held),
+                # Its own group: an interrupt typed at a terminal reaches the supervisor only, which knows the order of ending.
+                process_group=0,
+            )
+    except OSError:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+    os.set_blocking(reading, False)
+    return Child(name, process, reading)

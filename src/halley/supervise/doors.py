@@ -1,0 +1,125 @@
+"""What a node holds while it runs: its directories, the lock on its home, the listening socket. Each refusal says what would be right."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from halley.errors import HalleyError
+
+BACKLOG = 4096
+# How long the children of a supervisor that was killed may take to notice it.
+_ORPHANS_S = 5.0
+_FIRST_PASSED_FD = 3
+
+
+class CannotStart(HalleyError):
+    """The node cannot start, and the message says what would let it."""
+
+
+def private_directory(path: Path) -> None:
+    """Creates it for its owner only. Raises CannotStart when it is somebody else's or no directory."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # In a shared temporary directory somebody else may have put a link in its place.
+        if path.lstat().st_uid not in (os.getuid(), 0) or path.stat().st_uid != os.getuid():
+            raise CannotStart(f"{path} belongs to another user; set HALLEY_HOME to a directory of your own.")
+        path.chmod(0o700)
+    except OSError as fault:
+        raise CannotStart(f"{path} cannot be used: {fault.strerror}; set HALLEY_HOME to a directory that can be written.") from None
+
+
+def lock_home(home: Path) -> int:
+    """The descriptor of the lock on a home, which the children inherit: it is free only when the last process of the node is gone."""
+    path = home / "up.lock"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    patience = time.monotonic() + _ORPHANS_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
+            if _alive(holder) or time.monotonic() > patience:
+                os.close(fd)
+                process = f"process {holder}" if holder else "another process"
+                raise CannotStart(
+                    f"{home} is in use by {process}; stop that `halley up` or set HALLEY_HOME to another directory."
+                ) from None
+            time.sleep(0.02)
+        else:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+            return fd
+
+
+def _alive(pid: str) -> bool:
+    """Whether a supervisor of that number runs; one that is still writing its number counts as alive."""
+    if not pid.isdigit():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def listening_socket(host: str, port: int, environ: Mapping[str, str]) -> socket.socket:
+    """The socket that a service manager passed (LISTEN_FDS, for this process only), else a new one bound to host and port."""
+    if environ.get("LISTEN_PID") == str(os.getpid()) and environ.get("LISTEN_FDS"):
+        return _passed(environ["LISTEN_FDS"])
+    return bind(host, port)
+
+
+def _passed(count: str) -> socket.socket:
+    if count != "1":
+        raise CannotStart(f"LISTEN_FDS is {count}: Halley serves on exactly one socket; name one in the socket unit.")
+    try:
+        passed = socket.socket(fileno=_FIRST_PASSED_FD)
+        listens = passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError:
+        raise CannotStart(f"LISTEN_FDS names descriptor {_FIRST_PASSED_FD}, which is not a socket.") from None
+    if passed.type != socket.SOCK_STREAM or not listens:
+        raise CannotStart("The passed socket is not a listening stream socket; the socket unit needs ListenStream=.")
+    os.set_inheritable(_FIRST_PASSED_FD, False)
+    return passed
+
+
+def bind(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(
+            address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6()
+        )
+    except socket.gaierror as fault:
+        raise CannotStart(f'The host "{host}" cannot be resolved ({fault.strerror}); choose one of this machine with --host.') from None
+    except OSError as fault:
+        raise CannotStart(_why_not(fault, host, port)) from None
+
+
+def _why_not(fault: OSError, host: str, port: int) -> str:
+    match fault.errno:
+        case errno.EADDRINUSE:
+            return f"Port {port} on {host} is taken by another program; stop it or choose another port with --port."
+        case errno.EACCES:
+            return f"Port {port} needs rights that this user does not have; choose one above 1023 with --port."
+        case errno.EADDRNOTAVAIL:
+            return f"{host} is not an address of this machine; choose another with --host."
+        case _:
+            return f"Cannot listen on {host} port {port}: {fault.strerror}."
+
+
+def base_url(listening: socket.socket, scheme: str) -> str:
+    """The URL under which a program on this machine reaches the socket."""
+    if listening.family == socket.AF_UNIX:
+        raise CannotStart("The passed socket is a Unix socket; Halley serves on TCP.")
+    address: tuple[str, int] = listening.getsockname()[:2]
+    host, port = address
+    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"{scheme}://[{near}]:{port}" if ":" in near else f"{scheme}://{near}:{port}"
