@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from tests.harness.gateway import Gateway
 from tests.harness.simulator import Simulator
 
@@ -38,7 +39,10 @@ def target(gateway: Gateway) -> Target:
         "restricted": key("restricted", "--models", MODELS["chat"]),
         "limited": key("limited", "--rpm", "1"),
         "penniless": key("penniless", "--account", "penniless"),
+        "expired": key("expired", "--expires", "2026-01-01"),
+        "revoked": key("revoked"),
     }
+    gateway.cli("keys", "revoke", "revoked")
     keys["wrong"] = keys["main"][:-1] + ("a" if keys["main"][-1] != "a" else "b")
     return Target(f"{gateway.url}/v1", keys)
 

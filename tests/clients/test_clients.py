@@ -9,6 +9,7 @@ import os
 import re
 
 import pytest
+
 from tests.harness.gateway import Gateway
 
 from .environments import Seen
@@ -176,6 +177,9 @@ REFUSED = {
     "refused_key_401": ("AuthenticationError", 401, "invalid_request_error", "invalid_api_key", "key"),
     "refused_key_401_in_a_stream": ("AuthenticationError", 401, "invalid_request_error", "invalid_api_key", "key"),
     "refused_key_401_for_models": ("AuthenticationError", 401, "invalid_request_error", "invalid_api_key", "key"),
+    "expired_key_401": ("AuthenticationError", 401, "invalid_request_error", "invalid_api_key", "expired"),
+    "expired_key_401_for_models": ("AuthenticationError", 401, "invalid_request_error", "invalid_api_key", "expired"),
+    "revoked_key_401": ("AuthenticationError", 401, "invalid_request_error", "invalid_api_key", "key"),
     "refused_credit_402": ("APIStatusError", 402, "insufficient_quota", "insufficient_quota", "credit"),
     "refused_model_403": ("PermissionDeniedError", 403, "permission_error", "permission_denied", MODELS["long"]),
     "unknown_model_404": ("NotFoundError", 404, "invalid_request_error", "model_not_found", MODELS["unknown"]),
@@ -194,6 +198,7 @@ def test_a_refusal_is_the_sdks_own_exception_with_every_field(seen: Seen, case: 
     if name == "APIStatusError" and seen.client.language == "node":
         name = "APIError"
     error = seen(case)
+    assert error["class"] is not None, f"answered instead of refused: {error['answered']}"
     assert (error["class"], error["status"], error["type"], error["code"]) == (name, status, kind, code), error
     assert names in f"{error['message']} {error['param']}"
     assert OUR_REQUEST_ID.fullmatch(error["request_id"])
