@@ -11,6 +11,7 @@ MODELS = {
     "slow": "sim/tokens-200+slow-20ms",
     "stalled": "sim/head-delay-5000ms",
     "flaky": "sim/flaky",
+    "renamed": "harbour/echo",
     "unknown": "sim/no-such-model",
     "upstream_400": "sim/status-400",
     "upstream_429": "sim/status-429",
@@ -35,8 +36,10 @@ SHAPES = (
     "sim/echo+early-close",
     "sim/reasoner",
 )
+# What a model is called upstream where that is not its name here.
+NAMES_UPSTREAM = {"harbour/echo": "sim/echo"}
 # Models that misbehave have a provider row each, so that what is learnt about one never reaches another.
-SOUND = ("chat", "long", "slow")
+SOUND = ("chat", "long", "slow", "renamed")
 
 
 def settings(upstream: str) -> str:
@@ -47,8 +50,8 @@ def settings(upstream: str) -> str:
     served |= dict.fromkeys(SHAPES, "sim")
     for model, provider in served.items():
         providers[provider] = upstream
-        lines += ["[[models]]", f'id = "{model}"', f'offers = [{{provider = "{provider}"}}]', "max_output = 4096",
-                  'price = {input = "1", output = "2"}']  # fmt: skip
+        offer = f'{{provider = "{provider}", model = "{NAMES_UPSTREAM.get(model, model)}"}}'
+        lines += ["[[models]]", f'id = "{model}"', f"offers = [{offer}]", "max_output = 4096", 'price = {input = "1", output = "2"}']
     for provider, url in providers.items():
         lines += ["[[providers]]", f'name = "{provider}"', 'kind = "openai-compatible"', f'base_url = "{url}"', 'api_key = "upstream-key"']
     lines += ["[[accounts]]", 'name = "penniless"']

@@ -94,6 +94,15 @@ def test_twenty_requests_at_once_each_get_their_own_answer(seen: Seen) -> None:
     assert seen("many_at_once") == {"answers": 20, "texts": [seen("plain")["text"]], "request_ids": 20}
 
 
+def test_a_concurrency_limit_lets_one_through_and_gives_its_place_back(seen: Seen) -> None:
+    together = seen("more_at_once_than_allowed")
+    assert together == {"answered": 1, "refused": ["RateLimitError"], "text_after": seen("plain")["text"]}
+
+
+def test_a_model_may_have_another_name_upstream(seen: Seen) -> None:
+    assert seen("renamed_model") == {"text": seen("plain")["text"], "stream": seen("plain")["text"]}
+
+
 def test_a_tool_is_called_and_its_result_is_answered(seen: Seen) -> None:
     tools = seen("tools")
     assert (tools["finish"], tools["content"], tools["type"], tools["name"]) == ("tool_calls", None, "function", "weather")

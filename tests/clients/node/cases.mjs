@@ -154,6 +154,21 @@ const CASES = {
       request_ids: new Set(answers.map((one) => one._request_id)).size,
     };
   },
+  async more_at_once_than_allowed() {
+    const client = connect('one_at_a_time');
+    const calls = Array.from({ length: 4 }, () => chat({ model: MODELS.slow, max_tokens: 10 }, client));
+    const refused = (await Promise.allSettled(calls)).filter((end) => end.status === 'rejected').map((end) => end.reason);
+    const after = await chat({}, client);
+    return {
+      answered: calls.length - refused.length,
+      refused: sorted(refused.map((error) => error.constructor.name)),
+      text_after: after.choices[0].message.content,
+    };
+  },
+  async renamed_model() {
+    const stream = streamed(await collect(chat({ model: MODELS.renamed, stream: true })));
+    return { text: answer(await chat({ model: MODELS.renamed })).text, stream: stream.text };
+  },
   async tools() {
     const client = connect();
     const asked = [{ role: 'user', content: 'How is the weather in Kiel for 3 days?' }];

@@ -182,6 +182,31 @@ def many_at_once() -> dict[str, Any]:
 
 
 @case
+def more_at_once_than_allowed() -> dict[str, Any]:
+    async def run() -> dict[str, Any]:
+        async with connect("one_at_a_time", kind=AsyncClient) as client:
+            calls = (chat(client, model=MODELS["slow"], max_tokens=10) for _ in range(4))
+            ends = await asyncio.gather(*calls, return_exceptions=True)
+            after = await chat(client)
+        refused = [end for end in ends if isinstance(end, BaseException)]
+        return {
+            "answered": len(ends) - len(refused),
+            "refused": sorted({type(end).__name__ for end in refused}),
+            "text_after": after.choices[0].message.content,
+        }
+
+    return asyncio.run(run())
+
+
+@case
+def renamed_model() -> dict[str, Any]:
+    return {
+        "text": answer(chat(model=MODELS["renamed"]))["text"],
+        "stream": streamed(list(chat(model=MODELS["renamed"], stream=True)))["text"],
+    }
+
+
+@case
 def tools() -> dict[str, Any]:
     client = connect()
     asked = [{"role": "user", "content": "How is the weather in Kiel for 3 days?"}]
