@@ -292,6 +292,41 @@ def test_draining_closes_the_idle_and_lets_the_busy_finish(loop: str) -> None:
     run(loop, work)
 
 
+def test_a_client_that_has_just_come_may_still_ask_once_while_draining(loop: str) -> None:
+    async def work() -> None:
+        async with serving() as server:
+            asking, silent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
+            await until(lambda: server.listener.open == 2)
+            server.listener.drain()
+            asking[1].write(GET)
+            assert b"connection: close\r\n" in await asking[0].read()
+            assert await silent[0].read() == b""
+            asking[1].close()
+            silent[1].close()
+
+    run(loop, work)
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        (b"/a?b=c?d", b"/a", b"b=c?d"),
+        (b"http://a/x?y", b"/x", b"y"),
+        (b"HTTPS://a/", b"/", b""),
+        (b"/%2e%2e//b", b"/%2e%2e//b", b""),
+        (b"*", b"*", b""),
+    ],
+)
+def test_a_target_is_split_and_otherwise_left_as_it_came(target: bytes, path: bytes, query: bytes, loop: str) -> None:
+    async def work() -> None:
+        async with serving() as server:
+            said = await raw(server.port, b"OPTIONS %b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % target)
+            assert said.startswith(b"HTTP/1.1 200 ")
+            assert (server.echo.requests[0].path, server.echo.requests[0].query) == (path, query)
+
+    run(loop, work)
+
+
 def test_the_listener_speaks_tls(authority: Path, loop: str) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(authority / "cert.pem", authority / "key.pem")

@@ -14,14 +14,14 @@ import msgspec
 
 from halley import logs
 from halley.config import Launch, Provider, Settings, resolve_secret
-from halley.control.plan import Plan, expiry
+from halley.control.plan import Plan, expiry, networks
 from halley.control.process import Control
 from halley.errors import HalleyError
 from halley.policy.catalogue import LOCAL, FileModel, FileOffer
 from halley.policy.snapshot import ProviderRow
 from halley.providers.compatible import KINDS
 from halley.secret import Secret
-from halley.store.customers import FileAccount, FileKey, Limits
+from halley.store.values import FileAccount, FileKey, Limits
 
 
 def plan_of(launch: Launch, environ: Mapping[str, str]) -> Plan:
@@ -62,7 +62,7 @@ def _keys(settings: Settings, environ: Mapping[str, str]) -> tuple[FileKey, ...]
         secret = resolve_secret(each.key, environ)
         logs.guard(secret)
         expires_at = expiry(each.expires) if each.expires is not None else None
-        limits = Limits(each.models, each.ips, each.rpm, each.tpm, each.concurrency, expires_at)
+        limits = Limits(each.models, networks(each.ips), each.rpm, each.tpm, each.concurrency, expires_at)
         keys.append(FileKey(each.name, each.account, secret.reveal(), limits))
     return tuple(keys)
 
@@ -87,7 +87,14 @@ def _model(settings: Settings) -> list[FileModel]:
 async def serve(plan: Plan, environ: Mapping[str, str], ready_fd: int) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
+
+    def terminate() -> None:
+        if stop.is_set():
+            # At once: what is committed is committed, and the next start folds the rest.
+            os._exit(1)
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGTERM, terminate)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor decides
     control = Control(plan, environ)
     await control.start()

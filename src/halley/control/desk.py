@@ -17,6 +17,7 @@ from halley.policy.snapshot import ModelRow, ProviderRow, Snapshot
 from halley.store import customers, fold, ledger, replay
 from halley.store.database import Store, StoreLock, open_store
 from halley.store.messages import LeaseState
+from halley.store.values import Limits
 
 STARTER = "starter"
 
@@ -26,6 +27,7 @@ class Desk:
         self.plan = plan
         self.now = now
         self.folded_requests = 0
+        plan.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = StoreLock(plan.home)
         self.store: Store = open_store(plan.store_url, plan.home, plan.master_key, environ)
         self._journals: dict[str, replay.Journal] = {}
@@ -50,13 +52,18 @@ class Desk:
         plan, at = self.plan, self.now()
         with self.store.begin() as connection:
             customers.adopt_accounts(connection, plan.accounts, at)
-            if all(account.id != customers.DEFAULT for account in customers.list_accounts(connection)):
-                customers.create_account(connection, customers.DEFAULT, at, unlimited=True)
+            customers.ensure_default(connection, at)
             customers.adopt_keys(connection, self.store.pepper, plan.keys, at)
             if all(key.name != STARTER for key in customers.list_keys(connection)):
-                text, _ = customers.create_key(connection, self.store.pepper, STARTER, customers.DEFAULT, customers.Limits(), at)
+                text, _ = customers.create_key(connection, self.store.pepper, STARTER, customers.DEFAULT, Limits(), at)
                 # The file stands before the row is committed: a key without its text would be lost.
                 _write_private(plan.home / "starter-key", text + "\n")
+        self._build_models()
+
+    def look_in(self) -> None:
+        """At the start of a single command: as much of `settle_in` as does not depend on which file the gateway is started with."""
+        with self.store.begin() as connection:
+            customers.ensure_default(connection, self.now())
         self._build_models()
 
     def detected(self, providers: tuple[ProviderRow, ...], models: tuple[ModelRow, ...]) -> None:
@@ -95,6 +102,12 @@ class Desk:
         """Relays with a journal here, dead or alive."""
         return replay.relays(self._directory)
 
+    def borrowers(self) -> list[str]:
+        """Relays with a journal or an open lease here; one without a journal lost its files, and its lease must end all the same."""
+        with self.store.begin() as connection:
+            lent = {lease.relay for lease in ledger.open_leases(connection)}
+        return sorted(lent.union(self.journals()))
+
     def fold(self, relay: str) -> int | None:
         """One batch of a relay's journal. Returns the offset that the ledger now covers, None when there was nothing to fold."""
         journal = self._journal(relay)
@@ -116,17 +129,14 @@ class Desk:
     def end_if_gone(self, relay: str) -> bool:
         """When nobody holds the relay's lock: fold to its end, end what it left open, close its leases, delete its files."""
         journal = self._journal(relay)
-        lock = journal.take_lock()
-        if lock is None:
-            return False
-        try:
+        with journal.gone() as gone:
+            if not gone:
+                return False
             while self.fold(relay) is not None:
                 pass
             with self.store.begin() as connection:
                 self.folded_requests += fold.end_of_relay(connection, relay, self.now())
             journal.delete()
-        finally:
-            os.close(lock)
         del self._journals[relay]
         self._places.pop(relay, None)
         return True

@@ -1,6 +1,6 @@
 """Model servers on loopback, found by asking: four known ports, one GET each, a third of a second.
 
-Nothing is sent but the question, nothing is believed but a JSON list of models, and what is found is offered under its own prefix at price 0.
+Nothing is sent but the question, nothing is believed but a JSON list of models; what is found is offered under its own prefix at price 0.
 """
 
 from __future__ import annotations

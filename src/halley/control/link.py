@@ -1,7 +1,7 @@
 """Control's end of the link: relays that are connected, what they are told, and what they ask for.
 
-It decides nothing about money: it asks the desk, and brings the desk's answer back. One `Peer` per relay process; a new connection of the same
-relay takes the place of the old one.
+It decides nothing about money: it asks the desk, and brings the desk's answer back. One `Peer` per relay process; a new connection of the
+same relay takes the place of the old one.
 """
 
 from __future__ import annotations

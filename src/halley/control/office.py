@@ -1,4 +1,4 @@
-"""What an operator can ask for, as operations with typed questions and answers. The admin API and the commands both go through `OPERATIONS`.
+"""What an operator can ask for, as operations with typed questions and answers. The admin API and the commands go through `OPERATIONS`.
 
 Synchronous, on the desk's thread. `changes` of an operation says that relays must hear of it.
 """
@@ -10,94 +10,25 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from halley.control.asks import (
+    Accounts,
+    CreateAccount,
+    CreateKey,
+    Credited,
+    GiveCredit,
+    Keys,
+    Model,
+    Models,
+    Named,
+    NewKey,
+    Nothing,
+    Status,
+    Verified,
+)
 from halley.control.desk import Desk
-from halley.errors import HalleyError
-from halley.money import NanoDollars, Price, show
+from halley.money import Price, show
 from halley.policy.catalogue import PER_MILLION
 from halley.store import customers, verify
-from halley.store.customers import Account, Key, Limits
-
-
-class Refusal(HalleyError):
-    """The operation was refused by a control process; the message is its own."""
-
-
-class Nothing(msgspec.Struct, frozen=True):
-    """A question without content."""
-
-
-class CreateKey(msgspec.Struct, frozen=True):
-    name: str
-    account: str = customers.DEFAULT
-    limits: Limits = Limits()
-
-
-class Named(msgspec.Struct, frozen=True):
-    name: str
-
-
-class CreateAccount(msgspec.Struct, frozen=True):
-    name: str
-    unlimited: bool = False
-
-
-class GiveCredit(msgspec.Struct, frozen=True):
-    """`amount` in nano-dollars; None makes the account unlimited."""
-
-    account: str
-    amount: NanoDollars | None
-
-
-class NewKey(msgspec.Struct, frozen=True):
-    """The only time that a key's text is shown."""
-
-    key: str
-    id: str
-    account: str
-    name: str
-    limits: Limits
-
-
-class Keys(msgspec.Struct, frozen=True):
-    keys: tuple[Key, ...]
-
-
-class Accounts(msgspec.Struct, frozen=True):
-    accounts: tuple[Account, ...]
-
-
-class Credited(msgspec.Struct, frozen=True):
-    """`became_prepaid` says that the account was unlimited until now."""
-
-    account: Account
-    became_prepaid: bool = False
-
-
-class Verified(msgspec.Struct, frozen=True):
-    clean: bool
-    requests: int
-    postings: int
-    differences: tuple[verify.Difference, ...]
-
-
-class Model(msgspec.Struct, frozen=True):
-    """A model in force; prices in USD per million tokens, `per_request` in USD, as decimal strings."""
-
-    id: str
-    owner: str
-    providers: tuple[str, ...]
-    prices: dict[str, str]
-    context: int | None
-    max_output: int | None
-
-
-class Models(msgspec.Struct, frozen=True):
-    models: tuple[Model, ...]
-
-
-class Status(msgspec.Struct, frozen=True):
-    figures: dict[str, int]
-    relays_with_journal: tuple[str, ...]
 
 
 def create_key(desk: Desk, asked: CreateKey) -> NewKey:

@@ -1,4 +1,7 @@
-"""The documentation as pages: Markdown files of the package (or of the checkout) to HTML, raw HTML off. A page is a file's bare name, never a path."""
+"""The documentation as pages: Markdown files of the package (or of the checkout) to HTML, raw HTML off.
+
+A page is a file's bare name, never a path.
+"""
 
 from __future__ import annotations
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 
 import msgspec
 
 from halley.policy.catalogue import FileModel
 from halley.policy.snapshot import ProviderRow
-from halley.store.customers import FileAccount, FileKey
+from halley.store.values import FileAccount, FileKey
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -28,6 +29,13 @@ class Plan(msgspec.Struct, frozen=True):
     default_output_cap: int | None = None
     public_url: str = ""
     detect: bool = False
+
+
+def networks(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Addresses and networks as they are, once each has been read. Raises ValueError."""
+    for name in names or ():
+        ip_network(name, strict=False)
+    return names
 
 
 def expiry(text: str) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Mapping
 
 import uvicorn
@@ -97,7 +98,7 @@ class Control:
                 _log.error("a round over dead relays failed", fault=fault)
 
     async def _bury(self) -> None:
-        for relay in await self.turns.take(self.desk.journals):
+        for relay in await self.turns.take(self.desk.borrowers):
             if relay not in self.link.connected and await self.turns.take(self.desk.end_if_gone, relay):
                 _log.info("the journal of a relay that is gone was closed", relay=relay)
 
@@ -113,19 +114,19 @@ class _Server(uvicorn.Server):
     """uvicorn on a Unix socket, without its own signals: the process has one owner of signals."""
 
     def __init__(self, app: Starlette, path: str) -> None:
+        self._listening = asyncio.Event()
         super().__init__(
             uvicorn.Config(
                 app, uds=path, log_config=None, access_log=False, server_header=False, proxy_headers=False, lifespan="off", ws="none"
             )
         )
 
-    def install_signal_handlers(self) -> None:
-        pass
-
-    async def serve(self, sockets: object = None) -> None:
-        del sockets
-        await self._serve()
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._serve(sockets)
 
     async def listening(self) -> None:
-        while not self.started:
-            await asyncio.sleep(0.005)
+        await self._listening.wait()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._listening.set()

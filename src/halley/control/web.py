@@ -1,4 +1,4 @@
-"""Control's public HTTP on `web.sock`, where relays send what is not data plane: metrics for loopback, the documentation, and one first page."""
+"""Control's public HTTP on `web.sock`, where relays send what is not data plane: metrics for loopback, the documentation, a first page."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Pool:
         self.dialled = 0
         self._idle: list[Upstream] = []
         self._waiting: deque[Call] = deque()
-        self._dials: set[asyncio.Task[None]] = set()
+        self._dials: dict[asyncio.Task[None], Call] = {}
         self._idle_seconds = idle_seconds
         self._size = size
         self._ssl_context = ssl_context
@@ -87,11 +87,11 @@ class Pool:
             self._waiting.append(call)
             return
         task = asyncio.get_running_loop().create_task(self._dial(call))
-        self._dials.add(task)
+        self._dials[task] = call
         task.add_done_callback(self._dial_ended)
 
     def _dial_ended(self, task: asyncio.Task[None]) -> None:
-        self._dials.discard(task)
+        self._dials.pop(task, None)
         self._place_waiting()
 
     def take_back(self, upstream: Upstream) -> None:
@@ -130,8 +130,9 @@ class Pool:
         self.retire()
         if self._sweep in self.clock.every_second:
             self.clock.every_second.remove(self._sweep)
-        for task in self._dials:
+        for task, call in self._dials.items():  # a task cancelled before its first step never sees it, so its call is told here
             task.cancel()
+            call.fail(Fault("connect", False, "the gateway is closing"))
         for call in self._waiting:
             call.fail(Fault("connect", False, "the gateway is closing"))
         self._waiting.clear()
@@ -151,9 +152,6 @@ class Pool:
             fault = Fault("connect", False, f"no connection to {self._name()}: {error.strerror or error}")
         except UnicodeError as error:  # a host name that no resolver can be asked for
             fault = Fault("connect", False, f"no connection to {self._name()}: {error}")
-        except asyncio.CancelledError:
-            call.fail(Fault("connect", False, "the gateway is closing"))
-            raise
         else:
             self.dialled += 1
             if call.ended:
@@ -187,6 +185,9 @@ class Pool:
 
     def _sweep(self) -> None:
         now = self.clock.now
+        if self._closed and not self.connections and not self._dials:
+            self.clock.every_second.remove(self._sweep)
+            return
         for upstream in tuple(self.connections):
             if upstream.deadline < now:
                 upstream.expire()

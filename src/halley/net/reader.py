@@ -94,11 +94,11 @@ class Reader:
         return self._method
 
     def close(self) -> None:
-        """Forgets everything; the parser holds this reader's methods, which is a cycle."""
+        """Forgets everything. Parser, reader and connection hold each other, which is a cycle."""
         self.stage = DEAF
         self.deadline = NEVER
         self.queue.clear()
-        del self._parser
+        del self._parser, self._connection
 
     def slice_size(self) -> int:
         """How much to parse next: the rest of a declared body in one go, anything else in small pieces."""

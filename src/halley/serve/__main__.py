@@ -7,13 +7,14 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 
 import msgspec
 
 from halley import logs
-from halley.config import Launch
+from halley.config import Launch, Server
 from halley.dialects import OPENAI_CHAT
 from halley.errors import Condition, Refused
 from halley.net.client import Deadlines, Origin, Pool
@@ -86,8 +87,12 @@ async def serve(launch: Launch, name: str, listen_fd: int, ready_fd: int) -> Non
 
     loop.add_signal_handler(signal.SIGTERM, terminate)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor decides
-    await gateway.ready.wait()
-    listener = Listener(gateway, guards, clock)
+    await _first(gateway.ready, stop)
+    if stop.is_set():
+        link.cancel()
+        gateway.journal.close()
+        return
+    listener = Listener(gateway, guards, clock, ssl_context=_listener_tls(server))
     await listener.accept(socket.socket(fileno=listen_fd))
     os.write(ready_fd, b"ready\n")
     os.close(ready_fd)
@@ -104,6 +109,22 @@ async def serve(launch: Launch, name: str, listen_fd: int, ready_fd: int) -> Non
     link.cancel()
     gateway.journal.close()
     clock.stop()
+
+
+def _listener_tls(server: Server) -> ssl.SSLContext | None:
+    if not server.tls_cert:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(server.tls_cert, server.tls_key or None)
+    return context
+
+
+async def _first(*events: asyncio.Event) -> None:
+    """Until one of the events is set."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
 
 
 async def _until(done: Callable[[], bool], limit_s: float) -> None:

@@ -117,7 +117,7 @@ def known_model(run: Run) -> None:
     name = run.seen.model
     model = models.get(name)
     if model is None:
-        raise unknown_model(name, run.visible_models())
+        raise unknown_model(name, [visible.id for visible in run.gateway.tables.visible(run.caller)])
     allowed = run.caller.models
     if allowed is not None and model.id not in allowed:
         raise Refused(Condition.NOT_ALLOWED, f'This API key may not use the model "{name[:128]}".', param="model")

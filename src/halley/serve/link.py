@@ -13,7 +13,7 @@ from typing import cast
 from halley.store.messages import MAX_FRAME, FromControl, FromRelay, frame, unpack_from_control
 
 _FIRST_PAUSE_S = 0.05
-_LONGEST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 0.25
 
 
 class _Wire(asyncio.Protocol):

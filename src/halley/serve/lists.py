@@ -6,7 +6,6 @@ Prices are what will be charged (`ratio` 1).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from urllib.parse import unquote
 
 import msgspec
@@ -22,14 +21,14 @@ _CREATED = 1626777600
 
 
 def models(tables: Tables, caller: Caller) -> bytes:
-    data = [_openai(model) for model in _visible(tables, caller)]
+    data = [_openai(model) for model in tables.visible(caller)]
     return msgspec.json.encode({"object": "list", "success": True, "data": data})
 
 
 def one_model(tables: Tables, caller: Caller, raw_id: bytes) -> bytes:
     """Raises Refused (404) for a model that does not exist or that the key may not use: the two look alike."""
     name = unquote(raw_id.decode("latin-1"))
-    visible = {model.id: model for model in _visible(tables, caller)}
+    visible = {model.id: model for model in tables.visible(caller)}
     model = tables.models.get(name)
     if model is None or model.id not in visible:
         raise unknown_model(name, visible)
@@ -39,12 +38,6 @@ def one_model(tables: Tables, caller: Caller, raw_id: bytes) -> bytes:
 def catalogue(snapshot: Snapshot, public_url: str) -> bytes:
     rows = [_record(row, public_url) for row in snapshot.models]
     return msgspec.json.encode({"success": True, "message": "", "page": 0, "page_size": 0, "total": len(rows), "data": rows})
-
-
-def _visible(tables: Tables, caller: Caller) -> Iterable[Model]:
-    seen: dict[str, Model] = {model.id: model for model in tables.models.values()}
-    allowed = caller.models
-    return [model for name, model in sorted(seen.items()) if allowed is None or name in allowed]
 
 
 def _openai(model: Model) -> dict[str, object]:

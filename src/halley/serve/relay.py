@@ -14,7 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from halley.errors import Condition, Refused
-from halley.policy import pricing, routing
+from halley.policy import routing
 from halley.policy.pricing import Ending
 from halley.serve import answers, faults, settle
 from halley.serve.admit import CHECKS
@@ -22,7 +22,6 @@ from halley.serve.answers import Answer, Judged
 from halley.serve.faults import shield
 from halley.serve.hold import Hold
 from halley.serve.routes import Route
-from halley.store.journal import Progress, Start
 
 if TYPE_CHECKING:
     from halley.chat.usage import Usage
@@ -80,18 +79,12 @@ class Run:
         self.connection: Connection | None = request.connection
         self.id = gateway.new_id()
         self.stage = Stage.ADMISSION
-        self.limited = False
-        self.sent_cap: int | None = None
-        self.attempts = 0
         self.call: Call | None = None
-        self.headed = False
+        self.sent_cap: int | None = None
         self.parts: list[bytes] = []
-        self.received = 0
-        self.bytes_out = 0
-        self.admitted = 0.0
-        self.first = 0.0
-        self.noted_at = 0.0
-        self.noted_frames = 0
+        self.limited = self.headed = False
+        self.attempts = self.received = self.bytes_out = self.noted_frames = 0
+        self.admitted = self.first = self.noted_at = 0.0
         self.upstream_id: bytes | None = None
         # What the client gets when the end record is written: the last bytes of a stream, or a whole answer.
         self.final = b""
@@ -113,10 +106,6 @@ class Run:
         else:
             self.stage = Stage.CREDIT
             self.gateway.credit.wait(self)
-
-    def visible_models(self) -> list[str]:
-        allowed = self.caller.models
-        return [name for name, model in self.gateway.tables.models.items() if allowed is None or model.id in allowed]
 
     def credited(self) -> bool:
         """New credit has come: take the hold, or, without a cap in the request, as much output as the credit covers."""
@@ -145,26 +134,8 @@ class Run:
 
     def _start(self) -> None:
         self.stage = Stage.STARTING
-        gateway, seen = self.gateway, self.seen
-        gateway.runs.add(self)
-        own = self.request.fields.get(b"x-request-id")
-        gateway.journal.append(
-            Start(
-                self.id,
-                gateway.wall(),
-                self.account.id,
-                self.caller.key,
-                self.route.path.decode("ascii"),
-                self.model.id,
-                self.model.version,
-                self.hold.amount,
-                self.hold.leased,
-                seen.stream,
-                self.input_guess,
-                own[:128].decode("latin-1") if own is not None else None,
-            ),
-            self.started,
-        )
+        self.gateway.runs.add(self)
+        self.gateway.journal.append(settle.start(self), self.started)
 
     @shield
     def started(self, written: bool) -> None:
@@ -418,9 +389,7 @@ class Run:
     def _note_progress(self) -> None:
         self.noted_at = self.gateway.clock.now
         self.noted_frames = self.meter.frames
-        usage = settle.delivered(self, self.meter.delivered_bytes)
-        charge = min(pricing.charge(self.model.price, usage), self.hold.amount)
-        self.gateway.journal.note(Progress(self.id, self.gateway.wall(), self.offer.host.name, usage, charge))
+        self.gateway.journal.note(settle.progress(self))
 
     def _fields(self) -> bytes:
         """The client's head: the upstream's allowed fields, then our own."""

@@ -32,6 +32,8 @@ METHODS: dict[bytes, bytes] = {route.path: route.method for exchange in EXCHANGE
 PAGES: dict[bytes, bytes] = {
     route.path: b"/docs/chat-completions" for exchange in EXCHANGES for route in exchange.routes if route.canonical is not None
 }
+# What users put in front of a path, from the base URLs of other gateways and hosts.
+_PREFIXES = frozenset({b"v1", b"api", b"openai", b"v1beta"})
 _KNOWN = (*METHODS, HEALTH, READY)
 
 
@@ -41,7 +43,7 @@ def suggestion(path: bytes) -> bytes | None:
         return None
     trimmed = path.rstrip(b"/")
     parts = [part for part in trimmed.split(b"/") if part]
-    while parts and parts[0] in (b"v1", b"api", b"openai", b"v1beta"):
+    while parts and parts[0] in _PREFIXES:
         parts.pop(0)
     bare = b"/" + b"/".join(parts)
     for candidate in (trimmed, b"/v1" + bare, b"/api" + bare):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from halley.chat.usage import Usage
 from halley.policy import pricing
 from halley.policy.pricing import Ending
-from halley.store.journal import End
+from halley.store.journal import End, Progress, Start
 
 if TYPE_CHECKING:
     from halley.serve.relay import Run
@@ -21,6 +21,32 @@ def delivered(run: Run, output_bytes: int) -> Usage:
     """Own count: the prompt by its size, the output by the bytes of content that came."""
     learned = run.model.learned
     return Usage(run.input_guess, -(-output_bytes // max(int(learned.output_bytes), 1)) if output_bytes else 0)
+
+
+def start(run: Run) -> Start:
+    """The record that must be written before anything goes upstream."""
+    own = run.request.fields.get(b"x-request-id")
+    return Start(
+        run.id,
+        run.gateway.wall(),
+        run.account.id,
+        run.caller.key,
+        run.route.path.decode("ascii"),
+        run.model.id,
+        run.model.version,
+        run.hold.amount,
+        run.hold.leased,
+        run.seen.stream,
+        run.input_guess,
+        own[:128].decode("latin-1") if own is not None else None,
+    )
+
+
+def progress(run: Run) -> Progress:
+    """What a crash at this moment would be charged by."""
+    usage = delivered(run, run.meter.delivered_bytes)
+    charge = min(pricing.charge(run.model.price, usage), run.hold.amount)
+    return Progress(run.id, run.gateway.wall(), run.offer.host.name, usage, charge)
 
 
 def conclude(run: Run, ending: Ending, status: int, reported: Usage | None, output_bytes: int) -> None:

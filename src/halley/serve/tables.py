@@ -199,6 +199,11 @@ class Tables:
             self.known.clear()
         self.known[header] = caller
 
+    def visible(self, caller: Caller) -> list[Model]:
+        """The models that a key may use, by name."""
+        models = {model.id: model for model in self.models.values()}
+        return [model for name, model in sorted(models.items()) if caller.models is None or name in caller.models]
+
     def _limits_of(self, row: KeyRow) -> Limits:
         wanted = (row.rpm, row.tpm, row.concurrency)
         kept = self._limits.get(row.id)

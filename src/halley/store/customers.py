@@ -17,6 +17,7 @@ from halley.money import NanoDollars, Price
 from halley.policy.snapshot import AccountRow, KeyRow, ModelRow
 from halley.store import keytext, ledger
 from halley.store.schema import accounts, keys, prices
+from halley.store.values import Account, FileAccount, FileKey, Key, Limits
 
 DEFAULT = "default"
 FILE = "file"
@@ -31,59 +32,16 @@ class Taken(HalleyError):
     """The name is in use, or belongs to the configuration file."""
 
 
-class Limits(msgspec.Struct, frozen=True):
-    """What a key may do; None is unlimited. `expires_at` is Unix seconds."""
-
-    models: tuple[str, ...] | None = None
-    ips: tuple[str, ...] | None = None
-    rpm: int | None = None
-    tpm: int | None = None
-    concurrency: int | None = None
-    expires_at: float | None = None
-
-
-class Key(msgspec.Struct, frozen=True):
-    """A key as it is listed."""
-
-    id: str
-    name: str
-    account: str
-    shown: str
-    source: str
-    created_at: float
-    limits: Limits
-    revoked_at: float | None = None
-
-
-class Account(msgspec.Struct, frozen=True):
-    """An account with its balances in nano-dollars: free credit, credit lent to relays, and what an unlimited account has spent unpaid."""
-
-    id: str
-    unlimited: bool
-    source: str
-    available: NanoDollars
-    held: NanoDollars
-    owed: NanoDollars
-
-
-class FileAccount(msgspec.Struct, frozen=True):
-    name: str
-    unlimited: bool
-
-
-class FileKey(msgspec.Struct, frozen=True):
-    """A key of the configuration file with its resolved text."""
-
-    name: str
-    account: str
-    text: str
-    limits: Limits
-
-
 def create_account(connection: Connection, name: str, at: float, *, unlimited: bool, source: str = STORE) -> None:
     if _source(connection, name) is not None:
         raise Taken(f'The account "{name}" exists already.')
     connection.execute(insert(accounts).values(id=name, unlimited=unlimited, source=source, created_at=at))
+
+
+def ensure_default(connection: Connection, at: float) -> None:
+    """The account that keys have when nothing else is said; unlimited, until somebody gives it credit."""
+    if _source(connection, DEFAULT) is None:
+        create_account(connection, DEFAULT, at, unlimited=True)
 
 
 def list_accounts(connection: Connection) -> list[Account]:

@@ -58,12 +58,19 @@ class Store:
         with self._engine.begin() as connection:
             yield connection
 
+    @property
+    def revision(self) -> str | None:
+        return revision(self._engine)
+
     def close(self) -> None:
         self._engine.dispose()
 
 
-def open_store(url: str, home: Path, master_key: str, environ: Mapping[str, str]) -> Store:
-    """The store of `home`, made or migrated when needed. Raises StoreError, or VaultError before the first write."""
+def open_store(url: str, home: Path, master_key: str, environ: Mapping[str, str], *, migrate: bool = False) -> Store:
+    """The store of `home`, made or migrated when needed. Raises StoreError, or VaultError before the first write.
+
+    A PostgreSQL store that is there already is migrated only when `migrate` says so: other nodes may be running on it.
+    """
     engine = _engine(url, home)
     path = Path(engine.url.database) if engine.dialect.name == "sqlite" and engine.url.database else None
     fresh = path is not None and not path.exists()
@@ -72,7 +79,7 @@ def open_store(url: str, home: Path, master_key: str, environ: Mapping[str, str]
     vault = open_vault(master_key, home, environ, fresh=found is None)
     if found is not None:
         vault.unwrap(_PEPPER, found)
-    _migrate(engine, path)
+    _migrate(engine, path, migrate)
     if path is not None:
         path.chmod(0o600)
     return Store(engine, found_pepper(engine, vault))
@@ -122,13 +129,13 @@ def revision(engine: Engine) -> str | None:
         return connection.scalar(text("SELECT version_num FROM alembic_version"))
 
 
-def _migrate(engine: Engine, path: Path | None) -> None:
+def _migrate(engine: Engine, path: Path | None, asked: bool) -> None:
     now = revision(engine)
     if now == HEAD:
         return
     if now is not None and now > HEAD:
         raise StoreError(f"The store has schema {now}, which is newer than this version of Halley ({HEAD}); start the newer version.")
-    if path is None and now is not None:
+    if path is None and now is not None and not asked:
         raise StoreError(f"The store has schema {now}, this version needs {HEAD}: run `halley migrate` while no node is running.")
     if path is not None and now is not None:
         _back_up(path, now)

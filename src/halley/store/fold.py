@@ -1,7 +1,7 @@
 """Journal records become ledger rows: one hold and one ending per request, and one posting per account and batch.
 
-Idempotent by request id: a record that is already in the store changes nothing. The journal's place moves in the same transaction, so that a
-crash between two batches repeats none and loses none. A record that contradicts the store is kept as a stray, never dropped in silence.
+Idempotent by request id: a record that is already in the store changes nothing. The journal's place moves in the same transaction, so
+that a crash between two batches repeats none and loses none. A record that contradicts the store is kept as a stray, not dropped.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select, update
 
 from halley.chat.usage import Usage
 from halley.money import NanoDollars
@@ -216,12 +216,12 @@ def _row(end: End, posting: int | None) -> dict[str, object]:
     }
 
 
-def _among(connection: Connection, column: object, wanted: Iterable[str]) -> Iterable[str]:
+def _among(connection: Connection, column: ColumnElement[str], wanted: Iterable[str]) -> Iterable[str]:
     """Those of `wanted` that are in the column."""
     names = list(wanted)
     for start in range(0, len(names), _CHUNK):
         part = names[start : start + _CHUNK]
-        yield from connection.scalars(select(column).where(column.in_(part)))  # pyright: ignore
+        yield from connection.scalars(select(column).where(column.in_(part)))
 
 
 def _holds(connection: Connection, names: Sequence[str]) -> dict[str, _Hold]:

@@ -11,8 +11,8 @@ that came in), `owed` (spend of unlimited accounts) and `operator_loss` go down 
 | settle | held, or owed when no lease stood behind it | revenue |
 | settle, loss | operator_loss | provider_cost |
 
-What the operator pays beyond a charge is an expense (operator_loss) against what the provider may claim for it (provider_cost), so that a loss
-moves no customer's money and still sums to zero. A posting of kind settle is one per account and batch; its `endings` rows name it.
+What the operator pays beyond a charge is an expense (operator_loss) against what the provider may claim for it (provider_cost), so that a
+loss moves no customer's money and still sums to zero. A posting of kind settle is one per account and batch; its `endings` rows name it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from halley.errors import HalleyError
@@ -100,7 +100,7 @@ def lease(connection: Connection, account: str, relay: str) -> Lease | None:
 
 
 def open_leases(connection: Connection, account: str | None = None, relay: str | None = None) -> list[Lease]:
-    conditions = [leases.c.closed_at.is_(None)]
+    conditions: list[ColumnElement[bool]] = [leases.c.closed_at.is_(None)]
     if account is not None:
         conditions.append(leases.c.account == account)
     if relay is not None:
@@ -108,9 +108,9 @@ def open_leases(connection: Connection, account: str | None = None, relay: str |
     return list(_leases(connection, *conditions))
 
 
-def _leases(connection: Connection, *conditions: object) -> Iterable[Lease]:
+def _leases(connection: Connection, *conditions: ColumnElement[bool]) -> Iterable[Lease]:
     columns = (leases.c.account, leases.c.relay, leases.c.granted, leases.c.returned, leases.c.charged)
-    for row in connection.execute(select(*columns).where(*conditions)):  # pyright: ignore[reportArgumentType]
+    for row in connection.execute(select(*columns).where(*conditions)):
         yield Lease(row.account, row.relay, row.granted, row.returned, row.charged)
 
 

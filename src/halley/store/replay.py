@@ -1,13 +1,15 @@
 """Reads one relay's journal from where the ledger stands: whole lines only, over its segments, made durable before they are used.
 
-It knows files and positions, nothing of money. A last line without its end waits; a relay that is gone cannot finish it, so it is then no record.
+It knows files and positions, nothing of money. A last line without its end waits; when its
+relay is gone it is no record, for nothing followed from it.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -82,18 +84,18 @@ class Journal:
             if _number(path) < segment:
                 path.unlink(missing_ok=True)
 
-    def take_lock(self) -> int | None:
-        """The relay's own lock, as a file descriptor, when the relay is gone; None while it lives."""
+    @contextmanager
+    def gone(self) -> Generator[bool]:
+        """Whether the relay is gone: nobody holds its lock, or the lock is not there. While the block runs the lock is ours."""
         try:
             file = os.open(self._lock, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
-            return None
+            yield True
+            return
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            yield _locked(file)
+        finally:
             os.close(file)
-            return None
-        return file
 
     def delete(self) -> None:
         self.close()
@@ -131,6 +133,15 @@ class Journal:
 def relays(directory: Path) -> list[str]:
     """Every relay that has a journal here: its lock is made first and deleted last."""
     return sorted(path.name.removesuffix(".lock") for path in directory.glob("*.lock"))
+
+
+def _locked(file: int) -> bool:
+    """Take the lock if nobody has it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _number(path: Path) -> int:

@@ -14,19 +14,12 @@ from halley.policy import pricing
 from halley.policy.pricing import Ending
 from halley.store import customers, fold, ledger
 from halley.store.schema import balances, endings, entries, journals, leases, postings, requests, strays
+from halley.store.values import Difference
 
 # Enough to see what is wrong; a broken ledger of a million rows is not listed row by row.
 _MOST = 1000
 # Endings whose charge is what usage and price say. The others are free by the settlement table, or a crash's last progress.
 _PRICED = (Ending.COMPLETE.value, Ending.LEFT.value, Ending.DRAINED.value)
-
-
-class Difference(msgspec.Struct, frozen=True):
-    """One disagreement: the check that found it, what it is about, and both figures in words."""
-
-    check: str
-    subject: str
-    detail: str
 
 
 class Found(msgspec.Struct, frozen=True):

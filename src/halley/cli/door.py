@@ -1,0 +1,96 @@
+"""How the admin commands reach the store: through the running control process of the same HALLEY_HOME, else by opening it themselves.
+
+Nothing of the server is imported before it is needed: a command that finds a running control never loads the database.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from halley import config
+from halley.cli.settings import read
+from halley.config import Launch
+from halley.errors import HalleyError
+
+if TYPE_CHECKING:
+    from halley.control.plan import Plan
+
+A = TypeVar("A", bound=msgspec.Struct)
+
+_WAIT_S = 60.0
+
+
+class Refusal(HalleyError):
+    """The running gateway did not do it; the message says why, in its own words."""
+
+
+class _Socket(http.client.HTTPConnection):
+    """HTTP over the admin socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("admin", timeout=_WAIT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_WAIT_S)
+        self.sock.connect(os.fspath(self._path))
+
+
+class _Error(msgspec.Struct):
+    error: str
+
+
+def ask(operation: str, question: msgspec.Struct, answer: type[A]) -> A:
+    """The operation's answer. Raises HalleyError: a refusal of the gateway, or of the store when control is down."""
+    home = config.home(os.environ)
+    path = config.run_directory(home) / "admin.sock"
+    connection = _Socket(path)
+    try:
+        connection.connect()
+    except (FileNotFoundError, ConnectionRefusedError):
+        return _by_ourselves(home, operation, question, answer)
+    except PermissionError:
+        raise Refusal(f"{path} belongs to another user; run this command as the user who runs the gateway.") from None
+    try:
+        connection.request("POST", f"/{operation}", msgspec.json.encode(question))
+        reply = connection.getresponse()
+        body = reply.read()
+    except (OSError, http.client.HTTPException) as fault:
+        raise Refusal(f"The running gateway did not answer ({fault.__class__.__name__}); whether it acted is not known.") from None
+    finally:
+        connection.close()
+    if reply.status != 200:
+        raise Refusal(msgspec.json.decode(body, type=_Error).error)
+    return msgspec.json.decode(body, type=answer)
+
+
+def plan() -> Plan:
+    """What control would be started with here: the configuration as `halley up` would find it, without flags."""
+    from halley.control.__main__ import plan_of
+
+    home = config.home(os.environ)
+    settings = read(None)
+    return plan_of(Launch(settings, os.fspath(home), os.fspath(config.run_directory(home))), os.environ)
+
+
+def _by_ourselves(home: Path, operation: str, question: Any, answer: type[A]) -> A:
+    from halley.control.desk import Desk
+    from halley.control.office import OPERATIONS
+
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    desk = Desk(plan(), os.environ)
+    try:
+        desk.look_in()
+        found = OPERATIONS[operation].run(desk, question)
+    finally:
+        desk.close()
+    if not isinstance(found, answer):
+        raise TypeError(f"{operation} answers {type(found).__name__}")
+    return found

@@ -1,0 +1,32 @@
+"""`halley ledger`: proves that entries, balances, holds, endings and prices agree."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import msgspec
+
+from halley.cli.door import ask
+
+
+@click.group()
+def ledger() -> None:
+    """Prove that ledger entries and balances agree."""
+
+
+@ledger.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def verify(as_json: bool) -> None:
+    """Recompute every figure from the rows below it. Exit code 0 when all agree, else 1, with the differences named."""
+    from halley.control.asks import Nothing, Verified
+
+    found = ask("ledger.verify", Nothing(), Verified)
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+    else:
+        for difference in found.differences:
+            click.echo(f"{difference.check}: {difference.subject}: {difference.detail}")
+        verdict = "clean" if found.clean else f"{len(found.differences)} differences"
+        click.echo(f"{found.requests} requests, {found.postings} postings: {verdict}.", err=True)
+    sys.exit(0 if found.clean else 1)

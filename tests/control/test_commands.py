@@ -1,0 +1,53 @@
+"""The admin commands, once through a running control process and once on the store itself: the same words both times."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from halley.store import keytext
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["through control", "on the store"])
+def test_the_commands_work_with_and_without_a_running_gateway(start: Callable[..., Any], running: bool) -> None:
+    control = start()
+    if not running:
+        assert control.stop() == 0
+    made = control.cli("keys", "create", "--name", "ci", "--models", "a,b", "--rpm", "5", "--expires", "2099-01-01", "--json")
+    key = json.loads(made.stdout)
+    assert made.returncode == 0 and keytext.well_formed(key["key"])
+    assert (key["name"], key["account"], key["models"], key["rpm"], key["expires_at"]) == ("ci", "default", ["a", "b"], 5, 4070908800.0)
+    again = control.cli("keys", "create", "--name", "ci")
+    assert again.returncode == 1 and again.stdout == "" and "already" in again.stderr
+    listed = control.cli("keys", "list")
+    assert "ci" in listed.stdout and key["key"] not in listed.stdout
+    rotated = control.cli("keys", "rotate", "ci")
+    assert keytext.well_formed(rotated.stdout.strip()) and rotated.stdout.strip() != key["key"]
+    assert control.cli("keys", "revoke", "ci").returncode == 0
+    credited = control.cli("credit", "default", "2.5", "--json")
+    assert json.loads(credited.stdout)["available_nano"] == 2_500_000_000 and "prepaid now" in credited.stderr
+    assert control.cli("credit", "default", "much").returncode == 2
+    assert json.loads(control.cli("accounts", "create", "acme", "--unlimited", "--json").stdout)["credit"] == "unlimited"
+    assert "acme" in control.cli("accounts", "list").stdout
+    assert control.cli("accounts", "show", "nobody").returncode == 1
+    verified = control.cli("ledger", "verify", "--json")
+    assert verified.returncode == 0 and json.loads(verified.stdout)["clean"] is True
+    assert json.loads(control.cli("models", "--json").stdout).keys() == {"models"}
+    migrated = control.cli("migrate", "--json")
+    assert migrated.returncode == (1 if running else 0)
+
+
+def test_verify_exits_with_one_and_names_what_differs(start: Callable[..., Any]) -> None:
+    import sqlite3
+
+    control = start()
+    control.admin("credit", '{"account":"default","amount":7}')
+    raw = sqlite3.connect(control.home / "halley.db", timeout=10)
+    raw.execute("UPDATE balances SET amount = 8 WHERE ledger_account = 'clearing'")
+    raw.commit()
+    raw.close()
+    verified = control.cli("ledger", "verify")
+    assert verified.returncode == 1 and verified.stdout.startswith("balances_are_sums: clearing")

@@ -1,0 +1,205 @@
+"""The control process as a whole: starts, crashes, restarts, and relays that die."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from halley.chat.usage import Usage
+from halley.config import Account, Key, Secrets, Settings
+from halley.policy.snapshot import Snapshot
+from halley.store import keytext
+from halley.store.journal import End, Progress, Start, encode
+from halley.store.messages import Folded, Granted, LeaseReturned, LeaseState, LeaseWanted, Recall
+
+Start_ = Callable[..., Any]
+
+
+def started(number: int, hold: int = 1000, leased: bool = True, version: str = "price_x") -> Start:
+    return Start(f"req_{number:026d}", 1.0, "default", "key_1", "chat", "m", version, hold, leased, True, 10)
+
+
+def ended(number: int, charge: int = 100) -> End:
+    return End(f"req_{number:026d}", 2.0, "settle", "unreported", 200, "p", Usage(), True, charge, 0, 1, 1, 1, 0.1, 0.2, 0.3)
+
+
+def dying(home: Path, name: str, journal: bytes) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("fake_relay.py")), str(home / "journal" / name)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(journal)
+    process.stdin.close()
+    assert process.stdout.readline() == b"written\n"
+    process.stdout.close()
+    return process
+
+
+def test_the_first_start_makes_a_starter_key_and_the_second_keeps_it(start: Start_, relay: Start_, short: Path) -> None:
+    control = start()
+    assert control.ready
+    text = (short / "starter-key").read_text().strip()
+    assert keytext.well_formed(text) and (short / "starter-key").stat().st_mode & 0o777 == 0o600
+    snapshot = relay(control, "relay-0-1-1").next(Snapshot)
+    assert keytext.digest(snapshot.pepper, text) in {key.digest for key in snapshot.keys}
+    assert snapshot.accounts[0].unlimited and [model.id for model in snapshot.models] == ["local/docs-assistant"]
+    assert control.stop() == 0
+    again = start()
+    assert again.ready and (short / "starter-key").read_text().strip() == text
+    assert relay(again, "relay-0-1-1").next(Snapshot).version > snapshot.version
+
+
+def test_another_master_key_is_refused_with_a_reason(start: Start_, short: Path) -> None:
+    assert start().stop() == 0
+    (short / "other").write_text("ab" * 32)
+    refused = start(Settings(secrets=Secrets(f"file:{short / 'other'}")))
+    assert not refused.ready and "another master key" in refused.errors() and refused.process.returncode == 1
+
+
+def test_file_and_store_may_not_name_the_same_account(start: Start_) -> None:
+    control = start()
+    control.admin("accounts.create", '{"name":"acme"}')
+    control.stop()
+    refused = start(Settings(accounts=(Account("acme"),)))
+    assert not refused.ready and "acme" in refused.errors()
+
+
+def test_a_key_of_the_file_reaches_relays_and_cannot_be_revoked(start: Start_, relay: Start_) -> None:
+    text = keytext.make()
+    control = start(Settings(accounts=(Account("team", "unlimited"),), keys=(Key("ops", "team", text, rpm=3),)))
+    snapshot = relay(control, "relay-0-1-1").next(Snapshot)
+    assert {key.name: key.rpm for key in snapshot.keys}["ops"] == 3
+    assert control.http("admin.sock", "POST", "/keys.revoke", b'{"name":"ops"}')[0] == 409
+
+
+def test_a_killed_relay_is_settled_by_its_last_progress(start: Start_, relay: Start_, short: Path) -> None:
+    control = start()
+    control.admin("credit", '{"account":"default","amount":1000000}')
+    name = "relay-0-1-1"
+    torn = encode([ended(3)])[:-20]
+    records = [started(1), started(2), started(3), Progress(started(2).request, 1.5, "p", Usage(5, 5), 70), ended(1)]
+    process = dying(short, name, encode(records) + torn)
+    link = relay(control, name)
+    link.send(LeaseWanted("default", 3000, 3000))
+    assert link.next(Granted).granted == 50_000
+    assert link.next(Folded).offset == len(encode(records))
+    assert control.admin("status")["figures"]["halley_open_holds"] == 2
+    process.kill()
+    process.wait(20)
+    link.close()
+    control.until(lambda: control.admin("status")["relays_with_journal"] == [])
+    account = control.admin("accounts.show", '{"name":"default"}')["accounts"][0]
+    assert (account["available"], account["held"]) == (1_000_000 - 100 - 70, 0)
+    assert control.admin("ledger.verify")["differences"] == []
+    assert list((short / "journal").iterdir()) == []
+
+
+def test_leftovers_of_a_node_that_died_whole_are_settled_at_start(start: Start_, relay: Start_, short: Path) -> None:
+    control = start()
+    control.admin("credit", '{"account":"default","amount":1000000}')
+    link = relay(control, "relay-0-1-1")
+    link.send(LeaseWanted("default", 3000, 3000))
+    link.next(Granted)
+    process = dying(short, "relay-0-1-1", encode([started(1), started(2), ended(2)]))
+    control.kill()
+    process.kill()
+    process.wait(20)
+    again = start()
+    account = again.admin("accounts.show", '{"name":"default"}')["accounts"][0]
+    assert (account["available"], account["held"]) == (1_000_000 - 100, 0)
+    assert again.admin("ledger.verify")["clean"]
+
+
+def test_a_restarted_control_takes_the_greater_totals_of_both_sides(start: Start_, relay: Start_, short: Path) -> None:
+    control = start()
+    control.admin("credit", '{"account":"default","amount":1000000}')
+    process = dying(short, "relay-0-1-1", b"")
+    first = relay(control, "relay-0-1-1")
+    first.send(LeaseWanted("default", 3000, 3000))
+    granted = first.next(Granted).granted
+    control.kill()
+    again = start()
+    link = relay(again, "relay-0-1-1", LeaseState("default", granted, 20_000))
+    link.next(Snapshot)
+    account = again.admin("accounts.show", '{"name":"default"}')["accounts"][0]
+    assert (account["available"], account["held"]) == (1_000_000 - granted + 20_000, granted - 20_000)
+    link.send(LeaseWanted("default", 10, 10))
+    assert link.next(Granted).granted > granted
+    process.kill()
+    process.wait(20)
+
+
+def test_credit_that_another_relay_does_not_use_is_recalled_before_refusing(start: Start_, relay: Start_, short: Path) -> None:
+    control = start()
+    control.admin("credit", '{"account":"default","amount":1000}')
+    processes = [dying(short, name, b"") for name in ("relay-0-1-1", "relay-1-1-2")]
+    rich, poor = relay(control, "relay-0-1-1"), relay(control, "relay-1-1-2")
+    rich.send(LeaseWanted("default", 1000, 1000))
+    assert rich.next(Granted).granted == 1000
+    poor.send(LeaseWanted("default", 400, 400))
+    rich.next(Recall)
+    rich.send(LeaseReturned("default", 900))
+    assert poor.next(Granted).granted == 400
+    poor.send(LeaseWanted("default", 2000, 500))
+    rich.next(Recall)
+    rich.send(LeaseReturned("default", 900))
+    assert poor.next(Granted).granted == 900
+    poor.send(LeaseWanted("default", 2000, 500))
+    assert poor.next(Granted).granted == 900, "unchanged: the account cannot cover it"
+    assert control.admin("ledger.verify")["clean"]
+    for process in processes:
+        process.kill()
+        process.wait(20)
+
+
+def test_a_revocation_is_pushed_at_once(start: Start_, relay: Start_) -> None:
+    control = start()
+    link = relay(control, "relay-0-1-1")
+    before = link.next(Snapshot)
+    control.admin("keys.revoke", '{"name":"starter"}')
+    after = link.next(Snapshot)
+    assert after.version > before.version and len(before.keys) == 1 and after.keys == ()
+
+
+def test_folding_and_admin_calls_run_side_by_side(start: Start_, short: Path) -> None:
+    control = start()
+    records = [record for number in range(3000) for record in (started(number, leased=False), ended(number))]
+    process = dying(short, "relay-0-1-1", encode(records))
+    faults: list[BaseException] = []
+
+    def work(worker: int) -> None:
+        try:
+            for number in range(10):
+                control.admin("keys.create", f'{{"name":"k{worker}-{number}"}}')
+                control.admin("credit", '{"account":"default","amount":7}')
+        except BaseException as fault:
+            faults.append(fault)
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert faults == []
+    control.until(lambda: control.admin("status")["figures"]["halley_folded_requests_total"] == 3000)
+    account = control.admin("accounts.show", '{"name":"default"}')["accounts"][0]
+    assert (account["available"], account["owed"]) == (210, 300_000)
+    assert control.admin("ledger.verify")["clean"]
+    process.kill()
+    process.wait(20)
+
+
+def test_an_end_folds_everything_first(start: Start_, short: Path) -> None:
+    control = start()
+    process = dying(short, "relay-0-1-1", encode([started(1, leased=False), ended(1)]))
+    process.kill()
+    process.wait(20)
+    assert control.stop() == 0
+    assert list((short / "journal").iterdir()) == []
+    assert sorted(path.name for path in (short / "run").iterdir()) == []

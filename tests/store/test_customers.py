@@ -1,0 +1,66 @@
+"""Accounts and keys, and what belongs to the file."""
+
+from __future__ import annotations
+
+import pytest
+
+from halley.store import customers, keytext
+from halley.store.customers import Taken, Unknown
+from halley.store.database import Store
+from halley.store.values import FileAccount, FileKey, Limits
+
+
+def test_a_key_is_stored_as_a_digest_and_shown_masked(store: Store) -> None:
+    limits = Limits(("a", "b"), None, 5, 6, 7, 8.0)
+    with store.begin() as connection:
+        text, key = customers.create_key(connection, store.pepper, "ci", "acme", limits, 1.0)
+        rows, _ = customers.snapshot_rows(connection)
+    assert keytext.well_formed(text) and not keytext.well_formed(text[:-1] + ("a" if text[-1] != "a" else "b"))
+    assert key.shown == f"{text[:5]}…{text[-4:]}"
+    assert rows[0].digest == keytext.digest(store.pepper, text)
+    assert (rows[0].models, rows[0].rpm, rows[0].tpm, rows[0].concurrency, rows[0].expires_at) == (("a", "b"), 5, 6, 7, 8.0)
+
+
+def test_a_rotated_key_keeps_its_limits_and_the_old_one_is_gone_from_the_snapshot(store: Store) -> None:
+    with store.begin() as connection:
+        _, old = customers.create_key(connection, store.pepper, "ci", "acme", Limits(rpm=5), 1.0)
+        _, new = customers.rotate_key(connection, store.pepper, "ci", 2.0)
+        rows, _ = customers.snapshot_rows(connection)
+    assert new.limits == old.limits and [row.id for row in rows] == [new.id]
+
+
+def test_unknown_and_taken_names_are_refused(store: Store) -> None:
+    with store.begin() as connection:
+        customers.create_key(connection, store.pepper, "ci", "acme", Limits(), 1.0)
+        with pytest.raises(Taken):
+            customers.create_key(connection, store.pepper, "ci", "acme", Limits(), 1.0)
+        with pytest.raises(Unknown):
+            customers.create_key(connection, store.pepper, "x", "nobody", Limits(), 1.0)
+        with pytest.raises(Unknown):
+            customers.revoke_key(connection, "x", 1.0)
+
+
+def test_what_the_file_names_belongs_to_the_file(store: Store) -> None:
+    key = FileKey("ops", "team", keytext.make(), Limits(rpm=3))
+    with store.begin() as connection:
+        customers.adopt_accounts(connection, (FileAccount("team", True),), 1.0)
+        customers.adopt_keys(connection, store.pepper, (key,), 1.0)
+        first = customers.find_key(connection, "ops")
+        with pytest.raises(Taken, match="configuration file"):
+            customers.revoke_key(connection, "ops", 2.0)
+        with pytest.raises(Taken, match="configuration file"):
+            customers.add_credit(connection, "team", 5, 2.0)
+        customers.adopt_keys(connection, store.pepper, (key,), 2.0)
+        assert customers.find_key(connection, "ops").id == first.id
+        customers.adopt_keys(connection, store.pepper, (), 3.0)
+        with pytest.raises(Unknown):
+            customers.find_key(connection, "ops")
+
+
+def test_the_same_name_in_file_and_store_is_an_error(store: Store) -> None:
+    with store.begin() as connection:
+        customers.create_key(connection, store.pepper, "ci", "acme", Limits(), 1.0)
+        with pytest.raises(Taken, match="exists in the store"):
+            customers.adopt_accounts(connection, (FileAccount("acme", True),), 1.0)
+        with pytest.raises(Taken, match="exists in the store"):
+            customers.adopt_keys(connection, store.pepper, (FileKey("ci", "acme", keytext.make(), Limits()),), 1.0)

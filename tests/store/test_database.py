@@ -1,0 +1,78 @@
+"""Opening a store: the right key, the right schema, one writer, nothing written before it is known that it may be."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from halley.store import schema
+from halley.store.database import HEAD, Store, StoreError, StoreLock, open_store
+from halley.store.vault import Vault, VaultError
+
+
+def test_the_migrations_build_exactly_the_schema(store: Store) -> None:
+    with store.begin() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
+
+
+def test_a_store_keeps_its_pepper(tmp_path: Path) -> None:
+    first = open_store("", tmp_path, "", {})
+    first.close()
+    second = open_store("", tmp_path, "", {})
+    assert second.pepper == first.pepper and len(first.pepper) == 32 and second.revision == HEAD
+    second.close()
+    assert {(tmp_path / name).stat().st_mode & 0o777 for name in ("halley.db", "master.key")} == {0o600}
+
+
+def test_a_store_made_with_another_master_key_is_refused_and_left_alone(tmp_path: Path) -> None:
+    open_store("", tmp_path, "env:KEY", {"KEY": "ab" * 32}).close()
+    before = (tmp_path / "halley.db").read_bytes()
+    with pytest.raises(VaultError, match="another master key"):
+        open_store("", tmp_path, "env:KEY", {"KEY": "cd" * 32})
+    assert (tmp_path / "halley.db").read_bytes() == before
+    assert not (tmp_path / "master.key").exists()
+
+
+@pytest.mark.parametrize("value", ["", "zz" * 32, "ab" * 31])
+def test_a_master_key_that_is_none_is_refused_before_a_store_is_made(tmp_path: Path, value: str) -> None:
+    with pytest.raises(VaultError):
+        open_store("", tmp_path, "env:KEY", {"KEY": value})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lost_master_key_is_not_replaced_by_a_new_one(tmp_path: Path) -> None:
+    open_store("", tmp_path, "", {}).close()
+    (tmp_path / "master.key").unlink()
+    with pytest.raises(VaultError, match="restore it"):
+        open_store("", tmp_path, "", {})
+    assert not (tmp_path / "master.key").exists()
+
+
+def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    open_store("", tmp_path, "", {}).close()
+    raw = sqlite3.connect(tmp_path / "halley.db")
+    raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    raw.commit()
+    raw.close()
+    with pytest.raises(StoreError, match="newer"):
+        open_store("", tmp_path, "", {})
+
+
+def test_only_one_process_writes(tmp_path: Path) -> None:
+    lock = StoreLock(tmp_path)
+    with pytest.raises(StoreError, match="Another"):
+        StoreLock(tmp_path)
+    lock.release()
+    StoreLock(tmp_path).release()
+
+
+def test_a_wrapped_secret_does_not_pass_for_another() -> None:
+    vault = Vault(bytes(32), "here")
+    wrapped = vault.wrap("pepper", b"secret")
+    assert vault.unwrap("pepper", wrapped) == b"secret"
+    with pytest.raises(VaultError):
+        vault.unwrap("salt", wrapped)

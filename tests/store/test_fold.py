@@ -1,0 +1,128 @@
+"""Folding: what the ledger holds after a journal was read, once, twice, or half."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import func, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from halley.chat.usage import Usage
+from halley.store import fold, ledger, schema
+from halley.store.database import Store
+from halley.store.journal import End, Progress, Record, Start
+from halley.store.replay import Position, Read
+from halley.store.verify import verify
+
+RELAY = "relay-0-1-1"
+Pair = Callable[..., tuple[Start, End]]
+
+
+def read(*records: Record, at: int = 0) -> Read:
+    return Read(records, (), Position(at + 1, 0, at + 1))
+
+
+def balances(store: Store) -> dict[str, int]:
+    with store.begin() as connection:
+        return {row.ledger_account: row.amount for row in connection.execute(select(schema.balances))}
+
+
+def test_endings_become_one_posting_per_account_and_batch(store: Store, pair: Pair) -> None:
+    pairs = [pair() for _ in range(5)] + [pair("free") for _ in range(3)]
+    with store.begin() as connection:
+        count = fold.fold(connection, RELAY, read(*(record for each in pairs for record in each)), 3.0)
+        kinds = connection.scalar(select(func.count()).select_from(schema.postings).where(schema.postings.c.kind == "settle"))
+        lease = ledger.lease(connection, "acme", RELAY)
+        found = verify(connection)
+    charge = pairs[0][1].charge
+    assert (count, kinds) == (8, 2)
+    assert lease is not None and lease.charged == 5 * charge
+    kept = balances(store)
+    assert kept["held:acme"] == 10**11 - 5 * charge
+    assert kept["owed:free"] == -3 * charge
+    assert kept["revenue"] == 8 * charge
+    assert found.differences == ()
+
+
+def test_replaying_a_journal_twice_gives_the_same_ledger(store: Store, pair: Pair) -> None:
+    records = [record for _ in range(10) for record in pair()]
+    with store.begin() as connection:
+        fold.fold(connection, RELAY, read(*records), 3.0)
+    once = balances(store)
+    with store.begin() as connection:
+        assert fold.fold(connection, RELAY, read(*records, at=1), 4.0) == 0
+        assert verify(connection).differences == ()
+    assert balances(store) == once
+
+
+def test_a_start_and_its_end_may_lie_in_different_batches(store: Store, pair: Pair) -> None:
+    start, end = pair()
+    with store.begin() as connection:
+        assert fold.fold(connection, RELAY, read(start), 3.0) == 0
+        assert fold.count_open(connection) == 1
+    with store.begin() as connection:
+        assert fold.fold(connection, RELAY, read(end, at=1), 4.0) == 1
+        assert fold.count_open(connection) == 0
+        assert verify(connection).differences == ()
+
+
+def test_a_dead_relay_is_charged_the_last_progress_and_its_lease_goes_back(store: Store, pair: Pair) -> None:
+    (streamed, _), (silent, _) = pair(), pair()
+    early = Progress(streamed.request, 1.5, "p", Usage(100, 10), 140)
+    late = Progress(streamed.request, 1.8, "p", Usage(100, 20), 180)
+    with store.begin() as connection:
+        fold.fold(connection, RELAY, read(streamed, silent, early, late), 3.0)
+        assert fold.end_of_relay(connection, RELAY, 4.0) == 2
+        rows = {row.request: row for row in connection.execute(select(schema.endings))}
+        assert verify(connection).differences == ()
+    assert (rows[streamed.request].ending, rows[streamed.request].kind, rows[streamed.request].charge) == ("crash", "settle", 180)
+    assert (rows[silent.request].ending, rows[silent.request].kind, rows[silent.request].charge) == ("crash", "release", 0)
+    kept = balances(store)
+    assert (kept["held:acme"], kept["available:acme"]) == (0, 10**12 - 180)
+
+
+def test_a_loss_is_booked_beside_the_customer(store: Store, pair: Pair) -> None:
+    with store.begin() as connection:
+        fold.fold(connection, RELAY, read(*pair(loss=77)), 3.0)
+        assert verify(connection).differences == ()
+    kept = balances(store)
+    assert (kept["operator_loss"], kept["provider_cost"], kept["held:acme"]) == (-77, 77, 10**11)
+
+
+def test_an_end_without_a_start_and_a_start_of_nobody_are_kept_as_strays(store: Store, pair: Pair) -> None:
+    _, orphan = pair()
+    foreign, _ = pair(account="nobody")
+    with store.begin() as connection:
+        fold.fold(connection, RELAY, read(orphan, foreign), 3.0)
+        assert [each.check for each in verify(connection).differences] == ["nothing_was_left_out"] * 2
+
+
+def test_a_second_ending_fails_on_the_unique_index(store: Store, pair: Pair) -> None:
+    start, end = pair()
+    with store.begin() as connection:
+        fold.fold(connection, RELAY, read(start, end), 3.0)
+        row = dict(connection.execute(select(schema.endings)).one()._mapping)
+    with pytest.raises(IntegrityError, match="UNIQUE"), store.begin() as connection:
+        connection.execute(insert(schema.endings).values(**row | {"ending": "left"}))
+
+
+def test_a_second_hold_fails_on_the_unique_index(store: Store, pair: Pair) -> None:
+    start, _ = pair()
+    with store.begin() as connection:
+        fold.fold(connection, RELAY, read(start), 3.0)
+        row = dict(connection.execute(select(schema.requests)).one()._mapping)
+    with pytest.raises(IntegrityError, match="UNIQUE"), store.begin() as connection:
+        connection.execute(insert(schema.requests).values(**row))
+
+
+def test_folding_keeps_up_with_five_thousand_requests_a_second(store: Store, pair: Pair) -> None:
+    batches = [[record for _ in range(2000) for record in pair()] for _ in range(5)]
+    began = time.perf_counter()
+    for number, records in enumerate(batches):
+        with store.begin() as connection:
+            fold.fold(connection, RELAY, read(*records, at=number), 3.0)
+    rate = 10_000 / (time.perf_counter() - began)
+    print(f"folded {rate:.0f} requests/s")
+    assert rate > 500

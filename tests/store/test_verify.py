@@ -1,0 +1,80 @@
+"""Every planted error is found by the check that is there for it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from halley.store import fold
+from halley.store.database import Store
+from halley.store.journal import End, Start
+from halley.store.replay import Position, Read
+from halley.store.verify import verify
+
+RELAY = "relay-0-1-1"
+
+PLANTED = {
+    "UPDATE entries SET amount = amount + 1 WHERE ledger_account = 'revenue'": {
+        "postings_sum_to_zero",
+        "balances_are_sums",
+        "settlements_are_their_endings",
+    },
+    "UPDATE balances SET amount = amount + 1 WHERE ledger_account = 'revenue'": {"balances_are_sums"},
+    "UPDATE endings SET charge = charge + 1": {"settlements_are_their_endings", "charges_are_recomputable"},
+    "UPDATE endings SET posting = NULL": {"settlements_are_their_endings"},
+    "UPDATE requests SET hold = 1": {"charges_fit_holds", "charges_are_recomputable"},
+    "UPDATE requests SET price_version = 'price_x'": {"charges_are_recomputable"},
+    "UPDATE leases SET returned = granted": {"leases_add_up"},
+    "DELETE FROM requests": {"requests_end_once", "settlements_are_their_endings"},
+    "DELETE FROM endings": {"settlements_are_their_endings", "requests_end_once"},
+    "INSERT INTO strays (at, relay, reason, line) VALUES (1, 'r', 'x', x'00')": {"nothing_was_left_out"},
+}
+
+
+@pytest.mark.parametrize("statement", PLANTED)
+def test_a_planted_error_is_found(store: Store, tmp_path: Path, pair: Callable[..., tuple[Start, End]], statement: str) -> None:
+    with store.begin() as connection:
+        fold.fold(connection, RELAY, Read(pair(), (), Position(1, 0, 1)), 3.0)
+        assert verify(connection).differences == ()
+    raw = sqlite3.connect(tmp_path / "halley.db")
+    for table in ("entries", "endings", "postings"):
+        for verb in ("update", "delete"):
+            raw.execute(f"DROP TRIGGER {table}_no_{verb}")
+    if statement == "DELETE FROM endings":
+        raw.execute("UPDATE journals SET closed_at = 5")
+    raw.execute(statement)
+    raw.commit()
+    raw.close()
+    with store.begin() as connection:
+        assert {each.check for each in verify(connection).differences} == PLANTED[statement]
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE entries SET amount = 1", "DELETE FROM entries", "DELETE FROM postings", "UPDATE endings SET charge = 0"]
+)
+def test_what_is_written_cannot_be_rewritten(store: Store, pair: Callable[..., tuple[Start, End]], statement: str) -> None:
+    with store.begin() as connection:
+        fold.fold(connection, RELAY, Read(pair(), (), Position(1, 0, 1)), 3.0)
+    with pytest.raises(IntegrityError, match="append-only"), store.begin() as connection:
+        connection.execute(text(statement))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO leases (account, relay, granted, returned, charged) VALUES ('acme', 'r', -1, 0, 0)",
+        "INSERT INTO entries (posting, ledger_account, amount) VALUES (1, 'x', 0)",
+        "INSERT INTO entries (posting, ledger_account, amount) VALUES (999, 'x', 1)",
+        "INSERT INTO accounts (id, unlimited, source, created_at) VALUES ('acme', 0, 'store', 0)",
+        "INSERT INTO accounts (id, unlimited, source, created_at) VALUES ('b', 0, 'elsewhere', 0)",
+        "INSERT INTO postings (at, kind, account) VALUES (0, 'gift', 'acme')",
+    ],
+)
+def test_the_database_itself_refuses_what_cannot_be(store: Store, statement: str) -> None:
+    with pytest.raises(IntegrityError), store.begin() as connection:
+        connection.execute(text(statement))
