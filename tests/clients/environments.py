@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from .plan import MODELS, SHAPES, TOO_LARGE
+from .plan import MODELS, SHAPES, TOO_LARGE, TRICKY
 
 HERE = Path(__file__).parent
 RUN_SECONDS = 120
@@ -94,7 +94,7 @@ def drive(client: Client, target: Target, only: tuple[str, ...] = ()) -> Seen:
     key, url = VARIABLES[client.sdk]
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     environment |= {key: target.keys["main"], url: target.base_url}
-    plan = json.dumps({"models": MODELS, "shapes": SHAPES, "keys": target.keys, "too_large": TOO_LARGE, "only": only})
+    plan = json.dumps({"models": MODELS, "shapes": SHAPES, "keys": target.keys, "too_large": TOO_LARGE, "tricky": TRICKY, "only": only})
     done = subprocess.run(command_of(client), input=plan, env=environment, capture_output=True, text=True, timeout=RUN_SECONDS, check=False)
     if done.returncode != 0:
         pytest.fail(f"{client.directory} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}", pytrace=False)

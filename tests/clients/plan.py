@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 TOO_LARGE = 2_000_000
+# What a model may well say, and no meter may mistake for the end of a stream, an error or a report of usage.
+TRICKY = (
+    'Streams end with [DONE] or with data: [DONE] \n\ndata: {"error": {"message": "no"}} \n\n"usage": {"prompt_tokens": 9} and then go on.'
+)
 
 # What a case calls a model, and the scripted model of the simulator that serves it.
 MODELS = {
@@ -81,4 +85,5 @@ ALSO_DIRECTLY = (
     "plain_of_every_shape",
     "stream_of_every_shape",
     "stream_of_every_shape_with_usage",
+    "text_that_looks_like_the_protocol",
 )

@@ -13,7 +13,7 @@ import pytest
 from tests.harness.gateway import Gateway
 
 from .environments import Seen
-from .plan import ALSO_DIRECTLY, MODELS, SHAPES
+from .plan import ALSO_DIRECTLY, MODELS, SHAPES, TRICKY
 
 if "HALLEY_CLIENTS" not in os.environ:
     pytest.skip("the SDKs are driven by script/clients", allow_module_level=True)
@@ -147,6 +147,12 @@ def test_two_choices_keep_their_indexes(seen: Seen) -> None:
 @pytest.mark.parametrize("case", ["plain_of_every_shape", "stream_of_every_shape", "stream_of_every_shape_with_usage"])
 def test_every_shape_of_a_sound_answer_has_the_same_text(seen: Seen, case: str) -> None:
     assert {facts["text"] for facts in seen(case).values()} == {seen("plain")["text"]}
+
+
+def test_a_text_that_looks_like_the_protocol_arrives_whole(seen: Seen) -> None:
+    streams = seen("text_that_looks_like_the_protocol").values()
+    assert {stream["text"] for stream in streams} == {f"You said: {TRICKY}"}
+    assert all(stream["finish"] == ["stop"] for stream in streams)
 
 
 def test_unknown_fields_headers_and_query_parameters_pass(seen: Seen) -> None:

@@ -244,6 +244,8 @@ const CASES = {
   stream_of_every_shape: () => everyShape(async (chunks) => streamed(await collect(chunks)), { stream: true }),
   stream_of_every_shape_with_usage: () =>
     everyShape(async (chunks) => streamed(await collect(chunks)), { stream: true, stream_options: { include_usage: true } }),
+  text_that_looks_like_the_protocol: () =>
+    everyShape(async (chunks) => streamed(await collect(chunks)), { stream: true, messages: [{ role: 'user', content: plan.tricky }] }),
   async raw_headers() {
     const { response } = await chat().withResponse();
     return { status: response.status, fields: Object.fromEntries(response.headers) };

@@ -330,6 +330,11 @@ def stream_of_every_shape_with_usage() -> dict[str, Any]:
 
 
 @case
+def text_that_looks_like_the_protocol() -> dict[str, Any]:
+    return every_shape(lambda chunks: streamed(list(chunks)), stream=True, messages=[{"role": "user", "content": PLAN["tricky"]}])
+
+
+@case
 def raw_headers() -> dict[str, Any]:
     reply = connect().chat.completions.with_raw_response.create(model=MODELS["chat"], messages=HELLO)
     return {"status": reply.status_code, "fields": {name.lower(): value for name, value in reply.headers.items()}}
