@@ -86,9 +86,8 @@ class Run:
         self.attempts = self.received = self.bytes_out = self.noted_frames = 0
         self.admitted = self.first = self.noted_at = 0.0
         self.upstream_id: bytes | None = None
-        # What the client gets when the end record is written: the last bytes of a stream, or a whole answer.
-        self.final = b""
-        self.answer: Answer | None = None
+        self.final = b""  # the last bytes of a stream, or else
+        self.answer: Answer | None = None  # a whole answer: what follows the end record
 
     # ---- admission ----------------------------------------------------------------------------------------------------------------
 
@@ -109,11 +108,10 @@ class Run:
 
     def credited(self) -> bool:
         """New credit has come: take the hold, or, without a cap in the request, as much output as the credit covers."""
-        hold = self.hold
-        if not hold.take():
-            if not (hold.shrink() and hold.take()):
+        if not self.hold.take():
+            if not self.hold.take_less():
                 return False
-            self.sent_cap = hold.cap
+            self.sent_cap = self.hold.cap
         self._start()
         return True
 
@@ -269,23 +267,15 @@ class Run:
         if self.stage in (Stage.ENDING, Stage.OVER):
             return
         self._offer_failed()
+        host = self.offer.host.name
         if self.stage is Stage.STREAM:
             self._end_stream(b"")
-            return
-        host = self.offer.host.name
-        if fault.kind in ("first_byte_timeout", "idle_timeout"):
+        elif fault.kind in ("first_byte_timeout", "idle_timeout"):
             self._fail(Refused(Condition.DEADLINE, f'The provider "{host}" did not answer in time.'))
-            return
-        answer = faults.answer(
-            Refused(Condition.UPSTREAM, f'The provider "{host}" could not be reached or broke off.'),
-            self.route.dialect.write_error,
-            self.id,
-        )
-        if self.stage is Stage.WHOLE:
-            self.answer = answer
-            self._conclude(Ending.FAILED, answer[0])
+        elif self.stage is Stage.WHOLE:
+            self._fail(Refused(Condition.UPSTREAM, f'The provider "{host}" broke off its answer.'))
         else:
-            self._again(answer)
+            self._again(answers.refuse(self, f'The provider "{host}" could not be reached or broke off.'))
 
     def _offer_failed(self) -> None:
         self.offer.breaker.failed(self.gateway.clock.now, self.gateway.roll())
