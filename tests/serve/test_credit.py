@@ -24,7 +24,8 @@ class Request:
         return self.went
 
     def made_do(self) -> bool:
-        return self.hold.shrink() and self.credited()
+        self.went = self.hold.take_less()
+        return self.went
 
     def refused(self, refusal: Refused) -> None:
         self.refusal = refusal

@@ -239,7 +239,7 @@ def content_bytes(body: bytes) -> int:
 
 
 _USAGE_KEY = re.compile(rb'"usage"\s*:\s*\{')
-_FINISHED = re.compile(rb'"finish_reason"\s*:\s*"|data: ?\[DONE\]')
+_FINISHED = re.compile(rb'"finish_reason"\s*:\s*"|^data: ?\[DONE\]', re.MULTILINE)
 _ERROR = re.compile(rb'^data: ?\{\s*"error"\s*:', re.MULTILINE)
 _EMPTY_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _CONTENT = re.compile(rb'"(?:content|reasoning_content|reasoning|arguments)"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
@@ -268,7 +268,6 @@ class Meter:
 
     def feed(self, data: bytes) -> bytes:
         """Take what was read; return what the client gets now."""
-        self.bytes += len(data)
         self._tail = data[-_TAIL:] if len(data) >= _TAIL else (self._tail + data)[-_TAIL:]
         splitter = self._splitter
         complete = splitter.complete(data)
@@ -276,16 +275,17 @@ class Meter:
             complete += splitter.rest
             splitter.rest = b""
         if complete:
-            self.frames += complete.count(b"\n\n") or 1
+            self.bytes += len(complete)
+            self.frames += complete.count(b"\n\n") or complete.count(b"\n\r\n") or complete.count(b"\r\r") or 1
             if not self._overhead:
                 self._measure(complete)
             if _USAGE_KEY.search(complete) is not None:
                 complete = self._read_usage(complete)
-        return complete if self._strip else data
+        return complete
 
     def rest(self) -> bytes:
-        """What a stripping meter still holds when the stream ends without a blank line."""
-        return self._splitter.rest if self._strip else b""
+        """The frame that the stream ended in without a blank line."""
+        return self._splitter.rest
 
     def _measure(self, complete: bytes) -> None:
         """Find the first frame with content: what stands around it in every such frame, and how much came before it."""
@@ -332,7 +332,7 @@ class Meter:
     @property
     def done(self) -> bool:
         """The end marker has been read: nothing of meaning follows."""
-        return self._tail.find(_DONE, -16) >= 0
+        return self._tail.endswith((b"\n", b"\r")) and self._tail.rstrip(b"\r\n").endswith(_DONE)
 
 
 # ---- errors -----------------------------------------------------------------------------------------------------------------------------

@@ -43,14 +43,14 @@ def content_type(run: Run) -> None:
 
 
 def credential(run: Run) -> None:
-    run.caller = caller = allowed_caller(run.request, run.gateway.tables, run.gateway.clock.wall)
-    run.account = caller.account
+    run.caller = welcome_caller(run.request, run.gateway.tables, run.gateway.clock.wall)
+    run.account = run.caller.account
 
 
-def allowed_caller(request: Request, tables: Tables, now: float) -> Caller:
-    """The caller of a Bearer key that may be used now (Unix seconds) and from here. Raises Refused: 401, or 403 for the address."""
+def welcome_caller(request: Request, tables: Tables, wall: float) -> Caller:
+    """The caller of a key that is in force at `wall` (Unix seconds) and may be used from where the request comes. Raises Refused."""
     caller = find_caller(request, tables)
-    if caller.expires_at is not None and caller.expires_at <= now:
+    if caller.expires_at is not None and caller.expires_at <= wall:
         raise Refused(Condition.BAD_KEY, "This API key has expired; create or rotate one.")
     if caller.ips is not None and not _address_allowed(request.connection.peer, caller.ips):
         raise Refused(Condition.NOT_ALLOWED, "This API key may not be used from this address.")

@@ -18,7 +18,7 @@ from halley.net.client import Pool
 from halley.net.clock import Clock
 from halley.net.server import Request
 from halley.serve import faults, lists, routes
-from halley.serve.admit import allowed_caller
+from halley.serve.admit import welcome_caller
 from halley.serve.credit import Credit
 from halley.serve.drains import Drains
 from halley.serve.forward import Forward
@@ -111,9 +111,9 @@ class Gateway:
         elif path == routes.CATALOGUE and reading:
             self._json(request, 200, self._catalogue, _PUBLIC)
         elif path == routes.MODELS and reading:
-            self._json(request, 200, lists.models(self.tables, allowed_caller(request, self.tables, self.clock.wall)))
+            self._json(request, 200, lists.models(self.tables, welcome_caller(request, self.tables, self.clock.wall)))
         elif path.startswith(routes.MODEL_PREFIX) and reading:
-            caller = allowed_caller(request, self.tables, self.clock.wall)
+            caller = welcome_caller(request, self.tables, self.clock.wall)
             self._json(request, 200, lists.one_model(self.tables, caller, path[len(routes.MODEL_PREFIX) :]))
         elif path in routes.PAGES and reading:
             fields = b"location: %b\r\ncontent-type: text/plain\r\nx-request-id: %b\r\n" % (routes.PAGES[path], self.new_id().encode())
@@ -201,8 +201,7 @@ class Gateway:
     def _counters(self) -> dict[str, int]:
         values = {f'halley_refusals_total{{status="{status}"}}': count for status, count in self.refusals.items()}
         for (model, provider, _), offer in self.tables.offers.items():
-            for name, count in offer.by_status.items():
-                status, ending = name.split(":")
+            for (status, ending), count in offer.by_status.items():
                 labels = f'model="{_label(model)}",provider="{_label(provider)}",status="{status}",ending="{ending}"'
                 series = f"halley_requests_total{{{labels}}}"
                 values[series] = values.get(series, 0) + count
