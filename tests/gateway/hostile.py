@@ -64,10 +64,10 @@ class Hostile:
                 head, body = _head(connection)
                 if not head:
                     break
-                model = _model(body)
+                while not (model := _model(body)):
+                    body += connection.recv(4096)
                 if not model.startswith("unread"):
-                    body += _rest(connection, head, body)
-                    model = _model(body)
+                    _rest(connection, head, body)
                 self.asked.append(model)
                 self._replies[model](connection)
         self._open.discard(connection)
@@ -115,17 +115,14 @@ def _head(connection: socket.socket) -> tuple[bytes, bytes]:
     return head, body
 
 
-def _rest(connection: socket.socket, head: bytes, body: bytes) -> bytes:
+def _rest(connection: socket.socket, head: bytes, body: bytes) -> None:
     length = _LENGTH.search(head)
     missing = (int(length[1]) if length else 0) - len(body)
-    pieces: list[bytes] = []
     while missing > 0:
         piece = connection.recv(min(missing, 1 << 20))
         if not piece:
             break
         missing -= len(piece)
-        pieces.append(piece)
-    return b"".join(pieces)
 
 
 def _model(body: bytes) -> str:

@@ -119,7 +119,7 @@ BROKEN_STREAMS: dict[str, Reply] = {
         EVENTS.replace(b"connection", b"content-encoding: gzip\r\nconnection"), gzip.compress(_delta("hi", "stop") + DONE)
     ),
     "s-binary": said_and_closed(EVENTS, bytes(range(256)) * 100),
-    "s-line-without-end": without_end(EVENTS + b"data: ", b"a"),
+
 }
 
 ALL = {**USELESS, **ODD, **STREAMS, **BROKEN_STREAMS}
