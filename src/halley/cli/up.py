@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from halley.cli.settings import read
+from halley.cli.settings import read, without_effect
 from halley.config import Launch, home, run_directory
 from halley.supervise.doors import base_url, bind, listening_socket, lock_home, private_directory
 from halley.supervise.supervisor import Programs, Supervisor
@@ -28,6 +28,8 @@ _BODY = '{"model":"local/docs-assistant","stream":true,"messages":[{"role":"user
 def up(config: Path | None, host: str | None, port: int | None, workers: int | None) -> None:
     """Start the gateway and keep it running until SIGTERM or Ctrl-C. SIGHUP restarts the relays one after the other."""
     settings = read(config, {"server.host": host, "server.port": port, "server.workers": workers})
+    for setting in without_effect(settings):
+        _say(f"halley: {setting} has no effect in this version.")
     sys.exit(run(Launch(settings, home=str(home(os.environ)), run="")))
 
 
