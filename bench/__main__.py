@@ -13,6 +13,8 @@ import tempfile
 from pathlib import Path
 
 from bench import report
+from bench.halley import HalleyRow
+from bench.peers import LitellmRow, PortkeyRow
 from bench.processes import free_ports
 from bench.rows import NginxRow, Place, Row
 from bench.run import FULL, SHORT, Run, say
@@ -52,8 +54,11 @@ def main() -> int:
 
 
 def _gateways(options: argparse.Namespace, place: Place) -> list[Row]:
-    del options, place
-    return []
+    ports = free_ports(3)
+    wanted: list[Row] = [HalleyRow(place, ports[0])]
+    wanted += [LitellmRow(place, ports[1])] if options.litellm else []
+    wanted += [PortkeyRow(place, ports[2])] if options.portkey else []
+    return [row for row in wanted if not options.only or row.name in options.only]
 
 
 def _raise_file_limit() -> None:

@@ -17,7 +17,6 @@ from bench.http import Door, answer
 from bench.processes import cpu_s, memory_mb, pinned
 from bench.rows import Place, Row
 
-CONNECTIONS = {"json": 64, "sse": 32}
 _IDLE_S = 0.3
 _IDLE_WITHIN_S = 10.0
 
@@ -63,7 +62,7 @@ def wait_until_idle(row: Row) -> None:
 
 def repetition(row: Row, kind: str, seconds: int, place: Place) -> Rep:
     before = cpu_of(row)
-    totals = wrk.load(row.doors()[kind], kind, CONNECTIONS[kind], seconds, place.load_core, place.directory)
+    totals = wrk.load(row.doors()[kind], kind, row.connections[kind], seconds * row.patience, place.load_core, place.directory)
     busy = _spent(cpu_of(row), before)
     wait_until_idle(row)
     if row.exact and totals.received < totals.answers * len(BODIES[kind]):

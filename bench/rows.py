@@ -11,6 +11,8 @@ from bench import nginx
 from bench.http import Door
 from bench.processes import Program, descendants
 
+CONNECTIONS = {"json": 64, "sse": 32}
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -38,6 +40,8 @@ class Row(Protocol):
     exact: bool  # answers pass byte for byte; otherwise the same text and usage are demanded
     checks_keys: bool
     warm_up: int  # requests before anything is measured
+    connections: Mapping[str, int]  # of a full load, by kind of answer
+    patience: int  # a slow row is loaded this many times longer, or it would complete nothing
 
     def start(self) -> Started: ...
     def doors(self) -> Mapping[str, Door]:
@@ -74,6 +78,8 @@ class NginxRow:
     exact: bool = True
     checks_keys: bool = False
     warm_up: int = 20
+    connections: Mapping[str, int] = field(default_factory=lambda: CONNECTIONS)
+    patience: int = 1
     _program: Program | None = field(default=None, init=False)
 
     def start(self) -> Started:
