@@ -45,12 +45,16 @@ def _compact(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def _filled(build: str, size: int) -> str:
-    """`build` with its `%` replaced by as much text as makes it `size` long."""
+_TEXT = "The quick brown fox jumps over the lazy dog. " * 40
+
+
+def _filled(build: str, size: int, turn: int = 0) -> str:
+    """`build` with its `%` replaced by as much text as makes it `size` long: the `turn`-th piece, for some gateways stop a model that
+    repeats itself."""
     room = size - len(build) + 1
     if room < 1:
         raise ValueError(f"the frame alone has {len(build) - 1} of {size} bytes")
-    return build.replace("%", ("The quick brown fox jumps over the lazy dog. " * 20)[:room])
+    return build.replace("%", _TEXT[turn * room : turn * room + room])
 
 
 def _completion() -> bytes:
@@ -77,8 +81,8 @@ def event(model: str, choices: list[object], usage: object = None) -> str:
 
 
 def _stream() -> bytes:
-    delta = [{"index": 0, "delta": {"content": "%"}, "finish_reason": None}]
-    frames = [_filled(event("bench-sse", delta), CHUNK_BYTES - 2)] * CHUNKS
+    content = event("bench-sse", [{"index": 0, "delta": {"content": "%"}, "finish_reason": None}])
+    frames = [_filled(content, CHUNK_BYTES - 2, turn) for turn in range(CHUNKS)]
     frames.append(event("bench-sse", [{"index": 0, "delta": {}, "finish_reason": "stop"}]))
     frames.append(event("bench-sse", [], _USAGE))
     frames.append("data: [DONE]")

@@ -58,7 +58,7 @@ def test_a_rewritten_body_with_the_same_text_and_usage_passes_the_check_of_meani
     [
         ("json", b"lazy", b"busy"),
         ("json", b'"completion_tokens":200', b'"completion_tokens":201'),
-        ("sse", b'"content":"T', b'"content":"t'),
+        ("sse", b'"content":"The', b'"content":"She'),
         ("sse", b'"prompt_tokens":57', b'"prompt_tokens":0'),
         ("sse", b"data: [DONE]", b""),
         ("sse", b'"usage":{', b'"used":{'),
