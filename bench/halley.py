@@ -141,5 +141,6 @@ class HalleyRow:
             yield from map(json.loads, path.read_text().splitlines())
 
     def _spent(self) -> int:
-        """Nano-dollars charged to the account so far, as the ledger has it."""
-        raise NotImplementedError
+        """Nano-dollars that the ledger has booked as spent: what was paid in, less what is free and what is lent to relays."""
+        account = json.loads(self._cli("accounts", "show", _ACCOUNT, "--json"))
+        return _CREDIT_USD * 10**9 - account["available"] - account["held"]

@@ -104,11 +104,13 @@ class Run:
             self._loads()
             self._light_loads()
             for row in list(self.rows):
+                self._guarded(row, lambda row=row: measure.check_answers(row, {"json": 2, "sse": 2}))
+            for row in list(self.rows):
                 say(f"{row.name}: {self._plan.streams} streams")
                 self._long_streams(row)
             for row in list(self.rows):
                 self._memory[row.name] = measure.memory_of(row)
-                self._guarded(row, lambda row=row: self._check_again(row))
+                self._guarded(row, row.check_books)
             return self._result()
 
     def _begin(self, row: Row) -> None:
@@ -117,10 +119,6 @@ class Run:
         measure.check_row(row, self._plan.checks)
         for _ in range(row.warm_up):
             http.answer(row.doors()["json"], "json")
-
-    def _check_again(self, row: Row) -> None:
-        measure.check_answers(row, {"json": 2, "sse": 2})
-        row.check_books()
 
     def _loads(self) -> None:
         for number in range(self._plan.rounds):
