@@ -143,4 +143,4 @@ class HalleyRow:
     def _spent(self) -> int:
         """Nano-dollars that the ledger has booked as spent: what was paid in, less what is free and what is lent to relays."""
         account = json.loads(self._cli("accounts", "show", _ACCOUNT, "--json"))
-        return _CREDIT_USD * 10**9 - account["available"] - account["held"]
+        return _CREDIT_USD * 10**9 - account["available_nano"] - account["held_nano"]
