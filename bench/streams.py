@@ -74,7 +74,7 @@ def check_order(payload: bytes) -> int:
 class Reader:
     """The connections and what came in on them."""
 
-    __slots__ = ("_epoll", "_kept", "_lags", "_request", "_sockets", "_where", "chunks")
+    __slots__ = ("_epoll", "_kept", "_lags", "_request", "_sockets", "_spoke", "_where", "chunks")
 
     def __init__(self, door: Door) -> None:
         self._request = door.request("paced")
@@ -83,6 +83,7 @@ class Reader:
         self._sockets: dict[int, socket.socket] = {}
         self._kept: dict[int, list[bytes]] = {}
         self._lags = array("q")
+        self._spoke: set[int] = set()
         self.chunks = 0
 
     def open(self, count: int, per_s: float) -> None:
@@ -108,6 +109,11 @@ class Reader:
         self.chunks = 0
         del self._lags[:]
 
+    @property
+    def silent(self) -> int:
+        """Streams that were opened and never brought a byte."""
+        return len(self._sockets) - len(self._spoke)
+
     def lags_ms(self) -> list[float]:
         return [lag / 1e6 for lag in self._lags]
 
@@ -123,6 +129,7 @@ class Reader:
         now = time.monotonic_ns()
         if not data:
             raise Wrong("a stream ended in the middle")
+        self._spoke.add(fd)
         if fd in self._kept:
             self._kept[fd].append(data)
         stamps = _stamps(data)
@@ -154,8 +161,10 @@ def main() -> None:
         reader.read_until(begin + options.seconds)
         seconds = time.monotonic() - begin
         _say("to")
-        chunks, lags = reader.chunks, reader.lags_ms()
+        chunks, lags, silent = reader.chunks, reader.lags_ms(), reader.silent
         reader.close()
+        if silent:
+            raise Wrong(f"{silent} of {options.streams} streams brought nothing in {seconds + 1:.0f} s or more")
         whole = sum(check_order(payload_of(received)) > 0 for received in reader.kept())
         if whole != len(reader.kept()):
             raise Wrong("a stream brought no chunk")
