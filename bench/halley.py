@@ -98,8 +98,8 @@ class HalleyRow:
         """Every answer has one ending with the canned usage in the journal, and the account paid exactly for all of them."""
         count = sum(answers.values())
         expected = {"input": PROMPT_TOKENS * count, "cache_read": CACHED_TOKENS * count, "output": CHUNKS * count}
-        ends = [record for record in self._journal() if record["type"] == "end" and record["charge"]]
-        found = {name: sum(end["usage"].get(name, 0) for end in ends) for name in expected}
+        ends = list(self._charged())
+        found = {name: sum(usage.get(name, 0) for usage in ends) for name in expected}
         if len(ends) != count or found != expected:
             raise Wrong(f"the journal has {len(ends)} endings with {found} for {count} answers with {expected}")
         owed = charge(PROMPT_TOKENS, CACHED_TOKENS, CHUNKS, PRICES) * count
@@ -136,9 +136,12 @@ class HalleyRow:
     def _children(self) -> dict[str, int]:
         return json.loads((self.home / "up.json").read_text())["children"]
 
-    def _journal(self) -> Iterator[dict[str, object]]:
+    def _charged(self) -> Iterator[dict[str, int]]:
+        """The usage of every ending in the journal that cost something."""
         for path in sorted((self.home / "journal").glob("*.jsonl")):
-            yield from map(json.loads, path.read_text().splitlines())
+            for record in map(json.loads, path.read_text().splitlines()):
+                if record["type"] == "end" and record["charge"]:
+                    yield record["usage"]
 
     def _spent(self) -> int:
         """Nano-dollars that the ledger has booked as spent: what was paid in, less what is free and what is lent to relays."""
