@@ -84,7 +84,7 @@ def check_row(row: Row, count: Mapping[str, int]) -> None:
     check_answers(row, count)
     if row.checks_keys:
         door = row.doors()["json"]
-        status, body = answer(door, "json", {"Authorization": "Bearer sk-0000000000000000000000000000000000000000"})
+        status, body = answer(door, "json", {"Authorization": "Bearer sk-wrong"})
         if status not in (400, 401, 403) or b'"choices"' in body:
             raise Wrong(f"a wrong key is answered with {status}")
     row.check_total(count)
