@@ -140,6 +140,8 @@ class Gateway:
                 Condition.UNKNOWN_URL,
                 f"There is nothing at {_shown(request.path)}. The base URL of an OpenAI client is {self._root(request)}/v1.",
             )
+        if request.body and request.method in (b"GET", b"HEAD"):
+            raise Refused(Condition.INVALID, "A page is asked for without a body.")
         Forward(self, request).begin()
 
     def _root(self, request: Request) -> str:

@@ -110,11 +110,17 @@ class Run:
             self.gateway.credit.wait(self)
 
     def credited(self) -> bool:
-        """New credit has come: take the hold, or, without a cap in the request, as much output as the credit covers."""
+        """New credit has come: take the hold if it is enough."""
         if not self.hold.take():
-            if not self.hold.take_less():
-                return False
-            self.sent_cap = self.hold.cap
+            return False
+        self._start()
+        return True
+
+    def made_do(self) -> bool:
+        """No more credit will come: without a cap in the request, take as much output as there is credit for."""
+        if not self.hold.take_less():
+            return False
+        self.sent_cap = self.hold.cap
         self._start()
         return True
 
