@@ -6,7 +6,10 @@ was delivered, from bytes and the model's learned bytes per token.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from halley.chat.usage import Usage
 from halley.policy import pricing
@@ -17,10 +20,13 @@ if TYPE_CHECKING:
     from halley.serve.relay import Run
 
 
-def delivered(run: Run, output_bytes: int) -> Usage:
-    """Own count: the prompt by its size, the output by the bytes of content that came."""
-    learned = run.model.learned
-    return Usage(run.input_guess, -(-output_bytes // max(int(learned.output_bytes), 1)) if output_bytes else 0)
+def delivered(run: Run, output_bytes: int, partial: Usage | None) -> Usage:
+    """Own count: the prompt by its size, the output by the bytes of content that came. A partial report knows the prompt; its output is only
+    taken where it is more."""
+    output = math.ceil(output_bytes / max(run.model.learned.output_bytes, 1.0))
+    if partial is None:
+        return Usage(run.input_guess, output)
+    return msgspec.structs.replace(partial, input=partial.input or run.input_guess, output=max(partial.output, output))
 
 
 def start(run: Run) -> Start:
@@ -44,7 +50,7 @@ def start(run: Run) -> Start:
 
 def progress(run: Run) -> Progress:
     """What a crash at this moment would be charged by."""
-    usage = delivered(run, run.meter.delivered_bytes)
+    usage = delivered(run, run.meter.delivered_bytes, run.meter.partial)
     charge = min(pricing.charge(run.model.price, usage), run.hold.amount)
     return Progress(run.id, run.gateway.wall(), run.offer.host.name, usage, charge)
 
@@ -52,7 +58,9 @@ def progress(run: Run) -> Progress:
 def conclude(run: Run, ending: Ending, status: int, reported: Usage | None, output_bytes: int) -> None:
     """Settle, free what was reserved, and queue the end record; `run.ended` follows when it is written."""
     meter = getattr(run, "meter", None)
+    partial = None
     if meter is not None:
+        partial = meter.partial
         reported = meter.usage if reported is None else reported
         output_bytes = output_bytes or meter.delivered_bytes
         if ending is Ending.COMPLETE and reported is not None:
@@ -64,7 +72,7 @@ def conclude(run: Run, ending: Ending, status: int, reported: Usage | None, outp
         model.price,
         run.hold.amount,
         reported=reported,
-        delivered=delivered(run, output_bytes),
+        delivered=delivered(run, output_bytes, partial),
         after_break=snapshot.after_break if snapshot is not None else "nothing",
     )
     run.hold.end(settled.charge)
