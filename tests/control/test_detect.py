@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from halley.control.detect import detect
+from halley.money import Price
 
 GOOD = b'{"object":"list","data":[{"id":"llama3:8b","object":"model"},{"id":"qwen"}]}'
 
@@ -46,7 +47,8 @@ def test_a_list_of_models_becomes_a_provider_at_price_zero() -> None:
         providers, models = asyncio.run(detect({"ollama": url}))
     assert [(each.name, each.kind, each.base_url) for each in providers] == [("ollama", "ollama", url)]
     assert [each.id for each in models] == ["ollama/llama3:8b", "ollama/qwen"]
-    assert all(each.price.free and each.offers[0].provider == "ollama" for each in models) and models[0].offers[0].model == "llama3:8b"
+    assert all(each.price == Price() and each.offers[0].provider == "ollama" for each in models)
+    assert models[0].offers[0].model == "llama3:8b"
 
 
 @pytest.mark.parametrize(

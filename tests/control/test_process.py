@@ -88,7 +88,7 @@ def test_a_killed_relay_is_settled_by_its_last_progress(start: Start_, relay: St
     link = relay(control, name)
     link.send(LeaseWanted("default", 3000, 3000))
     assert link.next(Granted).granted == 50_000
-    assert link.next(Folded).offset == len(encode(records))
+    control.until(lambda: link.next(Folded).offset == len(encode(records)))
     assert control.admin("status")["figures"]["halley_open_holds"] == 2
     process.kill()
     process.wait(20)
@@ -156,6 +156,18 @@ def test_credit_that_another_relay_does_not_use_is_recalled_before_refusing(star
     for process in processes:
         process.kill()
         process.wait(20)
+
+
+def test_a_relay_that_returns_hears_what_was_folded_meanwhile(start: Start_, relay: Start_, short: Path) -> None:
+    control = start()
+    journal = encode([started(1, leased=False), ended(1)])
+    process = dying(short, "relay-0-1-1", journal)
+    control.until(lambda: control.admin("status")["figures"]["halley_folded_requests_total"] == 1)
+    assert relay(control, "relay-0-1-1").next(Folded).offset == len(journal)
+    control.kill()
+    assert relay(start(), "relay-0-1-1").next(Folded).offset == len(journal)
+    process.kill()
+    process.wait(20)
 
 
 def test_a_revocation_is_pushed_at_once(start: Start_, relay: Start_) -> None:

@@ -63,13 +63,31 @@ class Request(NamedTuple):
 
 
 class Audited(NamedTuple):
-    """What the campaign came to, nano-dollars; `loss` is what the operator pays the provider beyond the charges."""
+    """What a campaign came to, nano-dollars."""
 
     requests: tuple[Request, ...]
-    endings: Counter[str]
-    charges: int
-    loss: int
-    bill: int
+
+    @property
+    def charges(self) -> int:
+        return sum(request.charge for request in self.requests)
+
+    @property
+    def bill(self) -> int:
+        return sum(request.bill for request in self.requests)
+
+    @property
+    def loss(self) -> int:
+        """What the operator pays the provider beyond the charges; below zero where an own count was above the bill."""
+        return self.bill - self.charges
+
+    @property
+    def endings(self) -> Counter[str]:
+        return Counter(request.ending for request in self.requests)
+
+    def since(self, before: Audited) -> Audited:
+        """What came after an earlier audit."""
+        known = {request.id for request in before.requests}
+        return Audited(tuple(request for request in self.requests if request.id not in known))
 
 
 def cost(tokens: Tokens) -> int:
@@ -97,11 +115,9 @@ def audit(gateway: Gateway, simulator: Simulator, *, unread: Container[str] = ()
         _CHECKS[request.ending](request)
         assert 0 <= request.charge <= request.hold, f"charged more than was held: {request}"
     _check_accounts(gateway, requests)
-    charges = sum(request.charge for request in requests)
-    billed = sum(attempt.cost for attempts in bill.values() for attempt in attempts)
-    loss = sum(request.bill - request.charge for request in requests)
-    assert charges + loss == billed
-    return Audited(requests, Counter(request.ending for request in requests), charges, loss, billed)
+    found = Audited(requests)
+    assert found.bill == sum(attempt.cost for attempts in bill.values() for attempt in attempts)
+    return found
 
 
 # ---- the settlement table, a second time -----------------------------------------------------------------------------------------------

@@ -28,6 +28,22 @@ ELSEWHERE: dict[str, str] = {
     "net/reader.py": "net/test_guards.py",
     "net/origin.py": "net/test_client.py",
     "net/upstream.py": "net/test_client.py",
+    # The loop and what it is made of, tested through whole requests on scripted sockets.
+    "serve/": "serve/test_relay.py",
+    # Tables and values of the store, and the control process around it.
+    "store/schema.py": "store/test_database.py",
+    "store/vault.py": "store/test_database.py",
+    "store/keytext.py": "store/test_customers.py",
+    "store/values.py": "store/test_customers.py",
+    "store/messages.py": "control/test_process.py",
+    "control/": "control/test_process.py",
+    "cli/door.py": "control/test_commands.py",
+    "cli/keys.py": "control/test_commands.py",
+    "cli/accounts.py": "control/test_commands.py",
+    "cli/credit.py": "control/test_commands.py",
+    "cli/ledger.py": "control/test_commands.py",
+    "cli/migrate.py": "control/test_commands.py",
+    "cli/models.py": "control/test_commands.py",
     # What an exchange is: a record, filled in and used by the ways of a whole request.
     "exchanges/record.py": "serve/test_relay.py",
     # Whole processes and programs, tested through their door: an HTTP port or a command line.

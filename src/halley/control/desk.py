@@ -126,6 +126,11 @@ class Desk:
             journal.forget_before(read.after.segment)
         return read.after.offset
 
+    def folded(self, relay: str) -> int:
+        """How many bytes of a relay's journal are in the ledger."""
+        with self.store.begin() as connection:
+            return fold.position(connection, relay).offset
+
     def end_if_gone(self, relay: str) -> bool:
         """When nobody holds the relay's lock: fold to its end, end what it left open, close its leases, delete its files."""
         journal = self._journal(relay)

@@ -116,6 +116,8 @@ class Link:
                 old.hang_up()
             self._peers[hello.relay] = peer
             await self.push_to(peer)
+            # What was folded while the link was down: a relay that hears nothing of it takes the ledger to be behind.
+            self.folded(hello.relay, await self._turns.take(self._desk.folded, hello.relay))
             while (message := await _receive(reader)) is not None:
                 await self._hear(peer, message)
         except (ConnectionError, asyncio.IncompleteReadError):

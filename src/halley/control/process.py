@@ -79,7 +79,7 @@ class Control:
         while True:
             try:
                 await self._fold_all()
-            except Exception as fault:
+            except Exception as fault:  # top of a named background loop
                 _log.error("a folding round failed", fault=fault)
                 await asyncio.sleep(BURY_S)
             await asyncio.sleep(FOLD_S)
@@ -94,7 +94,7 @@ class Control:
             await asyncio.sleep(BURY_S)
             try:
                 await self._bury()
-            except Exception as fault:
+            except Exception as fault:  # top of a named background loop
                 _log.error("a round over dead relays failed", fault=fault)
 
     async def _bury(self) -> None:

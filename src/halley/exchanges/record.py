@@ -15,6 +15,10 @@ class Route(NamedTuple):
     dialect: Dialect
     canonical: bytes | None = None
 
+    @property
+    def text(self) -> str:
+        return self.path.decode("ascii")
+
 
 class Exchange(NamedTuple):
     name: str

@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Protocol, TypeVar, TypeVarTuple
 
 from halley import logs
 from halley.dialects import WriteError
 from halley.errors import Condition, Refused
 
-P = ParamSpec("P")
+A = TypeVarTuple("A")
 
 JSON = b"content-type: application/json\r\n"
 
@@ -45,14 +45,13 @@ class Shielded(Protocol):
 T = TypeVar("T", bound=Shielded)
 
 
-def shield(method: Callable[Concatenate[T, P], None]) -> Callable[Concatenate[T, P], None]:
-    """Entry points that the event loop calls: an exception ends this request with a 500, not the connection's protocol in an undefined
-    state."""
+def shield(method: Callable[[T, *A], None]) -> Callable[[T, *A], None]:
+    """Entry points that the event loop calls: an exception ends this request with a 500, not the connection in an undefined state."""
 
     @wraps(method)
-    def shielded(self: T, *args: P.args, **kwargs: P.kwargs) -> None:
+    def shielded(self: T, *args: *A) -> None:
         try:
-            method(self, *args, **kwargs)
+            method(self, *args)
         except Exception as error:
             _log.error("a bug in the relay", name=method.__qualname__, fault=error)
             self.broke()

@@ -193,14 +193,13 @@ class Gateway:
         now = self.clock.now
         self.journal.each_second(now)
         self.credit.each_second(now)
-        self.drains.each_second(now, self.runs)
+        self.drains.each_second(now)
         self.link.send(Counters(self._counters(), self.is_ready))
 
     def _counters(self) -> dict[str, int]:
         values = {f'halley_refusals_total{{status="{status}"}}': count for status, count in self.refusals.items()}
         for (model, provider, _), offer in self.tables.offers.items():
-            for name, count in offer.by_status.items():
-                status, ending = name.split(":")
+            for (status, ending), count in offer.by_status.items():
                 labels = f'model="{_label(model)}",provider="{_label(provider)}",status="{status}",ending="{ending}"'
                 series = f"halley_requests_total{{{labels}}}"
                 values[series] = values.get(series, 0) + count

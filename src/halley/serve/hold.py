@@ -42,14 +42,14 @@ class Hold:
         self.leased = True
         return True
 
-    def shrink(self) -> bool:
-        """Lower the cap to what the lease covers; False when the request fixed its own, or too little would be left."""
+    def take_less(self) -> bool:
+        """Lower the cap to what the lease covers and take that; False when the request fixed its own, or too little would be left."""
         spendable = self.account.spendable
         if not self.flexible or spendable < self.least:
             return False
         self.cap = min(self.worst.affordable_output(self.input_most, spendable) // self.choices, self.cap)
         self.need = self.worst.hold(self.input_most, self.cap * self.choices)
-        return True
+        return self.take()
 
     def end(self, charge: NanoDollars) -> None:
         """The request is over: the charge is spent, the rest is free again."""

@@ -54,8 +54,8 @@ class Run:
     # fmt: off
     __slots__ = (
         "account", "admitted", "answer", "attempts", "bytes_out", "call", "caller", "candidates", "connection", "final", "first", "gateway",
-        "headed", "hold", "id", "input_guess", "input_most", "limited", "meter", "model", "noted_at", "noted_frames", "offer", "parts",
-        "received", "request", "route", "seen", "sent_cap", "stage", "token_guess", "upstream_id", "waits_until",
+        "headed", "hold", "id", "input_guess", "input_most", "limited", "meter", "metered", "model", "noted_at", "noted_frames", "offer",
+        "parts", "received", "request", "route", "seen", "sent_cap", "stage", "token_guess", "upstream_id", "waits_until",
     )
     # fmt: on
 
@@ -82,13 +82,12 @@ class Run:
         self.call: Call | None = None
         self.sent_cap: int | None = None
         self.parts: list[bytes] = []
-        self.limited = self.headed = False
+        self.limited = self.headed = self.metered = False
         self.attempts = self.received = self.bytes_out = self.noted_frames = 0
         self.admitted = self.first = self.noted_at = 0.0
         self.upstream_id: bytes | None = None
-        # What the client gets when the end record is written: the last bytes of a stream, or a whole answer.
-        self.final = b""
-        self.answer: Answer | None = None
+        self.final = b""  # the last bytes of a stream, or else
+        self.answer: Answer | None = None  # a whole answer: what follows the end record
 
     # ---- admission ----------------------------------------------------------------------------------------------------------------
 
@@ -109,11 +108,10 @@ class Run:
 
     def credited(self) -> bool:
         """New credit has come: take the hold, or, without a cap in the request, as much output as the credit covers."""
-        hold = self.hold
-        if not hold.take():
-            if not (hold.shrink() and hold.take()):
+        if not self.hold.take():
+            if not self.hold.take_less():
                 return False
-            self.sent_cap = hold.cap
+            self.sent_cap = self.hold.cap
         self._start()
         return True
 
@@ -166,6 +164,7 @@ class Run:
         if offer is not None:
             self.parts = []
             self.received = 0
+            self.metered = False
             self._attempt(offer)
             return
         self.answer = otherwise
@@ -195,6 +194,7 @@ class Run:
         if call.status == 200 and self.seen.stream and content_type.startswith(b"text/event-stream"):
             self.stage = Stage.STREAM
             self.meter = self.route.dialect.meter(self.seen)
+            self.metered = True
             if data or done:
                 self._stream(data, done)
         else:
@@ -269,23 +269,15 @@ class Run:
         if self.stage in (Stage.ENDING, Stage.OVER):
             return
         self._offer_failed()
+        host = self.offer.host.name
         if self.stage is Stage.STREAM:
             self._end_stream(b"")
-            return
-        host = self.offer.host.name
-        if fault.kind in ("first_byte_timeout", "idle_timeout"):
+        elif fault.kind in ("first_byte_timeout", "idle_timeout"):
             self._fail(Refused(Condition.DEADLINE, f'The provider "{host}" did not answer in time.'))
-            return
-        answer = faults.answer(
-            Refused(Condition.UPSTREAM, f'The provider "{host}" could not be reached or broke off.'),
-            self.route.dialect.write_error,
-            self.id,
-        )
-        if self.stage is Stage.WHOLE:
-            self.answer = answer
-            self._conclude(Ending.FAILED, answer[0])
+        elif self.stage is Stage.WHOLE:
+            self._fail(Refused(Condition.UPSTREAM, f'The provider "{host}" broke off its answer.'))
         else:
-            self._again(answer)
+            self._again(answers.refuse(self, f'The provider "{host}" could not be reached or broke off.'))
 
     def _offer_failed(self) -> None:
         self.offer.breaker.failed(self.gateway.clock.now, self.gateway.roll())
@@ -303,7 +295,7 @@ class Run:
             self.limited = False
             self.stage = Stage.OVER
         elif stage in (Stage.HEAD, Stage.STREAM, Stage.WHOLE) and self.call is not None:
-            if not (self.seen.stream and self.offer.host.cancels) and self.gateway.drains.adopt(self):
+            if not (self.seen.stream and self.offer.host.cancels) and self.gateway.drains.adopt(self, self.gateway.clock.now):
                 self.call.resume()
                 return
             self.abandon()
@@ -371,6 +363,7 @@ class Run:
         self.gateway.runs.discard(self)
         connection = self.connection
         if connection is None:
+            self.gateway.drains.forget(self)
             return
         connection.owner = self.connection = None
         if self.headed:

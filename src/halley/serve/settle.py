@@ -19,11 +19,14 @@ from halley.store.journal import End, Progress, Start
 if TYPE_CHECKING:
     from halley.serve.relay import Run
 
+NOT_COUNTED = Usage()
 
-def delivered(run: Run, output_bytes: int, partial: Usage | None) -> Usage:
+
+def delivered(run: Run, output_bytes: int) -> Usage:
     """Own count: the prompt by its size, the output by the bytes of content that came. A partial report knows the prompt; its output is only
     taken where it is more."""
     output = math.ceil(output_bytes / max(run.model.learned.output_bytes, 1.0))
+    partial = run.meter.partial if run.metered else None
     if partial is None:
         return Usage(run.input_guess, output)
     return msgspec.structs.replace(partial, input=partial.input or run.input_guess, output=max(partial.output, output))
@@ -37,7 +40,7 @@ def start(run: Run) -> Start:
         run.gateway.wall(),
         run.account.id,
         run.caller.key,
-        run.route.path.decode("ascii"),
+        run.route.text,
         run.model.id,
         run.model.version,
         run.hold.amount,
@@ -50,62 +53,57 @@ def start(run: Run) -> Start:
 
 def progress(run: Run) -> Progress:
     """What a crash at this moment would be charged by."""
-    usage = delivered(run, run.meter.delivered_bytes, run.meter.partial)
+    usage = delivered(run, run.meter.delivered_bytes)
     charge = min(pricing.charge(run.model.price, usage), run.hold.amount)
     return Progress(run.id, run.gateway.wall(), run.offer.host.name, usage, charge)
 
 
 def conclude(run: Run, ending: Ending, status: int, reported: Usage | None, output_bytes: int) -> None:
     """Settle, free what was reserved, and queue the end record; `run.ended` follows when it is written."""
-    meter = getattr(run, "meter", None)
-    partial = None
-    if meter is not None:
-        partial = meter.partial
+    gateway, model = run.gateway, run.model
+    if run.metered:
+        meter = run.meter
         reported = meter.usage if reported is None else reported
         output_bytes = output_bytes or meter.delivered_bytes
         if ending is Ending.COMPLETE and reported is not None:
-            run.model.learned.learn(len(run.request.body), reported.input, meter.delivered_bytes, reported.output)
-    gateway, model = run.gateway, run.model
-    snapshot = gateway.tables.snapshot
-    settled = pricing.settle(
-        ending,
-        model.price,
-        run.hold.amount,
-        reported=reported,
-        delivered=delivered(run, output_bytes, partial),
-        after_break=snapshot.after_break if snapshot is not None else "nothing",
-    )
+            model.learned.learn(len(run.request.body), reported.input, meter.delivered_bytes, reported.output)
+    own = NOT_COUNTED if reported is not None else delivered(run, output_bytes)
+    settled = pricing.settle(ending, model.price, run.hold.amount, reported=reported, delivered=own, after_break=gateway.tables.after_break)
     run.hold.end(settled.charge)
-    run.caller.limits.give_back(run.token_guess, settled.usage.input + settled.usage.output)
+    usage = settled.usage
+    run.caller.limits.give_back(run.token_guess, usage.input + usage.output)
     run.limited = False
-    now = gateway.monotonic()
+    name, provider = ending.value, ""
+    if run.attempts:
+        provider = run.offer.host.name
+        counts = run.offer.by_status
+        counts[status, name] = counts.get((status, name), 0) + 1
     received = run.request.received
-    total_ms = (now - received) * 1000.0
-    bytes_out = run.bytes_out + len(run.final) + (len(run.answer[2]) if run.answer is not None else 0)
-    offer = getattr(run, "offer", None)
-    if offer is not None:
-        name = f"{status}:{ending.value}"
-        offer.by_status[name] = offer.by_status.get(name, 0) + 1
     gateway.journal.append(
         End(
             run.id,
             gateway.wall(),
             "settle" if settled.charge else "release",
-            ending.value,
+            name,
             status,
-            offer.host.name if offer is not None else "",
-            settled.usage,
+            provider,
+            usage,
             settled.estimated,
             settled.charge,
             settled.loss,
             run.attempts,
             len(run.request.body),
-            bytes_out,
-            round((run.admitted - received) * 1000.0, 3),
-            round((run.first - received) * 1000.0, 3) if run.first else 0.0,
-            round(total_ms, 3),
+            run.bytes_out + len(run.final) + (len(run.answer[2]) if run.answer is not None else 0),
+            _ms(run.admitted - received),
+            _ms(run.first - received) if run.first else 0.0,
+            _ms(gateway.monotonic() - received),
             run.upstream_id.decode("latin-1")[:128] if run.upstream_id is not None else None,
             (f"max_tokens={run.sent_cap}",) if run.sent_cap is not None else (),
         ),
         run.ended,
     )
+
+
+def _ms(seconds: float) -> float:
+    """Milliseconds, whole microseconds."""
+    return int(seconds * 1e6) / 1e3

@@ -91,7 +91,7 @@ class Offer:
 
     __slots__ = ("breaker", "by_status", "fields", "heads", "host", "model", "priority", "weight")
 
-    def __init__(self, row: OfferRow, host: Host, breaker: Breaker, by_status: dict[str, int]) -> None:
+    def __init__(self, row: OfferRow, host: Host, breaker: Breaker, by_status: dict[tuple[int, str], int]) -> None:
         self.host = host
         self.model = row.model
         self.priority = row.priority
@@ -151,6 +151,7 @@ class Tables:
         self._workers = workers
         self._now = now
         self.snapshot: Snapshot | None = None
+        self.after_break = "nothing"
         self.accounts: dict[str, Account] = {}
         self.models: dict[str, Model] = {}
         self.offers: dict[tuple[str, str, str], Offer] = {}
@@ -162,6 +163,7 @@ class Tables:
 
     def apply(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        self.after_break = snapshot.after_break
         for row in snapshot.accounts:
             self.account(row.id).unlimited = row.unlimited
         self._callers = {row.digest: Caller(row, self.account(row.account), self._limits_of(row)) for row in snapshot.keys}
