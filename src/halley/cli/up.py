@@ -14,6 +14,7 @@ import msgspec
 
 from halley.cli.settings import read, without_effect
 from halley.config import Launch, home, run_directory
+from halley.simulator.run import raise_file_limit
 from halley.supervise.doors import base_url, bind, listening_socket, lock_home, private_directory
 from halley.supervise.supervisor import Programs, Supervisor
 
@@ -35,6 +36,7 @@ def up(config: Path | None, host: str | None, port: int | None, workers: int | N
 
 def run(asked: Launch, programs: Programs | None = None) -> int:
     """The node until its end; the exit code. Of `asked`, what only the start can know (`run`, `local_url`, the port) is filled in here."""
+    raise_file_limit()  # the children inherit it: a stream at a relay is two descriptors
     place = Path(asked.home)
     private_directory(place)
     lock = lock_home(place)

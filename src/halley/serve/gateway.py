@@ -197,7 +197,7 @@ class Gateway:
         now = self.clock.now
         self.journal.each_second(now)
         self.credit.each_second(now)
-        self.drains.each_second(now, self.runs)
+        self.drains.each_second(now)
         self.link.send(Counters(self._counters(), self.is_ready))
 
     def _counters(self) -> dict[str, int]:
