@@ -42,7 +42,7 @@ class Attempt(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A hold and its ending in the ledger, and what the upstream did for it. `unread`: the client is known to have read less than was sent."""
+    """A hold and its ending in the ledger, and what the upstream did for it. `unread`: the client read less than was sent."""
 
     id: str
     account: str
