@@ -12,8 +12,9 @@ from pathlib import Path
 import click
 import msgspec
 
-from halley.cli.settings import read
+from halley.cli.settings import read, without_effect
 from halley.config import Launch, home, run_directory
+from halley.simulator.run import raise_file_limit
 from halley.supervise.doors import base_url, bind, listening_socket, lock_home, private_directory
 from halley.supervise.supervisor import Programs, Supervisor
 
@@ -28,11 +29,14 @@ _BODY = '{"model":"local/docs-assistant","stream":true,"messages":[{"role":"user
 def up(config: Path | None, host: str | None, port: int | None, workers: int | None) -> None:
     """Start the gateway and keep it running until SIGTERM or Ctrl-C. SIGHUP restarts the relays one after the other."""
     settings = read(config, {"server.host": host, "server.port": port, "server.workers": workers})
+    for setting in without_effect(settings):
+        _say(f"halley: {setting} has no effect in this version.")
     sys.exit(run(Launch(settings, home=str(home(os.environ)), run="")))
 
 
 def run(asked: Launch, programs: Programs | None = None) -> int:
     """The node until its end; the exit code. Of `asked`, what only the start can know (`run`, `local_url`, the port) is filled in here."""
+    raise_file_limit()  # the children inherit it: a stream at a relay is two descriptors
     place = Path(asked.home)
     private_directory(place)
     lock = lock_home(place)

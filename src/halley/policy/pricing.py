@@ -13,7 +13,8 @@ Pure: usage, price and ending in, money out. The table is `settle`; every dialec
 | drained | the full report of an upstream that could not be cancelled; without one, as `left` |
 | crash | the last progress record; the rest is operator loss |
 
-A charge never exceeds the hold: what is above it is operator loss.
+A report that came while the answer was still growing is partial: it is no final usage, but the own count takes its input, and its output
+where that is more. A charge never exceeds the hold: what is above it is operator loss.
 """
 
 from __future__ import annotations

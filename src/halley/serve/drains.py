@@ -5,7 +5,6 @@ Bounded in number and time; over the cap an answer is cut and paid as delivered 
 
 from __future__ import annotations
 
-from collections.abc import Container
 from typing import Protocol
 
 MOST = 64
@@ -19,20 +18,19 @@ class Abandonable(Protocol):
 class Drains:
     def __init__(self) -> None:
         self._until: dict[Abandonable, float] = {}
-        self.now = 0.0
 
-    def adopt(self, run: Abandonable) -> bool:
+    def adopt(self, run: Abandonable, now: float) -> bool:
         """Take over a run without a client; False when there are too many already."""
         if len(self._until) >= MOST:
             return False
-        self._until[run] = self.now + LONGEST_S
+        self._until[run] = now + LONGEST_S
         return True
 
-    def each_second(self, now: float, open_runs: Container[Abandonable]) -> None:
-        self.now = now
-        for run, until in list(self._until.items()):
-            if run not in open_runs:
-                del self._until[run]
-            elif until <= now:
-                del self._until[run]
-                run.abandon()
+    def forget(self, run: Abandonable) -> None:
+        """The run has ended."""
+        self._until.pop(run, None)
+
+    def each_second(self, now: float) -> None:
+        for run in [run for run, until in self._until.items() if until <= now]:
+            del self._until[run]
+            run.abandon()

@@ -24,6 +24,7 @@ from halley.serve.drains import Drains
 from halley.serve.forward import Forward
 from halley.serve.journal import JournalWriter
 from halley.serve.link import Link
+from halley.serve.peers import Peers
 from halley.serve.relay import Run
 from halley.serve.tables import PoolFactory, Tables
 from halley.store.messages import Counters, Folded, FromControl, Granted, Hello, Recall
@@ -40,11 +41,12 @@ class Gateway:
     roll = staticmethod(random.random)
 
     def __init__(
-        self, *, name: str, run: str, home: str, workers: int, body_limit: int, clock: Clock, pools: PoolFactory, web: Pool
+        self, *, name: str, run: str, home: str, workers: int, body_limit: int, peers: Peers, clock: Clock, pools: PoolFactory, web: Pool
     ) -> None:
         loop = asyncio.get_running_loop()
         self.clock = clock
         self.web = web
+        self.peers = peers
         self.relay = f"{name}-{int(time.time() * 1000):x}-{os.getpid()}"
         self.tables = Tables(pools, workers, lambda: clock.now)
         directory = os.path.join(home, "journal")
@@ -111,9 +113,9 @@ class Gateway:
         elif path == routes.CATALOGUE and reading:
             self._json(request, 200, self._catalogue, _PUBLIC)
         elif path == routes.MODELS and reading:
-            self._json(request, 200, lists.models(self.tables, welcome_caller(request, self.tables, self.clock.wall)))
+            self._json(request, 200, lists.models(self.tables, welcome_caller(self, request)))
         elif path.startswith(routes.MODEL_PREFIX) and reading:
-            caller = welcome_caller(request, self.tables, self.clock.wall)
+            caller = welcome_caller(self, request)
             self._json(request, 200, lists.one_model(self.tables, caller, path[len(routes.MODEL_PREFIX) :]))
         elif path in routes.PAGES and reading:
             fields = b"location: %b\r\ncontent-type: text/plain\r\nx-request-id: %b\r\n" % (routes.PAGES[path], self.new_id().encode())
@@ -195,7 +197,7 @@ class Gateway:
         now = self.clock.now
         self.journal.each_second(now)
         self.credit.each_second(now)
-        self.drains.each_second(now, self.runs)
+        self.drains.each_second(now)
         self.link.send(Counters(self._counters(), self.is_ready))
 
     def _counters(self) -> dict[str, int]:

@@ -173,6 +173,7 @@ class Run:
         if offer is not None:
             self.parts = []
             self.received = 0
+            self.metered = False
             self._attempt(offer)
             return
         self.answer = otherwise
@@ -303,7 +304,7 @@ class Run:
             self.limited = False
             self.stage = OVER
         elif stage in (HEAD, STREAM, WHOLE) and self.call is not None:
-            if not (self.seen.stream and self.offer.host.cancels) and self.gateway.drains.adopt(self):
+            if not (self.seen.stream and self.offer.host.cancels) and self.gateway.drains.adopt(self, self.gateway.clock.now):
                 self.call.resume()
                 return
             self.abandon()
@@ -369,6 +370,7 @@ class Run:
         self.gateway.runs.discard(self)
         connection = self.connection
         if connection is None:
+            self.gateway.drains.forget(self)
             return
         connection.owner = self.connection = None
         if self.headed:

@@ -6,7 +6,10 @@ was delivered, from bytes and the model's learned bytes per token.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from halley.chat.usage import Usage
 from halley.policy import pricing
@@ -20,9 +23,13 @@ NOT_COUNTED = Usage()
 
 
 def delivered(run: Run, output_bytes: int) -> Usage:
-    """Own count: the prompt by its size, the output by the bytes of content that came."""
-    learned = run.model.learned
-    return Usage(run.input_guess, -(-output_bytes // max(int(learned.output_bytes), 1)) if output_bytes else 0)
+    """Own count: the prompt by its size, the output by the bytes of content that came. A partial report knows the prompt; its output is
+    taken only where it is more."""
+    output = math.ceil(output_bytes / max(run.model.learned.output_bytes, 1.0))
+    partial = run.meter.partial if run.metered else None
+    if partial is None:
+        return Usage(run.input_guess, output)
+    return msgspec.structs.replace(partial, input=partial.input or run.input_guess, output=max(partial.output, output))
 
 
 def start(run: Run) -> Start:

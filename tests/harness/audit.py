@@ -1,0 +1,270 @@
+"""The auditor: holds the ledger of a gateway against the bill of the simulator, request by request, in nano-dollars.
+
+It shares no arithmetic with the product: prices are the decimal strings of the configuration, rounding is `decimal`'s, and what each ending
+may cost is written here a second time (`_CHECKS`). It reads the store as rows of a file and the bill as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import closing, contextmanager
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any, NamedTuple
+
+from tests.harness.gateway import Gateway
+from tests.harness.priced import INPUT_USD, OUTPUT_USD
+from tests.harness.process import until
+from tests.harness.simulator import Simulator
+
+# An own count is made from bytes; it may be off by this share of the output, and by this many tokens.
+_SHARE = 0.35
+_TOKENS = 12
+
+
+class Tokens(NamedTuple):
+    input: int
+    output: int
+
+
+class Attempt(NamedTuple):
+    """One call in the simulator's bill. `reported` is what it said it cost, `generated` what it did."""
+
+    outcome: str
+    generated: Tokens
+    reported: Tokens | None
+
+    @property
+    def cost(self) -> int:
+        return cost(self.reported or self.generated)
+
+
+class Request(NamedTuple):
+    """A hold and its ending in the ledger, and what the upstream did for it. `unread`: the client read less than was sent."""
+
+    id: str
+    account: str
+    hold: int
+    ending: str
+    status: int
+    charge: int
+    loss: int
+    estimated: bool
+    usage: Tokens
+    tries: int
+    attempts: tuple[Attempt, ...]
+    unread: bool
+
+    @property
+    def bill(self) -> int:
+        return sum(attempt.cost for attempt in self.attempts)
+
+
+class Audited(NamedTuple):
+    """What a campaign came to, nano-dollars."""
+
+    requests: tuple[Request, ...]
+
+    @property
+    def charges(self) -> int:
+        return sum(request.charge for request in self.requests)
+
+    @property
+    def bill(self) -> int:
+        return sum(request.bill for request in self.requests)
+
+    @property
+    def loss(self) -> int:
+        """What the operator pays the provider beyond the charges; below zero where an own count was above the bill."""
+        return self.bill - self.charges
+
+    @property
+    def endings(self) -> Counter[str]:
+        return Counter(request.ending for request in self.requests)
+
+    def since(self, before: Audited) -> Audited:
+        """What came after an earlier audit."""
+        known = {request.id for request in before.requests}
+        return Audited(tuple(request for request in self.requests if request.id not in known))
+
+
+def cost(tokens: Tokens) -> int:
+    """Each line is rounded once, halves up."""
+    return sum(
+        int((Decimal(usd) * count * 1000).quantize(Decimal(1), ROUND_HALF_UP))
+        for usd, count in ((INPUT_USD, tokens.input), (OUTPUT_USD, tokens.output))
+    )
+
+
+def audit(gateway: Gateway, simulator: Simulator, *, unread: Container[str] = ()) -> Audited:
+    """Waits until everything has ended on both sides, then checks. Raises AssertionError that names the request and what is wrong.
+
+    `unread`: models whose clients did not read what the upstream had generated, so that the charge may be far below the bill.
+    """
+    until(lambda: simulator.state()["open_streams"] == 0, lambda: f"upstream streams stay open: {simulator.state()}")
+    until(
+        lambda: _settled(gateway, simulator), lambda: f"not everything has ended: {_missing(gateway, simulator)}\n{gateway.logs()[-4000:]}"
+    )
+    verified = gateway.cli("ledger", "verify", "--json", check=False)
+    assert json.loads(verified.stdout)["differences"] == [], verified.stdout
+    bill = _bill(simulator)
+    requests = tuple(_requests(gateway, bill, unread))
+    unknown = bill.keys() - {request.id for request in requests}
+    assert not unknown, f"the upstream was asked without a record in the ledger: {sorted(unknown)[:3]}"
+    for request in requests:
+        _CHECKS[request.ending](request)
+        assert 0 <= request.charge <= request.hold, f"charged more than was held: {request}"
+    _check_accounts(gateway, requests)
+    found = Audited(requests)
+    assert found.bill == sum(attempt.cost for attempts in bill.values() for attempt in attempts)
+    return found
+
+
+# ---- the settlement table, a second time -----------------------------------------------------------------------------------------------
+
+
+def _priced(request: Request) -> None:
+    """The final report, up to the hold; the operator pays what is above it and the attempts that delivered nothing."""
+    last = request.attempts[-1]
+    assert last.reported is not None, f"nothing was reported: {request}"
+    assert request.usage == last.reported, f"the row's usage is not the report: {request}"
+    assert not request.estimated, request
+    assert request.charge == min(cost(last.reported), request.hold), f"charge is {request.charge}, report costs {last.cost}: {request}"
+    assert request.loss == cost(last.reported) - request.charge, request
+    assert all(attempt.outcome != "complete" for attempt in request.attempts[:-1]), f"a second attempt after a whole answer: {request}"
+
+
+def _estimated(request: Request) -> None:
+    """Own count of what was delivered, and it is near the truth."""
+    assert request.estimated, request
+    assert request.charge == min(cost(request.usage), request.hold), f"the charge is not that of the row's usage: {request}"
+    generated = request.attempts[-1].generated.output if request.attempts else 0
+    _near(request, generated)
+
+
+def _near(request: Request, generated: int) -> None:
+    allowed = _TOKENS + _SHARE * generated
+    off = request.usage.output - generated
+    assert -allowed <= off <= allowed or (off < 0 and request.unread), f"counted {request.usage.output} tokens of {generated}: {request}"
+
+
+def _left(request: Request) -> None:
+    if request.estimated:
+        _estimated(request)
+    else:
+        _priced(request)
+
+
+def _free(request: Request) -> None:
+    assert request.charge == 0, f"a {request.ending} request is free: {request}"
+    assert all(attempt.outcome != "complete" or request.status == 499 for attempt in request.attempts), f"delivered and free: {request}"
+
+
+def _lost(request: Request) -> None:
+    """Nothing for the customer; what is known of the cost stands in the row."""
+    assert request.charge == 0, f"a {request.ending} request is free: {request}"
+    assert request.loss == cost(request.usage), request
+    if request.estimated:
+        _near(request, request.attempts[-1].generated.output)
+
+
+def _crashed(request: Request) -> None:
+    """The last progress record: never more than was generated, but for the error of an own count."""
+    assert request.charge == min(cost(request.usage), request.hold), request
+    generated = max((attempt.generated.output for attempt in request.attempts), default=0)
+    assert request.usage.output <= _TOKENS + (1 + _SHARE) * generated, f"charged for more than was generated: {request}"
+
+
+_CHECKS: Mapping[str, Callable[[Request], None]] = {
+    "complete": _priced,
+    "unreported": _estimated,
+    "left": _left,
+    "drained": _left,
+    "failed": _free,
+    "unusable": _lost,
+    "broke": _lost,
+    "crash": _crashed,
+}
+
+
+# ---- both sides ------------------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def rows(gateway: Gateway) -> Iterator[sqlite3.Connection]:
+    """The store as a file, for reading only."""
+    with closing(sqlite3.connect(f"file:{gateway.home / 'halley.db'}?mode=ro", uri=True, timeout=10.0)) as connection:
+        connection.row_factory = sqlite3.Row
+        yield connection
+
+
+def _settled(gateway: Gateway, simulator: Simulator) -> bool:
+    return not _missing(gateway, simulator)
+
+
+def _missing(gateway: Gateway, simulator: Simulator) -> set[str]:
+    """Requests that are known on one side and have not ended in the ledger."""
+    asked = set(_bill(simulator))
+    with rows(gateway) as connection:
+        begun = {row["id"] for row in connection.execute("SELECT id FROM requests")}
+        ended = {row["request"] for row in connection.execute("SELECT request FROM endings")}
+    return (asked | begun) - ended
+
+
+def _bill(simulator: Simulator) -> dict[str, tuple[Attempt, ...]]:
+    """By Halley's request id; what the test itself asked the simulator is not Halley's."""
+    found: defaultdict[str, list[Attempt]] = defaultdict(list)
+    for row in simulator.bill()["attempts"]:
+        if row["request_id"].startswith("req_"):
+            reported = row["reported"]
+            found[row["request_id"]].append(
+                Attempt(
+                    row["outcome"],
+                    Tokens(row["prompt_tokens"], row["completion_tokens"]),
+                    Tokens(reported["prompt_tokens"], reported["completion_tokens"]) if reported is not None else None,
+                )
+            )
+    return {request: tuple(attempts) for request, attempts in found.items()}
+
+
+def _requests(gateway: Gateway, bill: Mapping[str, tuple[Attempt, ...]], unread: Container[str]) -> Iterator[Request]:
+    query = "SELECT * FROM requests LEFT JOIN endings ON endings.request = requests.id"
+    with rows(gateway) as connection:
+        for row in connection.execute(query):
+            usage: dict[str, Any] = json.loads(row["usage"])
+            yield Request(
+                row["id"],
+                row["account"],
+                row["hold"],
+                row["ending"],
+                row["status"],
+                row["charge"],
+                row["loss"],
+                bool(row["estimated"]),
+                Tokens(usage.get("input", 0), usage.get("output", 0)),
+                row["attempts"],
+                bill.get(row["id"], ()),
+                row["model"] in unread,
+            )
+
+
+def _check_accounts(gateway: Gateway, requests: tuple[Request, ...]) -> None:
+    """Credit that came in is what is left, what is lent, and what was charged; nobody owes anything that was not given on credit."""
+    charged: defaultdict[str, int] = defaultdict(int)
+    for request in requests:
+        charged[request.account] += request.charge
+    with rows(gateway) as connection:
+        balances = {row["ledger_account"]: row["amount"] for row in connection.execute("SELECT * FROM balances")}
+        credited = connection.execute(
+            "SELECT account, SUM(amount) AS amount FROM entries JOIN postings ON postings.id = entries.posting"
+            " WHERE kind = 'credit' AND ledger_account LIKE 'available:%' GROUP BY account"
+        )
+        for row in credited:
+            account = row["account"]
+            available, held = balances.get(f"available:{account}", 0), balances.get(f"held:{account}", 0)
+            assert available >= 0, f"{account} has a negative balance: {available}"
+            assert held >= 0, f"{account} has lent out less than nothing: {held}"
+            assert row["amount"] == available + held + charged[account], f"{account}: credit {row['amount']}, left {available} + {held}"
+    assert balances.get("revenue", 0) == sum(charged.values())
