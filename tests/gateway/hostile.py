@@ -20,7 +20,7 @@ _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
 
 class Hostile:
-    """`url` is the base URL; `asked` names the models in the order they were asked for."""
+    """`url` is the base URL; `asked` names the models in the order they were asked for, `writing` those whose reply goes on."""
 
     def __init__(self, replies: Mapping[str, Reply]) -> None:
         self._replies = replies
@@ -28,6 +28,7 @@ class Hostile:
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self.asked: list[str] = []
+        self.writing: list[str] = []
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
 
     def __enter__(self) -> Hostile:
@@ -69,7 +70,11 @@ class Hostile:
                 if not model.startswith("unread"):
                     _rest(connection, head, body)
                 self.asked.append(model)
-                self._replies[model](connection)
+                self.writing.append(model)
+                try:
+                    self._replies[model](connection)
+                finally:
+                    self.writing.remove(model)
         self._open.discard(connection)
 
 

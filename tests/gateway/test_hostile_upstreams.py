@@ -119,21 +119,25 @@ BROKEN_STREAMS: dict[str, Reply] = {
         EVENTS.replace(b"connection", b"content-encoding: gzip\r\nconnection"), gzip.compress(_delta("hi", "stop") + DONE)
     ),
     "s-binary": said_and_closed(EVENTS, bytes(range(256)) * 100),
-
 }
 
 ALL = {**USELESS, **ODD, **STREAMS, **BROKEN_STREAMS}
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    place = tmp_path_factory.mktemp("hostile")
+def upstream() -> Iterator[Hostile]:
     with Hostile(ALL) as upstream:
-        models = "".join(
-            f'[[models]]\nid = "{name}"\nmax_output = 1000\nprice = {{input = "1", output = "2"}}\noffers = [{{provider = "hostile"}}]\n'
-            for name in ALL
-        )
-        settings = f"""
+        yield upstream
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory, upstream: Hostile) -> Iterator[Gateway]:
+    place = tmp_path_factory.mktemp("hostile")
+    models = "".join(
+        f'[[models]]\nid = "{name}"\nmax_output = 1000\nprice = {{input = "1", output = "2"}}\noffers = [{{provider = "hostile"}}]\n'
+        for name in ALL
+    )
+    settings = f"""
 [upstream]
 first_byte_seconds = 2.0
 idle_seconds = 2.0
@@ -144,8 +148,8 @@ base_url = "{upstream.url}"
 api_key = "{SECRET}"
 {models}
 """
-        with Gateway(place, settings) as gateway:
-            yield gateway
+    with Gateway(place, settings) as gateway:
+        yield gateway
 
 
 def _ask(gateway: Gateway, model: str, *, stream: bool = False) -> tuple[int, dict[str, str], bytes]:
@@ -188,11 +192,12 @@ def test_an_odd_reply_is_passed_on_without_what_is_odd(gateway: Gateway, model: 
 
 
 @pytest.mark.parametrize("model", STREAMS)
-def test_a_stream_ends_with_its_end_marker(gateway: Gateway, model: str) -> None:
+def test_a_stream_ends_with_its_end_marker(gateway: Gateway, upstream: Hostile, model: str) -> None:
     status, fields, body = _ask(gateway, model, stream=True)
     assert (status, fields["content-type"]) == (200, "text/event-stream")
     assert body.rstrip().endswith(b"data: [DONE]")
     _still_good(gateway)
+    until(lambda: not upstream.writing, lambda: f"still read from: {upstream.writing}", 10)
 
 
 @pytest.mark.parametrize("model", BROKEN_STREAMS)
