@@ -50,7 +50,8 @@ def _answered(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
         # It may be a stream that nobody asked for: its usage still says what the operator pays.
         meter = dialect.meter(run.seen)
         meter.feed(body)
-        answer = refuse(run, f'The provider "{run.offer.host.name}" sent something else than the JSON object that was asked for.')
+        wanted = "stream" if run.seen.stream else "JSON object"
+        answer = refuse(run, f'The provider "{run.offer.host.name}" sent something else than the {wanted} that was asked for.')
         return Judged(answer, UNUSABLE, meter.usage, meter.delivered_bytes, blame=True)
     answer = (status, own_fields, body)
     if not whole.answered:

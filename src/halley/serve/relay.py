@@ -89,8 +89,9 @@ class Run:
         self.attempts = self.received = self.bytes_out = self.noted_frames = 0
         self.admitted = self.first = self.noted_at = 0.0
         self.upstream_id: bytes | None = None
-        self.final = b""  # the last bytes of a stream, or else
-        self.answer: Answer | None = None  # a whole answer: what follows the end record
+        # What follows the end record: the last bytes of a stream, or a whole answer.
+        self.final = b""
+        self.answer: Answer | None = None
 
     # ---- admission ----------------------------------------------------------------------------------------------------------------
 
@@ -197,7 +198,7 @@ class Run:
         content_type = b""
         for name, value in call.fields:
             if name == b"content-type":
-                content_type = value
+                content_type = value.lower()
             elif name == b"x-request-id":
                 self.upstream_id = value
         if call.status == 200 and self.seen.stream and content_type.startswith(b"text/event-stream"):
@@ -343,7 +344,10 @@ class Run:
         """A bug of ours, already logged: end the request as far as that is still possible."""
         if self.stage in (ADMISSION, CREDIT):
             self.refused(faults.bug())
-        elif self.stage not in (ENDING, OVER):
+        elif self.stage in (ENDING, OVER):
+            if self.connection is not None:
+                self.connection.cut()
+        else:
             if self.call is not None:
                 self.call.abort()
             self._fail(faults.bug(), BROKE if self.headed else FAILED)
