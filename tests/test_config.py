@@ -32,7 +32,6 @@ price = {input = "0.15", output = "0.60", per_request = "0.0000001"}
 offers = [{provider = "main", model = "gpt-4o-mini", cost = {input = "0.15"}}]
 [[accounts]]
 name = "team"
-budget = {usd = "10.50", reset = "monthly"}
 [[keys]]
 name = "ci"
 account = "team"
@@ -147,6 +146,7 @@ after_break = "deliverd"
         ("[[keys]]\nname = 'k'\nips = ['10.0.0.300']", '[[keys]] #1 ips[0]: "10.0.0.300" is not an IP address'),
         ("[[keys]]\nname = 'k'\nexpires = 'soon'", '[[keys]] #1 expires: "soon" is not a date'),
         ("[secrets]\nmaster_key = 'abc'", '[secrets] master_key: must be "env:NAME" or "file:PATH"'),
+        ("[[keys]]\nname = 'a'\nbudget = {usd = '1'}", "[[keys]] #1 budget: budgets are not enforced"),
         ("[[accounts]]\nname = 'a'\nbudget = {usd = '-1'}", '[[accounts]] #1 budget.usd: "-1" is negative'),
         ("[egress]\nproxy = 'http://u:p@proxy.test'", "[egress] proxy: a URL must not hold credentials"),
         ("a = ", "halley.toml:1: invalid value"),

@@ -367,6 +367,10 @@ def _cross_checks(settings: Settings, kinds: Collection[str]) -> Iterable[Mistak
     for index, provider in enumerate(settings.providers):
         if kinds and provider.kind not in kinds:
             yield Mistake(("providers", index, "kind"), f'"{provider.kind}" is not a known kind{suggestion(provider.kind, kinds)}')
+    for section, rows in (("accounts", settings.accounts), ("keys", settings.keys)):
+        for index, row in enumerate(rows):
+            if row.budget is not None:
+                yield Mistake((section, index, "budget"), "budgets are not enforced by this version; use prepaid credit instead")
     if bool(settings.server.tls_cert) != bool(settings.server.tls_key):
         yield Mistake(("server", "tls_cert"), "tls_cert and tls_key go together; one of them is missing")
 

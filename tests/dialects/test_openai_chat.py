@@ -203,3 +203,25 @@ def test_an_error_is_written_in_the_shape_the_sdks_read() -> None:
     assert json.loads(body) == {"error": error}
     event = openai_chat.write_error_event(Refused(Condition.UPSTREAM, "broken"), "req_1")
     assert event.startswith(b'data: {"error":{') and event.endswith(b"}\n\n")
+
+
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n", b"\r"])
+def test_frames_are_counted_whatever_the_line_ends(newline: bytes) -> None:
+    stream = b"".join(chunk({"content": "12345678"}) for _ in range(50)).replace(b"\n", newline)
+    _, meter = run(stream, [100, 333, 1000], wants_usage=False)
+    assert meter.frames in (49, 50), "with CR alone the last end is only known when more comes"
+    assert meter.delivered_bytes == meter.frames * 8
+
+
+def test_text_that_looks_like_the_end_is_text() -> None:
+    for text in ("[DONE]", "data: [DONE]", '"finish_reason":"stop"', "data: [DONE]\n\n"):
+        stream = chunk({"content": "x"}) + chunk({"content": text})
+        _, meter = run(stream, [], wants_usage=False)
+        assert not meter.done
+        assert not meter.finished
+
+
+def test_an_unfinished_frame_is_never_handed_out() -> None:
+    for wants_usage in (True, False):
+        meter = openai_chat.Meter(openai_chat.peek(ask(stream=True, stream_options={"include_usage": wants_usage})))
+        assert meter.feed(BODY[:-9]) == BODY[: BODY[:-9].rindex(b"\n\n") + 2]

@@ -105,7 +105,9 @@ def audit(gateway: Gateway, simulator: Simulator, *, unread: Container[str] = ()
     `unread`: models whose clients did not read what the upstream had generated, so that the charge may be far below the bill.
     """
     until(lambda: simulator.state()["open_streams"] == 0, lambda: f"upstream streams stay open: {simulator.state()}")
-    until(lambda: _settled(gateway, simulator), lambda: f"not everything has ended: {_missing(gateway, simulator)}\n{gateway.logs()[-4000:]}")
+    until(
+        lambda: _settled(gateway, simulator), lambda: f"not everything has ended: {_missing(gateway, simulator)}\n{gateway.logs()[-4000:]}"
+    )
     verified = gateway.cli("ledger", "verify", "--json", check=False)
     assert json.loads(verified.stdout)["differences"] == [], verified.stdout
     bill = _bill(simulator)

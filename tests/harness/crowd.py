@@ -97,7 +97,9 @@ class Crowd:
         limit = time.monotonic() + limit_s
         waiting = [member for member in self.members if not seen(member)]
         while waiting:
-            assert time.monotonic() < limit, f"{len(waiting)} of {len(self.members)} are not there yet: {bytes(waiting[0].received)[-2000:]!r}"
+            assert time.monotonic() < limit, (
+                f"{len(waiting)} of {len(self.members)} are not there yet: {bytes(waiting[0].received)[-2000:]!r}"
+            )
             self.listen(0.05)
             waiting = [member for member in waiting if not seen(member)]
 

@@ -1,6 +1,7 @@
 """Prices, holds and the settlement table."""
 
 from decimal import Decimal
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -67,19 +68,19 @@ OWN = pricing.charge(PRICE, COUNTED)
 @pytest.mark.parametrize(
     "ending, reported, after_break, charge, loss, estimated",
     [
-        (Ending.COMPLETE, REPORT, "nothing", FULL, 0, False),
-        (Ending.COMPLETE, Usage(), "nothing", 0, 0, False),
-        (Ending.UNREPORTED, None, "nothing", OWN, 0, True),
-        (Ending.FAILED, None, "nothing", 0, 0, False),
-        (Ending.FAILED, REPORT, "delivered", 0, 0, False),
-        (Ending.UNUSABLE, REPORT, "delivered", 0, FULL, False),
-        (Ending.BROKE, None, "nothing", 0, OWN, True),
-        (Ending.BROKE, None, "delivered", OWN, 0, True),
-        (Ending.BROKE, REPORT, "delivered", FULL, 0, False),
-        (Ending.LEFT, None, "nothing", OWN, 0, True),
-        (Ending.LEFT, REPORT, "nothing", FULL, 0, False),
-        (Ending.DRAINED, REPORT, "nothing", FULL, 0, False),
-        (Ending.DRAINED, None, "nothing", OWN, 0, True),
+        (pricing.COMPLETE, REPORT, "nothing", FULL, 0, False),
+        (pricing.COMPLETE, Usage(), "nothing", 0, 0, False),
+        (pricing.UNREPORTED, None, "nothing", OWN, 0, True),
+        (pricing.FAILED, None, "nothing", 0, 0, False),
+        (pricing.FAILED, REPORT, "delivered", 0, 0, False),
+        (pricing.UNUSABLE, REPORT, "delivered", 0, FULL, False),
+        (pricing.BROKE, None, "nothing", 0, OWN, True),
+        (pricing.BROKE, None, "delivered", OWN, 0, True),
+        (pricing.BROKE, REPORT, "delivered", FULL, 0, False),
+        (pricing.LEFT, None, "nothing", OWN, 0, True),
+        (pricing.LEFT, REPORT, "nothing", FULL, 0, False),
+        (pricing.DRAINED, REPORT, "nothing", FULL, 0, False),
+        (pricing.DRAINED, None, "nothing", OWN, 0, True),
     ],
 )
 def test_the_settlement_table(ending: Ending, reported: Usage | None, after_break: str, charge: int, loss: int, estimated: bool) -> None:
@@ -87,7 +88,7 @@ def test_the_settlement_table(ending: Ending, reported: Usage | None, after_brea
     assert (settled.charge, settled.loss, settled.estimated) == (charge, loss, estimated)
 
 
-@pytest.mark.parametrize("ending", list(Ending))
+@pytest.mark.parametrize("ending", get_args(Ending))
 def test_no_ending_charges_more_than_the_hold(ending: Ending) -> None:
     settled = pricing.settle(ending, PRICE, 7, reported=REPORT, delivered=COUNTED, after_break="delivered")
     assert settled.charge <= 7

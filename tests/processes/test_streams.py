@@ -99,7 +99,7 @@ def direct(house: House, body: dict[str, Any]) -> bytes:
             pass  # a cut is part of some scripts
     end = b"\r\n\r\n" if b"\r\n\r\n" in sent else b"\n\n"
     frames = bytes(sent).split(end)
-    kept = [frame for frame in frames if wants or not (b'"choices":[],"usage":{' in frame)]
+    kept = [frame for frame in frames if wants or b'"choices":[],"usage":{' not in frame]
     return end.join(kept)
 
 

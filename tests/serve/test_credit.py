@@ -12,15 +12,19 @@ from halley.store.messages import FromRelay, Granted, LeaseReturned, LeaseState,
 class Request:
     """A request that waits for credit and holds it when it gets it; its price is one nano-dollar per token of output."""
 
-    def __init__(self, account: Account, need: int) -> None:
+    def __init__(self, account: Account, need: int, *, flexible: bool = False) -> None:
         self.account = account
-        self.hold = Hold(account, Worst.of(Price(output=1000)), 0, need, 1, flexible=False)
+        self.hold = Hold(account, Worst.of(Price(output=1000)), 0, need, 1, flexible=flexible)
         self.waits_until = 0.0
         self.went = False
         self.refusal: Refused | None = None
 
     def credited(self) -> bool:
         self.went = self.hold.take()
+        return self.went
+
+    def made_do(self) -> bool:
+        self.went = self.hold.take_less()
         return self.went
 
     def refused(self, refusal: Refused) -> None:
@@ -31,11 +35,12 @@ class Control:
     def __init__(self) -> None:
         self.heard: list[FromRelay] = []
         self.now = 0.0
+        self.up = True
         self.credit = Credit(self.hear, lambda: self.now)
 
     def hear(self, message: FromRelay) -> bool:
         self.heard.append(message)
-        return True
+        return self.up
 
 
 def test_one_question_is_asked_for_all_who_wait_and_a_grant_lets_them_go_in_order() -> None:
@@ -117,3 +122,53 @@ def test_a_client_that_left_is_forgotten() -> None:
     control.credit.forget(request)
     control.credit.granted(Granted("a", 10))
     assert not request.went
+
+
+def test_an_answer_refuses_nobody_but_the_one_it_was_asked_for() -> None:
+    control, account = Control(), Account("a")
+    dear, cheap = Request(account, 100), Request(account, 5)
+    control.credit.wait(dear)
+    control.credit.wait(cheap)
+    control.credit.forget(dear)
+    control.credit.granted(Granted("a", 0))
+    assert cheap.refusal is None
+    assert control.heard[-1] == LeaseWanted("a", 5, 5)
+    control.credit.granted(Granted("a", 5))
+    assert cheap.went
+
+
+def test_the_answer_to_a_client_that_left_refuses_none_that_came_after_it() -> None:
+    control, account = Control(), Account("a")
+    gone, later = Request(account, 100), Request(account, 5)
+    control.credit.wait(gone)
+    control.credit.forget(gone)
+    control.credit.wait(later)
+    control.credit.granted(Granted("a", 0))
+    assert later.refusal is None
+    assert control.heard == [LeaseWanted("a", 100, 100), LeaseWanted("a", 5, 5)]
+
+
+def test_one_question_is_open_at_a_time_and_none_while_the_link_is_down() -> None:
+    control, account = Control(), Account("a")
+    first, second = Request(account, 10), Request(account, 20)
+    control.up = False
+    control.credit.wait(first)
+    control.up = True
+    control.credit.wait(second)
+    assert control.heard == [LeaseWanted("a", 10, 10), LeaseWanted("a", 30, 10)]
+    control.credit.wait(Request(account, 1))
+    assert len(control.heard) == 2
+
+
+def test_nobody_makes_do_with_less_before_control_was_asked_for_its_own_need() -> None:
+    control, account = Control(), Account("a")
+    first, second = Request(account, 1000), Request(account, 5000, flexible=True)
+    control.credit.wait(first)
+    control.credit.wait(second)
+    control.credit.granted(Granted("a", 2000))
+    assert first.went
+    assert not second.went
+    assert control.heard[-1] == LeaseWanted("a", 5000, 256)
+    control.credit.granted(Granted("a", 2500))
+    assert second.went
+    assert second.hold.cap == 1500

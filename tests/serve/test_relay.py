@@ -228,13 +228,13 @@ def test_a_whole_answer_that_is_no_json_is_a_fault_that_the_operator_pays(tmp_pa
             assert loss == COST
 
 
-def test_json_instead_of_a_stream_passes_whole(tmp_path: Path) -> None:
+def test_json_instead_of_a_stream_is_an_error_and_no_empty_stream(tmp_path: Path) -> None:
     with rig(tmp_path) as found:
         client = found.ask(stream=True)
         found.call.reply(200, WHOLE)
         found.flush()
-        assert (client.status, client.body, client.streamed) == (200, WHOLE, False)
-        assert only_end(found) == ("complete", "settle", COST, 0)
+        assert (client.status, client.error["code"]) == (502, "upstream_error")
+        assert only_end(found) == ("unusable", "release", 0, COST)
 
 
 def test_an_answer_without_usage_is_counted_by_us_and_marked(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The gate in front of the parser, and replacing top-level members byte by byte."""
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -39,6 +40,26 @@ def test_brackets_and_commas_inside_strings_are_not_structure() -> None:
 def test_too_many_elements_are_refused() -> None:
     with pytest.raises(Malformed, match="elements"):
         jsonbody.gate(b"[" + b"[]," * 3_000_000 + b"[]]")
+
+
+@pytest.mark.parametrize("element", [b'"",', b'"\\\\",', b'"a" '])
+def test_millions_of_strings_are_refused_without_looking_at_each(element: bytes) -> None:
+    began = time.monotonic()
+    with pytest.raises(Malformed, match="elements"):
+        jsonbody.gate(b'{"a":[' + b"[],[]," * 100_000 + element * (24_000_000 // len(element)) + b'""]}')
+    assert time.monotonic() - began < 2.0
+
+
+def test_as_many_keys_and_strings_as_elements_are_allowed_pass() -> None:
+    jsonbody.gate(b"[" + b",".join([b'{"":""}'] * 99_000) + b"]")
+
+
+@pytest.mark.parametrize("inside", [b'\\"', b"\\\\", b'"', b'",'])
+def test_a_string_without_an_end_is_looked_at_once_and_not_from_each_of_its_quotes(inside: bytes) -> None:
+    began = time.monotonic()
+    with pytest.raises(Malformed, match=r"nested deeper|elements"):
+        jsonbody.gate(b'{"a":' + b"[" * 200 + b'"' + inside * 300_000)
+    assert time.monotonic() - began < 2.0
 
 
 def test_a_body_that_is_not_utf8_is_refused_where_it_breaks() -> None:

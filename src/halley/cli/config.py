@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from halley.cli.settings import read
+from halley.cli.settings import read, without_effect
 from halley.config import ConfigError, Settings, find, resolve_secret
 
 
@@ -35,7 +35,10 @@ def check(path: Path | None, as_json: bool) -> None:
     file = ""
     try:
         file = str(find(path, os.environ, Path.cwd()) or "")
-        problems = tuple(unresolved(read(path)))
+        settings = read(path)
+        problems = tuple(unresolved(settings))
+        for setting in without_effect(settings):
+            click.echo(f"note: {setting} has no effect in this version.", err=True)
     except ConfigError as fault:
         problems = fault.problems
     if as_json:

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from halley.cli.settings import read
+from halley.cli.settings import read, without_effect
 from halley.config import Launch, home, run_directory
 from halley.simulator.run import raise_file_limit
 from halley.supervise.doors import base_url, bind, listening_socket, lock_home, private_directory
@@ -29,6 +29,8 @@ _BODY = '{"model":"local/docs-assistant","stream":true,"messages":[{"role":"user
 def up(config: Path | None, host: str | None, port: int | None, workers: int | None) -> None:
     """Start the gateway and keep it running until SIGTERM or Ctrl-C. SIGHUP restarts the relays one after the other."""
     settings = read(config, {"server.host": host, "server.port": port, "server.workers": workers})
+    for setting in without_effect(settings):
+        _say(f"halley: {setting} has no effect in this version.")
     sys.exit(run(Launch(settings, home=str(home(os.environ)), run="")))
 
 

@@ -253,8 +253,8 @@ _DONE_BYTES = 24  # the end marker's frame and the line end before it
 class Meter:
     """Reads along a stream without holding it up: counts bytes and frames, and keeps the last usage seen.
 
-    It works on read chunks: keys and frame ends are found by scans in C, and only a frame with usage is parsed. With `strip` it also takes
-    out the one frame that carries nothing but the usage Halley itself asked for; then an unfinished frame waits for its end.
+    It works on read chunks: keys and frame ends are found by scans in C, and only a frame with usage is parsed. The one frame that holds
+    nothing but the usage Halley itself asked for is taken out. An unfinished frame waits for its end.
 
     `usage` is the final report, `partial` the last one that came while the answer was still growing. `done`: the end marker's frame has been
     read, nothing of meaning follows.
@@ -278,8 +278,7 @@ class Meter:
         self.partial: Usage | None = None
 
     def feed(self, data: bytes) -> bytes:
-        """Take what was read; return what the client gets now."""
-        self.bytes += len(data)
+        """Take what was read; return what the client gets now: whole frames only, so that an error event can follow at any time."""
         self._tail = data[-_TAIL:] if len(data) >= _TAIL else (self._tail + data)[-_TAIL:]
         splitter = self._splitter
         complete = splitter.complete(data)
@@ -287,7 +286,8 @@ class Meter:
             complete += splitter.rest
             splitter.rest = b""
         if complete:
-            self.frames += complete.count(b"\n\n") or complete.count(b"\n\r\n") or 1
+            self.bytes += len(complete)
+            self.frames += complete.count(b"\n\n") or complete.count(b"\n\r\n") or complete.count(b"\r\r") or 1
             # A whole frame: the same letters may stand in an answer's text, and a read may end anywhere.
             if complete.find(_DONE, -_DONE_BYTES) >= 0 and _DONE_FRAME.search(complete, max(len(complete) - _DONE_BYTES, 0)) is not None:
                 self.done = True
@@ -295,11 +295,11 @@ class Meter:
                 self._measure(complete)
             if _USAGE_KEY.search(complete) is not None:
                 complete = self._read_usage(complete)
-        return complete if self._strip else data
+        return complete
 
     def rest(self) -> bytes:
-        """What a stripping meter still holds when the stream ends without a blank line."""
-        return self._splitter.rest if self._strip else b""
+        """The frame that the stream ended in without a blank line."""
+        return self._splitter.rest
 
     def _measure(self, complete: bytes) -> None:
         """Find the first frame with content: what stands around it in every such frame, and how much came before it."""
@@ -339,8 +339,7 @@ class Meter:
         trailer = self._tail[self._tail.rfind(b"data:", 0, end.start()) :] if end is not None else b""
         trailer_frames = trailer.count(b"\n\n") or trailer.count(b"\n\r\n")
         frames = self.frames - self._lead_frames - trailer_frames
-        whole = self.bytes - (0 if trailer else len(self._splitter.rest))
-        return max(whole - self._lead_bytes - len(trailer) - frames * self._overhead, 0)
+        return max(self.bytes - self._lead_bytes - len(trailer) - frames * self._overhead, 0)
 
     @property
     def finished(self) -> bool:

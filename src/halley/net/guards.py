@@ -27,6 +27,8 @@ SINGLE = frozenset(
         b"expect",
     )
 )
+# Of these a second value is a second claim to be somebody.
+CREDENTIALS = frozenset((b"authorization", b"x-api-key", b"x-goog-api-key"))
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 
@@ -51,6 +53,12 @@ def check_size(target: bytes, fields: dict[bytes, bytes], repeated: int, guards:
         raise Refused(Condition.HEAD_TOO_LARGE, f"the request has more than {guards.head_fields} header fields")
     if len(target) + sum(len(name) + len(value) + 4 for name, value in fields.items()) > guards.head_bytes:
         raise Refused(Condition.HEAD_TOO_LARGE, f"the request head is larger than {guards.head_bytes} bytes")
+
+
+def given_twice(name: bytes) -> Refused:
+    if name in CREDENTIALS:
+        return Refused(Condition.BAD_KEY, f"the {name.decode('latin-1')} header is given twice; send one API key, once")
+    return Refused(Condition.INVALID, f"the {name.decode('latin-1')} header is given twice")
 
 
 def check_version(version: str) -> Literal["1.0", "1.1"]:

@@ -22,6 +22,7 @@ from halley.net.guards import (
     check_transfer_encoding,
     check_version,
     declared_length,
+    given_twice,
     split_target,
     too_large,
 )
@@ -187,7 +188,7 @@ class Reader:
         fields = self._fields
         if name in fields:
             if name in SINGLE:
-                raise Refused(Condition.INVALID, f"the {name.decode('latin-1')} header is given twice")
+                raise given_twice(name)
             self._repeated += 1
             value = b"%b%b%b" % (fields[name], b"; " if name == b"cookie" else b", ", value)
         fields[name] = value

@@ -22,6 +22,7 @@ from halley.net.clock import Clock
 from halley.net.server import Guards, Listener
 from halley.serve.forward import REPLY_FIELDS
 from halley.serve.gateway import Gateway
+from halley.serve.peers import Peers
 from halley.serve.tables import tls_context
 
 _log = logs.get("halley.relay")
@@ -63,6 +64,7 @@ async def serve(launch: Launch, name: str, listen_fd: int, ready_fd: int) -> Non
         home=launch.home,
         workers=settings.server.workers,
         body_limit=settings.limits.json_bytes,
+        peers=Peers(settings.server.trusted_proxies),
         clock=clock,
         pools=pool,
         web=web,

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 import zlib
 from collections.abc import Callable, Iterable
@@ -15,10 +14,12 @@ from typing import TYPE_CHECKING
 from halley.errors import Condition, Refused
 from halley.policy import urls
 from halley.serve.hold import LEAST_OUTPUT, Hold
+from halley.serve.peers import within
 from halley.serve.tables import DEFAULT_OUTPUT_CAP, Caller, Tables
 
 if TYPE_CHECKING:
     from halley.net.server import Request
+    from halley.serve.gateway import Gateway
     from halley.serve.relay import Run
 
 LEAST_IMAGE_TOKENS = 50_000
@@ -43,12 +44,18 @@ def content_type(run: Run) -> None:
 
 
 def credential(run: Run) -> None:
-    run.caller = caller = find_caller(run.request, run.gateway.tables)
-    if caller.expires_at is not None and caller.expires_at <= run.gateway.clock.wall:
+    run.caller = welcome_caller(run.gateway, run.request)
+    run.account = run.caller.account
+
+
+def welcome_caller(gateway: Gateway, request: Request) -> Caller:
+    """The caller of a key that is in force and may be used from where the request comes. Raises Refused (401, 403)."""
+    caller = find_caller(request, gateway.tables)
+    if caller.expires_at is not None and caller.expires_at <= gateway.clock.wall:
         raise Refused(Condition.BAD_KEY, "This API key has expired; create or rotate one.")
-    if caller.ips is not None and not _address_allowed(run.request.connection.peer, caller.ips):
+    if caller.networks is not None and not within(gateway.peers.address(request), caller.networks):
         raise Refused(Condition.NOT_ALLOWED, "This API key may not be used from this address.")
-    run.account = caller.account
+    return caller
 
 
 def find_caller(request: Request, tables: Tables) -> Caller:
@@ -98,14 +105,6 @@ def _bad_header(value: bytes) -> str:
     if not rest.strip():
         return "The Authorization header has no key after `Bearer`."
     return "The Authorization header must be `Bearer `, one blank, and the key, nothing else."
-
-
-def _address_allowed(peer: str, networks: Iterable[str]) -> bool:
-    try:
-        address = ipaddress.ip_address(peer)
-    except ValueError:
-        return False
-    return any(address in ipaddress.ip_network(network, strict=False) for network in networks)
 
 
 def read(run: Run) -> None:

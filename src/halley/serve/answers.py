@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from halley.chat.usage import Usage
 from halley.errors import Condition, Refused
-from halley.policy.pricing import Ending
+from halley.policy.pricing import COMPLETE, FAILED, UNREPORTED, UNUSABLE, Ending
 from halley.serve import faults
 
 if TYPE_CHECKING:
@@ -51,25 +51,29 @@ def _answered(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
         meter = dialect.meter(run.seen)
         meter.feed(body)
         answer = refuse(run, f'The provider "{run.offer.host.name}" sent something else than the JSON object that was asked for.')
-        return Judged(answer, Ending.UNUSABLE, meter.usage, meter.delivered_bytes, blame=True)
+        return Judged(answer, UNUSABLE, meter.usage, meter.delivered_bytes, blame=True)
     answer = (status, own_fields, body)
     if not whole.answered:
-        return Judged(answer, Ending.FAILED)
+        return Judged(answer, FAILED)
+    if run.seen.stream:
+        # An SDK that waits for a stream reads this as an empty one, without an error.
+        answer = refuse(run, f'The provider "{run.offer.host.name}" sent a whole answer instead of the stream that was asked for.')
+        return Judged(answer, UNUSABLE, whole.usage, dialect.content_bytes(body), blame=True)
     if whole.usage is None:
-        return Judged(answer, Ending.UNREPORTED, None, dialect.content_bytes(body))
-    return Judged(answer, Ending.COMPLETE, whole.usage)
+        return Judged(answer, UNREPORTED, None, dialect.content_bytes(body))
+    return Judged(answer, COMPLETE, whole.usage)
 
 
 def _refused(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
     host = run.offer.host
     if status in _REFUSED_CREDENTIAL:
         answer = refuse(run, f'The provider "{host.name}" refused the credential that Halley is configured with.')
-        return Judged(answer, Ending.FAILED, blame=True, again=True)
+        return Judged(answer, FAILED, blame=True, again=True)
     if status >= 400 and run.route.dialect.is_error(body):
         answer = (status, own_fields, body.replace(host.secret, b"***") if host.secret else body)
     else:
         answer = refuse(run, f'The provider "{host.name}" answered with status {status} and something that is no error object.')
-    return Judged(answer, Ending.FAILED, blame=status >= 500, again=status in _RETRYABLE)
+    return Judged(answer, FAILED, blame=status >= 500, again=status in _RETRYABLE)
 
 
 def refuse(run: Run, message: str, condition: Condition = Condition.UPSTREAM) -> Answer:

@@ -29,47 +29,60 @@ class Borrower(Protocol):
         """Try to take the hold now; False if the lease still does not cover it."""
         ...
 
+    def made_do(self) -> bool:
+        """Try to go with less, because there is no more credit than the lease has; False if that is too little."""
+        ...
+
     def refused(self, refusal: Refused) -> None: ...
+
+
+class Queue:
+    """Those who wait for credit of one account. `asked` is whom the open question was put for: its answer says nothing about the others."""
+
+    __slots__ = ("account", "asked", "waiting")
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.waiting: deque[Borrower] = deque()
+        self.asked: Borrower | None = None
 
 
 class Credit:
     def __init__(self, send: Callable[[FromRelay], bool], now: Callable[[], float]) -> None:
         self._send = send
         self._now = now
-        self._waiting: dict[str, deque[Borrower]] = {}
-        self._leases: dict[str, Account] = {}
+        # Every account that ever borrowed here: its lease stands when nobody waits any more.
+        self._queues: dict[str, Queue] = {}
 
     def wait(self, borrower: Borrower) -> None:
         """Queue a request for credit and ask control on behalf of everyone who waits for the same account."""
         borrower.waits_until = self._now() + WAIT_S
         account = borrower.account
-        queue = self._waiting.get(account.id)
+        queue = self._queues.get(account.id)
         if queue is None:
-            queue = self._waiting[account.id] = deque()
-            self._leases[account.id] = account
-        queue.append(borrower)
-        if len(queue) == 1:
-            self._ask(queue)
+            queue = self._queues[account.id] = Queue(account)
+        queue.waiting.append(borrower)
+        self._ask(queue)
 
     def forget(self, borrower: Borrower) -> None:
         """The client left while waiting."""
-        queue = self._waiting.get(borrower.account.id)
-        if queue is not None and borrower in queue:
-            queue.remove(borrower)
+        queue = self._queues.get(borrower.account.id)
+        if queue is not None and borrower in queue.waiting:
+            queue.waiting.remove(borrower)
 
     def granted(self, message: Granted) -> None:
-        account = self._leases.get(message.account)
-        if account is None:
+        queue = self._queues.get(message.account)
+        if queue is None:
             return
+        account, waiting = queue.account, queue.waiting
         account.granted = max(account.granted, message.granted)
-        queue = self._waiting.get(message.account)
-        asked = queue[0] if queue else None
-        while queue:
-            first = queue[0]
-            if first.credited():
-                queue.popleft()
+        asked, queue.asked = queue.asked, None
+        while waiting:
+            first = waiting[0]
+            if first.credited() or (first is asked and first.made_do()):
+                waiting.popleft()
             elif first is asked:
-                queue.popleft()
+                waiting.popleft()
                 first.refused(
                     Refused(
                         Condition.NO_CREDIT,
@@ -78,39 +91,39 @@ class Credit:
                 )
             else:
                 break
-        if queue:
-            self._ask(queue)
-        else:
-            self._waiting.pop(message.account, None)
+        self._ask(queue)
 
     def recalled(self, account_id: str) -> None:
         """Give back what no open request holds."""
-        account = self._leases.get(account_id)
+        queue = self._queues.get(account_id)
         returned = 0
-        if account is not None:
-            account.returned += max(account.spendable, 0)
-            returned = account.returned
+        if queue is not None:
+            queue.account.returned += max(queue.account.spendable, 0)
+            returned = queue.account.returned
         self._send(LeaseReturned(account_id, returned))
 
     def reconnected(self) -> None:
-        """The link is up again: whoever still waits is asked for anew."""
-        for queue in self._waiting.values():
-            if queue:
-                self._ask(queue)
+        """The link is up again: what was asked on the old one gets no answer, and whoever still waits is asked for anew."""
+        for queue in self._queues.values():
+            queue.asked = None
+            self._ask(queue)
 
     def states(self) -> tuple[LeaseState, ...]:
-        return tuple(LeaseState(account.id, account.granted, account.returned) for account in self._leases.values())
+        leases = [queue.account for queue in self._queues.values()]
+        return tuple(LeaseState(account.id, account.granted, account.returned) for account in leases)
 
     def each_second(self, now: float) -> None:
         late: list[Borrower] = []
-        for name, queue in list(self._waiting.items()):
-            while queue and queue[0].waits_until <= now:
-                late.append(queue.popleft())
-            if not queue:
-                del self._waiting[name]
+        for queue in self._queues.values():
+            while queue.waiting and queue.waiting[0].waits_until <= now:
+                late.append(queue.waiting.popleft())
         for borrower in late:
             borrower.refused(Refused(Condition.OVERLOADED, "Credit could not be checked in time; try again.", retry_after_s=1.0))
 
-    def _ask(self, queue: deque[Borrower]) -> None:
-        first = queue[0]
-        self._send(LeaseWanted(first.account.id, sum(borrower.hold.need for borrower in queue), first.hold.least))
+    def _ask(self, queue: Queue) -> None:
+        """One question at a time for an account, so that an answer belongs to the question that is open."""
+        if queue.asked is None and queue.waiting:
+            first = queue.waiting[0]
+            need = sum(borrower.hold.need for borrower in queue.waiting)
+            if self._send(LeaseWanted(queue.account.id, need, first.hold.least)):
+                queue.asked = first

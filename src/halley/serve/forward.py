@@ -54,7 +54,9 @@ class Forward:
         head += [b"%b: %b\r\n" % (name, request.fields[name]) for name in _REQUEST_FIELDS if name in request.fields]
         if b"host" not in request.fields:
             head.append(b"host: localhost\r\n")
-        head.append(b"x-request-id: %b\r\nx-halley-peer: %b\r\n" % (self.id.encode(), request.connection.peer.encode("latin-1")))
+        head.append(
+            b"x-request-id: %b\r\nx-halley-peer: %b\r\n" % (self.id.encode(), self.gateway.peers.address(request).encode("latin-1"))
+        )
         self.call = self.gateway.web.call(b"".join(head), request.body, self)
 
     @shield

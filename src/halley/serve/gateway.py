@@ -18,12 +18,13 @@ from halley.net.client import Pool
 from halley.net.clock import Clock
 from halley.net.server import Request
 from halley.serve import faults, lists, routes
-from halley.serve.admit import find_caller
+from halley.serve.admit import welcome_caller
 from halley.serve.credit import Credit
 from halley.serve.drains import Drains
 from halley.serve.forward import Forward
 from halley.serve.journal import JournalWriter
 from halley.serve.link import Link
+from halley.serve.peers import Peers
 from halley.serve.relay import Run
 from halley.serve.tables import PoolFactory, Tables
 from halley.store.messages import Counters, Folded, FromControl, Granted, Hello, Recall
@@ -40,11 +41,12 @@ class Gateway:
     roll = staticmethod(random.random)
 
     def __init__(
-        self, *, name: str, run: str, home: str, workers: int, body_limit: int, clock: Clock, pools: PoolFactory, web: Pool
+        self, *, name: str, run: str, home: str, workers: int, body_limit: int, peers: Peers, clock: Clock, pools: PoolFactory, web: Pool
     ) -> None:
         loop = asyncio.get_running_loop()
         self.clock = clock
         self.web = web
+        self.peers = peers
         self.relay = f"{name}-{int(time.time() * 1000):x}-{os.getpid()}"
         self.tables = Tables(pools, workers, lambda: clock.now)
         directory = os.path.join(home, "journal")
@@ -111,9 +113,9 @@ class Gateway:
         elif path == routes.CATALOGUE and reading:
             self._json(request, 200, self._catalogue, _PUBLIC)
         elif path == routes.MODELS and reading:
-            self._json(request, 200, lists.models(self.tables, find_caller(request, self.tables)))
+            self._json(request, 200, lists.models(self.tables, welcome_caller(self, request)))
         elif path.startswith(routes.MODEL_PREFIX) and reading:
-            caller = find_caller(request, self.tables)
+            caller = welcome_caller(self, request)
             self._json(request, 200, lists.one_model(self.tables, caller, path[len(routes.MODEL_PREFIX) :]))
         elif path in routes.PAGES and reading:
             fields = b"location: %b\r\ncontent-type: text/plain\r\nx-request-id: %b\r\n" % (routes.PAGES[path], self.new_id().encode())
@@ -138,6 +140,8 @@ class Gateway:
                 Condition.UNKNOWN_URL,
                 f"There is nothing at {_shown(request.path)}. The base URL of an OpenAI client is {self._root(request)}/v1.",
             )
+        if request.body and request.method in (b"GET", b"HEAD"):
+            raise Refused(Condition.INVALID, "A page is asked for without a body.")
         Forward(self, request).begin()
 
     def _root(self, request: Request) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from halley.errors import Condition, Refused
 from halley.policy import routing
-from halley.policy.pricing import Ending
+from halley.policy.pricing import BROKE, COMPLETE, DRAINED, FAILED, LEFT, UNREPORTED, UNUSABLE, Ending
 from halley.serve import answers, faults, settle
 from halley.serve.admit import CHECKS
 from halley.serve.answers import Answer, Judged
@@ -48,6 +48,9 @@ class Stage(Enum):
     OVER = 7
 
 
+ADMISSION, CREDIT, STARTING, HEAD, STREAM, WHOLE, ENDING, OVER = Stage  # a member look-up is not free, and every read makes several
+
+
 class Run:
     """One request. Attributes without a default are set by the admission check that finds them."""
 
@@ -78,7 +81,7 @@ class Run:
         self.route = route
         self.connection: Connection | None = request.connection
         self.id = gateway.new_id()
-        self.stage = Stage.ADMISSION
+        self.stage = ADMISSION
         self.call: Call | None = None
         self.sent_cap: int | None = None
         self.parts: list[bytes] = []
@@ -103,15 +106,21 @@ class Run:
         if self.hold.take():
             self._start()
         else:
-            self.stage = Stage.CREDIT
+            self.stage = CREDIT
             self.gateway.credit.wait(self)
 
     def credited(self) -> bool:
-        """New credit has come: take the hold, or, without a cap in the request, as much output as the credit covers."""
+        """New credit has come: take the hold if it is enough."""
         if not self.hold.take():
-            if not self.hold.take_less():
-                return False
-            self.sent_cap = self.hold.cap
+            return False
+        self._start()
+        return True
+
+    def made_do(self) -> bool:
+        """No more credit will come: without a cap in the request, take as much output as there is credit for."""
+        if not self.hold.take_less():
+            return False
+        self.sent_cap = self.hold.cap
         self._start()
         return True
 
@@ -120,7 +129,7 @@ class Run:
         if self.limited:
             self.caller.limits.give_back(self.token_guess, 0)
             self.limited = False
-        self.stage = Stage.OVER
+        self.stage = OVER
         connection = self.connection
         if connection is not None:
             connection.owner = None
@@ -131,7 +140,7 @@ class Run:
     # ---- towards the upstream -----------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        self.stage = Stage.STARTING
+        self.stage = STARTING
         self.gateway.runs.add(self)
         self.gateway.journal.append(settle.start(self), self.started)
 
@@ -144,7 +153,7 @@ class Run:
             self.hold.end(0)
             self.refused(Refused(Condition.OVERLOADED, "The journal cannot be written; nothing was sent.", retry_after_s=5.0))
         elif self.connection is None:
-            self._conclude(Ending.FAILED, 499)
+            self._conclude(FAILED, 499)
         else:
             gateway = self.gateway
             self.candidates = routing.candidates(self.model.offers, gateway.clock.now, gateway.roll)
@@ -153,7 +162,7 @@ class Run:
     def _attempt(self, offer: Offer) -> None:
         self.offer = offer
         self.attempts += 1
-        self.stage = Stage.HEAD
+        self.stage = HEAD
         dialect = self.route.dialect
         body = dialect.outbound(self.request.body, self.seen, offer.model, self.sent_cap, offer.host.cap_field)
         self.call = offer.host.pool.call(offer.head(dialect.upstream_path), body, self, request_id=self.id.encode())
@@ -168,18 +177,18 @@ class Run:
             self._attempt(offer)
             return
         self.answer = otherwise
-        self._conclude(Ending.FAILED, otherwise[0])
+        self._conclude(FAILED, otherwise[0])
 
     # ---- from the upstream --------------------------------------------------------------------------------------------------------
 
     @shield
     def replied(self, call: Call, data: bytes, done: bool) -> None:
         stage = self.stage
-        if stage is Stage.STREAM:
+        if stage is STREAM:
             self._stream(data, done)
-        elif stage is Stage.HEAD:
+        elif stage is HEAD:
             self._head(call, data, done)
-        elif stage is Stage.WHOLE:
+        elif stage is WHOLE:
             self._whole(call, data, done)
 
     def _head(self, call: Call, data: bytes, done: bool) -> None:
@@ -192,13 +201,13 @@ class Run:
             elif name == b"x-request-id":
                 self.upstream_id = value
         if call.status == 200 and self.seen.stream and content_type.startswith(b"text/event-stream"):
-            self.stage = Stage.STREAM
+            self.stage = STREAM
             self.meter = self.route.dialect.meter(self.seen)
             self.metered = True
             if data or done:
                 self._stream(data, done)
         else:
-            self.stage = Stage.WHOLE
+            self.stage = WHOLE
             self._whole(call, data, done)
 
     def _stream(self, data: bytes, done: bool) -> None:
@@ -221,10 +230,10 @@ class Run:
     def _end_stream(self, out: bytes) -> None:
         """The upstream's stream is over, well or badly."""
         meter = self.meter
-        out += meter.rest()
         if meter.finished:
+            out += meter.rest()
             self.offer.breaker.succeeded()
-            self._conclude(self._left_or(Ending.COMPLETE if meter.usage is not None else Ending.UNREPORTED), 200, out)
+            self._conclude(self._left_or(COMPLETE if meter.usage is not None else UNREPORTED), 200, out)
             return
         self._offer_failed()
         if not meter.failed:
@@ -232,8 +241,8 @@ class Run:
             if not self.headed and not meter.delivered_bytes:
                 self._again(faults.answer(refusal, self.route.dialect.write_error, self.id))
                 return
-            out += (b"" if out.endswith(b"\n\n") or not out else b"\n\n") + self.route.dialect.write_error_event(refusal, self.id)
-        self._conclude(Ending.BROKE if meter.delivered_bytes else Ending.FAILED, 200, out)
+            out += self.route.dialect.write_error_event(refusal, self.id)
+        self._conclude(BROKE if meter.delivered_bytes else FAILED, 200, out)
 
     def _whole(self, call: Call, data: bytes, done: bool) -> None:
         if data:
@@ -241,7 +250,7 @@ class Run:
             self.received += len(data)
             if self.received > WHOLE_LIMIT:
                 call.abort()
-                self._fail(Refused(Condition.UPSTREAM, f"The provider's answer is larger than {WHOLE_LIMIT >> 20} MiB."), Ending.UNUSABLE)
+                self._fail(Refused(Condition.UPSTREAM, f"The provider's answer is larger than {WHOLE_LIMIT >> 20} MiB."), UNUSABLE)
                 return
         if done:
             body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
@@ -262,19 +271,19 @@ class Run:
 
     def _left_or(self, ending: Ending) -> Ending:
         """An answer that was read to its end for a client that had gone."""
-        return Ending.DRAINED if self.connection is None and ending in (Ending.COMPLETE, Ending.UNREPORTED) else ending
+        return DRAINED if self.connection is None and ending in (COMPLETE, UNREPORTED) else ending
 
     @shield
     def failed(self, call: Call, fault: Fault) -> None:
-        if self.stage in (Stage.ENDING, Stage.OVER):
+        if self.stage in (ENDING, OVER):
             return
         self._offer_failed()
         host = self.offer.host.name
-        if self.stage is Stage.STREAM:
+        if self.stage is STREAM:
             self._end_stream(b"")
         elif fault.kind in ("first_byte_timeout", "idle_timeout"):
             self._fail(Refused(Condition.DEADLINE, f'The provider "{host}" did not answer in time.'))
-        elif self.stage is Stage.WHOLE:
+        elif self.stage is WHOLE:
             self._fail(Refused(Condition.UPSTREAM, f'The provider "{host}" broke off its answer.'))
         else:
             self._again(answers.refuse(self, f'The provider "{host}" could not be reached or broke off.'))
@@ -289,12 +298,12 @@ class Run:
         """The client hung up: cancel the upstream where that stops its bill, else read on in the background, within the caps."""
         self.connection = None
         stage = self.stage
-        if stage is Stage.CREDIT:
+        if stage is CREDIT:
             self.gateway.credit.forget(self)
             self.caller.limits.give_back(self.token_guess, 0)
             self.limited = False
-            self.stage = Stage.OVER
-        elif stage in (Stage.HEAD, Stage.STREAM, Stage.WHOLE) and self.call is not None:
+            self.stage = OVER
+        elif stage in (HEAD, STREAM, WHOLE) and self.call is not None:
             if not (self.seen.stream and self.offer.host.cancels) and self.gateway.drains.adopt(self, self.gateway.clock.now):
                 self.call.resume()
                 return
@@ -303,11 +312,11 @@ class Run:
     def abandon(self) -> None:
         """Stop the upstream now and settle what was delivered."""
         call = self.call
-        if call is None or self.stage not in (Stage.HEAD, Stage.STREAM, Stage.WHOLE):
+        if call is None or self.stage not in (HEAD, STREAM, WHOLE):
             return
         sent = call.sent
         call.abort()
-        self._conclude(Ending.LEFT if sent else Ending.FAILED, 499)
+        self._conclude(LEFT if sent else FAILED, 499)
 
     def client_slow(self) -> None:
         if self.call is not None:
@@ -320,30 +329,28 @@ class Run:
     @shield
     def expel(self, refusal: Refused) -> None:
         """The drain limit is reached: one error event, everything settled, whatever the stage."""
-        if self.stage in (Stage.HEAD, Stage.STREAM, Stage.WHOLE) and self.call is not None:
+        if self.stage in (HEAD, STREAM, WHOLE) and self.call is not None:
             self.call.abort()
             if self.headed:
-                rest = self.meter.rest()
-                event = self.route.dialect.write_error_event(refusal, self.id)
-                self._conclude(Ending.BROKE, 200, rest + (b"\n\n" if rest else b"") + event)
+                self._conclude(BROKE, 200, self.route.dialect.write_error_event(refusal, self.id))
             else:
                 self._fail(refusal)
-        elif self.stage is Stage.CREDIT:
+        elif self.stage is CREDIT:
             self.gateway.credit.forget(self)
             self.refused(refusal)
 
     def broke(self) -> None:
         """A bug of ours, already logged: end the request as far as that is still possible."""
-        if self.stage in (Stage.ADMISSION, Stage.CREDIT):
+        if self.stage in (ADMISSION, CREDIT):
             self.refused(faults.bug())
-        elif self.stage not in (Stage.ENDING, Stage.OVER):
+        elif self.stage not in (ENDING, OVER):
             if self.call is not None:
                 self.call.abort()
-            self._fail(faults.bug(), Ending.BROKE if self.headed else Ending.FAILED)
+            self._fail(faults.bug(), BROKE if self.headed else FAILED)
 
     # ---- the ending ---------------------------------------------------------------------------------------------------------------
 
-    def _fail(self, refusal: Refused, ending: Ending = Ending.FAILED) -> None:
+    def _fail(self, refusal: Refused, ending: Ending = FAILED) -> None:
         if self.headed:
             self._conclude(ending, 200, self.route.dialect.write_error_event(refusal, self.id))
         else:
@@ -352,14 +359,14 @@ class Run:
 
     def _conclude(self, ending: Ending, status: int, final: bytes = b"", *, reported: Usage | None = None, output_bytes: int = 0) -> None:
         """Settle once, write the end record, and let the last bytes follow it."""
-        self.stage = Stage.ENDING
+        self.stage = ENDING
         self.final = final
         settle.conclude(self, ending, status, reported, output_bytes)
 
     @shield
     def ended(self, written: bool) -> None:
         """The end record is with the kernel: the client may have the rest."""
-        self.stage = Stage.OVER
+        self.stage = OVER
         self.gateway.runs.discard(self)
         connection = self.connection
         if connection is None:

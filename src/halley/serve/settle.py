@@ -13,7 +13,7 @@ import msgspec
 
 from halley.chat.usage import Usage
 from halley.policy import pricing
-from halley.policy.pricing import Ending
+from halley.policy.pricing import COMPLETE, Ending
 from halley.store.journal import End, Progress, Start
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ NOT_COUNTED = Usage()
 
 
 def delivered(run: Run, output_bytes: int) -> Usage:
-    """Own count: the prompt by its size, the output by the bytes of content that came. A partial report knows the prompt; its output is only
-    taken where it is more."""
+    """Own count: the prompt by its size, the output by the bytes of content that came. A partial report knows the prompt; its output is
+    taken only where it is more."""
     output = math.ceil(output_bytes / max(run.model.learned.output_bytes, 1.0))
     partial = run.meter.partial if run.metered else None
     if partial is None:
@@ -65,7 +65,7 @@ def conclude(run: Run, ending: Ending, status: int, reported: Usage | None, outp
         meter = run.meter
         reported = meter.usage if reported is None else reported
         output_bytes = output_bytes or meter.delivered_bytes
-        if ending is Ending.COMPLETE and reported is not None:
+        if ending == COMPLETE and reported is not None:
             model.learned.learn(len(run.request.body), reported.input, meter.delivered_bytes, reported.output)
     own = NOT_COUNTED if reported is not None else delivered(run, output_bytes)
     settled = pricing.settle(ending, model.price, run.hold.amount, reported=reported, delivered=own, after_break=gateway.tables.after_break)
@@ -73,18 +73,18 @@ def conclude(run: Run, ending: Ending, status: int, reported: Usage | None, outp
     usage = settled.usage
     run.caller.limits.give_back(run.token_guess, usage.input + usage.output)
     run.limited = False
-    name, provider = ending.value, ""
+    provider = ""
     if run.attempts:
         provider = run.offer.host.name
         counts = run.offer.by_status
-        counts[status, name] = counts.get((status, name), 0) + 1
+        counts[status, ending] = counts.get((status, ending), 0) + 1
     received = run.request.received
     gateway.journal.append(
         End(
             run.id,
             gateway.wall(),
             "settle" if settled.charge else "release",
-            name,
+            ending,
             status,
             provider,
             usage,

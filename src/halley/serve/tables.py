@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import ssl
 from collections.abc import Callable
+from ipaddress import ip_network
 
 from halley import __version__
 from halley.errors import Condition
@@ -48,14 +49,14 @@ class Account:
 class Caller:
     """One key, ready for admission."""
 
-    __slots__ = ("account", "expires_at", "ips", "key", "limits", "models", "rate_fields")
+    __slots__ = ("account", "expires_at", "key", "limits", "models", "networks", "rate_fields")
 
     def __init__(self, row: KeyRow, account: Account, limits: Limits) -> None:
         self.key = row.id
         self.account = account
         self.limits = limits
         self.models = frozenset(row.models) if row.models is not None else None
-        self.ips = row.ips
+        self.networks = tuple(ip_network(network, strict=False) for network in row.ips) if row.ips is not None else None
         self.expires_at = row.expires_at
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, selec
 
 from halley.chat.usage import Usage
 from halley.money import NanoDollars
-from halley.policy.pricing import Ending
+from halley.policy.pricing import CRASH
 from halley.store import ledger
 from halley.store.journal import End, Progress, Record, Start
 from halley.store.replay import Position, Read, Stray
@@ -111,7 +111,7 @@ def count_open(connection: Connection) -> int:
 def _crash(request: str, at: float, charge: NanoDollars, provider: str, usage: str | None) -> End:
     used = msgspec.json.decode(usage, type=Usage) if usage else Usage()
     kind = "settle" if charge else "release"
-    return End(request, at, kind, Ending.CRASH.value, 0, provider, used, True, charge, 0, 1, 0, 0, 0.0, 0.0, 0.0)
+    return End(request, at, kind, CRASH, 0, provider, used, True, charge, 0, 1, 0, 0, 0.0, 0.0, 0.0)
 
 
 def _drop_foreign(connection: Connection, starts: dict[str, Start], lost: list[Stray]) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, case, func, select
 from halley.chat.usage import Usage
 from halley.money import show
 from halley.policy import pricing
-from halley.policy.pricing import Ending
+from halley.policy.pricing import COMPLETE, DRAINED, LEFT
 from halley.store import customers, fold, ledger
 from halley.store.schema import balances, endings, entries, journals, leases, postings, requests, strays
 from halley.store.values import Difference
@@ -19,7 +19,7 @@ from halley.store.values import Difference
 # Enough to see what is wrong; a broken ledger of a million rows is not listed row by row.
 _MOST = 1000
 # Endings whose charge is what usage and price say. The others are free by the settlement table, or a crash's last progress.
-_PRICED = (Ending.COMPLETE.value, Ending.LEFT.value, Ending.DRAINED.value)
+_PRICED = (COMPLETE, LEFT, DRAINED)
 
 
 class Found(msgspec.Struct, frozen=True):
