@@ -19,8 +19,8 @@ from tests.harness.priced import INPUT_USD, OUTPUT_USD
 from tests.harness.process import until
 from tests.harness.simulator import Simulator
 
-# An own count is made from bytes at four to a token until reports have taught better; the simulator's tokens have six and a half. So far may
-# it be off, as a share of the output, and by this many tokens.
+# An own count is made from bytes, at four to a token until reports have taught better; the simulator's tokens have six and a half.
+# So far may it be off, as a share of the output, and by this many tokens.
 _OVER, _UNDER = 0.8, 0.35
 _TOKENS = 12
 
@@ -43,7 +43,7 @@ class Attempt(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A hold and its ending in the ledger, and what the upstream did for it. `unread`: the client is known to have read less than was sent."""
+    """A hold and its ending in the ledger, and what the upstream did for it. `unread`: the client read less than the upstream generated."""
 
     id: str
     account: str

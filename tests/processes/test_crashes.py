@@ -228,5 +228,3 @@ def serves(house: House) -> bool:
             return client.ask("POST", "/v1/chat/completions", encoded(QUICK), key=house.key).status == 200
     except (OSError, EOFError):
         return False
-
-

@@ -256,8 +256,8 @@ class Meter:
     It works on read chunks: keys and frame ends are found by scans in C, and only a frame with usage is parsed. The one frame that holds
     nothing but the usage Halley itself asked for is taken out. An unfinished frame waits for its end.
 
-    `usage` is the final report, `partial` the last one that came while the answer was still growing. `done`: the end marker's frame has been
-    read, nothing of meaning follows.
+    `usage` is the final report, `partial` the last one that came while the answer was still growing. `done`: the end marker's frame has
+    been read, nothing of meaning follows.
     """
 
     # fmt: off

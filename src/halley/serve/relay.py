@@ -373,13 +373,10 @@ class Run:
             self.gateway.drains.forget(self)
             return
         connection.owner = self.connection = None
-        if self.headed:
-            if written:
-                connection.finish(self.final)
-            else:
-                connection.cut()
-        elif not written:
+        if not written:
             connection.cut()
+        elif self.headed:
+            connection.finish(self.final)
         elif self.answer is not None:
             connection.answer(*self.answer)
         else:
