@@ -51,3 +51,12 @@ def test_data_lines_are_joined_and_one_blank_after_the_colon_is_dropped() -> Non
 def test_a_rendered_frame_reads_back() -> None:
     assert sse.payload(sse.render(b"{}", b"error")) == b"{}"
     assert sse.render(b"{}") == b"data: {}\n\n"
+
+
+def test_the_frame_around_a_position_is_found_whatever_the_line_ends() -> None:
+    for newline in (b"\n", b"\r\n", b"\r"):
+        stream = STREAM.replace(b"\n", newline)
+        start = 0
+        for frame in sse.frames(stream):
+            assert sse.frame_start(stream, start + 2) == start
+            start += len(frame)

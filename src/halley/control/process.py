@@ -20,8 +20,10 @@ from halley.control.detect import detect
 from halley.control.link import Link
 from halley.control.plan import Plan
 from halley.control.turns import Turns
+from halley.store.replay import BATCH_BYTES
 
-FOLD_S = 0.05
+# A round folds and commits what has come since the last one. It is also the longest time that a journal is without an fsync.
+FOLD_S = 0.1
 BURY_S = 1.0
 
 _log = logs.get("halley.control")
@@ -35,6 +37,7 @@ class Control:
         self.link = Link(self.desk, self.turns)
         self._tasks: list[asyncio.Task[None]] = []
         self._servers: list[_Server] = []
+        self._covered: dict[str, int] = {}
 
     async def start(self) -> None:
         """Everything listens when this returns; leftovers of an earlier life are in the ledger by then."""
@@ -78,11 +81,22 @@ class Control:
     async def _fold_rounds(self) -> None:
         while True:
             try:
-                await self._fold_all()
+                await self._fold_round()
             except Exception as fault:  # top of a named background loop
                 _log.error("a folding round failed", fault=fault)
                 await asyncio.sleep(BURY_S)
             await asyncio.sleep(FOLD_S)
+
+    async def _fold_round(self) -> None:
+        """One commit per relay, however much is being written meanwhile; more only while there is a backlog of whole batches."""
+        for relay in await self.turns.take(self.desk.journals):
+            covered = self._covered.get(relay, 0)
+            while (offset := await self.turns.take(self.desk.fold, relay)) is not None:
+                self.link.folded(relay, offset)
+                behind, covered = offset - covered, offset
+                self._covered[relay] = covered
+                if behind < BATCH_BYTES // 2:
+                    break
 
     async def _fold_all(self) -> None:
         for relay in await self.turns.take(self.desk.journals):

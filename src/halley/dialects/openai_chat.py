@@ -245,6 +245,8 @@ _ERROR = re.compile(rb'^data: ?\{\s*"error"\s*:', re.MULTILINE)
 _EMPTY_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _CONTENT = re.compile(rb'"(?:content|reasoning_content|reasoning|arguments)"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
 _TAIL = 4096
+# How much of the end of one read is searched for usage, which by the grammar is followed by nothing but the end marker.
+_TAIL_READ = 8192
 _REST_LIMIT = 1 << 20
 _DONE = b"[DONE]"
 _DONE_BYTES = 24  # the end marker's frame and the line end before it
@@ -279,6 +281,7 @@ class Meter:
 
     def feed(self, data: bytes) -> bytes:
         """Take what was read; return what the client gets now: whole frames only, so that an error event can follow at any time."""
+        before = self._tail
         self._tail = data[-_TAIL:] if len(data) >= _TAIL else (self._tail + data)[-_TAIL:]
         splitter = self._splitter
         complete = splitter.complete(data)
@@ -287,14 +290,18 @@ class Meter:
             splitter.rest = b""
         if complete:
             self.bytes += len(complete)
-            self.frames += complete.count(b"\n\n") or complete.count(b"\n\r\n") or complete.count(b"\r\r") or 1
+            # A frame of this dialect is one line and a blank one. Counting single bytes is more than twice as fast as counting pairs.
+            self.frames += (complete.count(b"\n") or complete.count(b"\r")) >> 1 or 1
             # A whole frame: the same letters may stand in an answer's text, and a read may end anywhere.
             if complete.find(_DONE, -_DONE_BYTES) >= 0 and _DONE_FRAME.search(complete, max(len(complete) - _DONE_BYTES, 0)) is not None:
                 self.done = True
             if not self._overhead:
                 self._measure(complete)
-            if _USAGE_KEY.search(complete) is not None:
-                complete = self._read_usage(complete)
+            match = _USAGE_KEY.search(complete, len(complete) - _TAIL_READ if len(complete) > _TAIL_READ else 0)
+            if match is not None:
+                start = sse.frame_start(complete, match.start())
+                ended = _FINISH.search(before) is not None or _FINISH.search(complete, max(start - _TAIL, 0), start) is not None
+                complete = complete[:start] + self._read_usage(complete[start:], ended)
         return complete
 
     def rest(self) -> bytes:
@@ -311,9 +318,10 @@ class Meter:
             self._lead_bytes += len(frame)
             self._lead_frames += 1
 
-    def _read_usage(self, complete: bytes) -> bytes:
+    def _read_usage(self, complete: bytes, ended: bool) -> bytes:
         kept: list[bytes] = []
         for frame in sse.frames(complete):
+            ended = ended or _FINISH.search(frame) is not None
             if _USAGE_KEY.search(frame) is not None:
                 try:
                     usage = _usage(_decode_reply(sse.payload(frame)).usage)
@@ -321,7 +329,7 @@ class Meter:
                     usage = None
                 if usage is not None:
                     alone = _EMPTY_CHOICES.search(frame) is not None
-                    if alone or _FINISH.search(frame) is not None or self.finished:
+                    if alone or ended:
                         self.usage = usage
                     else:
                         self.partial = usage
@@ -344,7 +352,8 @@ class Meter:
     @property
     def finished(self) -> bool:
         """The answer is whole: the end marker or a finish reason came, and no error frame among the last ones."""
-        return (_FINISH.search(self._tail) is not None or self._marked) and _ERROR.search(self._tail) is None
+        tail = self._tail
+        return (self.done or _FINISH.search(tail) is not None or self._marked) and (b'"error"' not in tail or _ERROR.search(tail) is None)
 
     @property
     def _marked(self) -> bool:

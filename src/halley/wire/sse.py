@@ -7,6 +7,7 @@ they came, with their blank line, so that joining all frames and the rest gives 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 _BLANK_LINE = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n|\r\n\n")
 _DATA = re.compile(rb"(?:^|\r\n|\n|\r)data:? ?([^\r\n]*)")
@@ -42,16 +43,27 @@ def last_end(data: bytes) -> int:
     return cut + 2 if cut >= 0 else 0
 
 
-def frames(data: bytes) -> list[bytes]:
-    """Complete frames, each with the blank line that ends it."""
-    out: list[bytes] = []
+def frames(data: bytes) -> Iterator[bytes]:
+    """Frames one after the other, each with the blank line that ends it; what follows the last one comes last."""
     start = 0
-    for match in _BLANK_LINE.finditer(data):
-        out.append(data[start : match.end()])
-        start = match.end()
+    if b"\r" in data:
+        for match in _BLANK_LINE.finditer(data):
+            yield data[start : match.end()]
+            start = match.end()
+    else:
+        while (end := data.find(b"\n\n", start)) >= 0:
+            yield data[start : end + 2]
+            start = end + 2
     if start < len(data):
-        out.append(data[start:])
-    return out
+        yield data[start:]
+
+
+def frame_start(data: bytes, position: int) -> int:
+    """Where the frame begins that holds a position."""
+    if b"\r" in data:
+        return last_end(data[:position])
+    end = data.rfind(b"\n\n", 0, position)
+    return end + 2 if end >= 0 else 0
 
 
 def payload(frame: bytes) -> bytes:

@@ -1,0 +1,87 @@
+"""The snippets of the documentation, run as a reader would run them against a gateway of their own.
+
+Shell snippets run here. The Python and JavaScript ones need an SDK and run in the environments of `script/clients`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients.environments import CLIENTS, command_of
+from tests.harness.gateway import Gateway
+
+ROOT = Path(__file__).parents[2]
+SNIPPET = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def snippets(page: str, language: str) -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return [body for found, body in SNIPPET.findall(text) if found == language]
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with Gateway(tmp_path_factory.mktemp("docs")) as running:
+        yield running
+
+
+def mine(text: str, gateway: Gateway) -> str:
+    """The reader's own address, home and key in place of the documented ones."""
+    text = text.replace("http://127.0.0.1:4100", gateway.url).replace("~/.local/share/halley", str(gateway.home))
+    return text.replace("sk-...", gateway.key())
+
+
+def run(command: list[str], gateway: Gateway, cwd: Path) -> str:
+    environ = {**os.environ, "HALLEY_HOME": str(gateway.home), "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, capture_output=True, text=True, env=environ, cwd=cwd, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("page, language", [("README.md", ""), ("docs/quickstart.md", "sh")])
+def test_the_curl_of_the_first_minute_streams_an_answer(page: str, language: str, gateway: Gateway, tmp_path: Path) -> None:
+    (command,) = [body for body in snippets(page, language) if body.startswith("curl")]
+    out = run(["sh", "-ec", mine(command, gateway)], gateway, tmp_path)
+    assert out.startswith("data: {")
+    assert out.rstrip().endswith("data: [DONE]")
+
+
+@pytest.mark.parametrize("page", ["docs/authentication.md", "docs/billing.md"])
+def test_documented_commands_do_what_the_page_says(page: str, gateway: Gateway, tmp_path: Path) -> None:
+    place = tmp_path / "bin"
+    place.mkdir()
+    (place / "halley").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m halley.cli.main "$@"\n')
+    (place / "halley").chmod(0o755)
+    gateway.cli("accounts", "create", "ACCOUNT", check=False)
+    for body in snippets(page, "sh"):
+        assert "halley " in body
+        run(["sh", "-ec", f'PATH="{place}:$PATH"\n{body}'], gateway, tmp_path)
+
+
+@pytest.mark.parametrize("language, sdk", [("python", "python-current"), ("js", "node-current")])
+def test_the_sdk_snippets_print_an_answer(language: str, sdk: str, gateway: Gateway, tmp_path: Path) -> None:
+    if "HALLEY_CLIENTS" not in os.environ:
+        pytest.skip("needs an SDK: script/clients runs it")
+    (client,) = [each for each in CLIENTS if each.directory == sdk]
+    runtime = command_of(client)[0]
+    (body,) = snippets("docs/quickstart.md", language)
+    if language == "js":
+        (tmp_path / "node_modules").symlink_to(Path(os.environ["HALLEY_CLIENTS"]) / sdk / "node_modules")
+    script = tmp_path / ("snippet.mjs" if language == "js" else "snippet.py")
+    script.write_text(mine(body, gateway))
+    assert "rotate" in run([runtime, str(script)], gateway, tmp_path)
+
+
+def test_the_documented_provider_is_a_valid_configuration(gateway: Gateway, tmp_path: Path) -> None:
+    (body,) = snippets("docs/quickstart.md", "toml")
+    (tmp_path / "halley.toml").write_text(body)
+    environ = {**os.environ, "HALLEY_HOME": str(gateway.home), "OPENAI_API_KEY": "sk-of-the-reader", "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-m", "halley.cli.main", "config", "check", "--config", str(tmp_path / "halley.toml")]
+    assert subprocess.run(command, env=environ, timeout=60, check=False).returncode == 0
