@@ -284,6 +284,7 @@ class Meter:
 
     def feed(self, data: bytes) -> bytes:
         """Take what was read; return what the client gets now: whole frames only, so that an error event can follow at any time."""
+        before = self._tail
         self._tail = data[-_TAIL:] if len(data) >= _TAIL else (self._tail + data)[-_TAIL:]
         splitter = self._splitter
         complete = splitter.complete(data)
@@ -302,7 +303,8 @@ class Meter:
             match = _USAGE_KEY.search(complete, len(complete) - _TAIL_READ if len(complete) > _TAIL_READ else 0)
             if match is not None:
                 start = sse.frame_start(complete, match.start())
-                complete = complete[:start] + self._read_usage(complete[start:])
+                ended = _FINISH.search(before) is not None or _FINISH.search(complete, max(start - _TAIL, 0), start) is not None
+                complete = complete[:start] + self._read_usage(complete[start:], ended)
         return complete
 
     def rest(self) -> bytes:
@@ -319,9 +321,10 @@ class Meter:
             self._lead_bytes += len(frame)
             self._lead_frames += 1
 
-    def _read_usage(self, complete: bytes) -> bytes:
+    def _read_usage(self, complete: bytes, ended: bool) -> bytes:
         kept: list[bytes] = []
         for frame in sse.frames(complete):
+            ended = ended or _FINISH.search(frame) is not None
             if _USAGE_KEY.search(frame) is not None:
                 try:
                     usage = _usage(_decode_reply(sse.payload(frame)).usage)
@@ -329,7 +332,7 @@ class Meter:
                     usage = None
                 if usage is not None:
                     alone = _EMPTY_CHOICES.search(frame) is not None
-                    if alone or _FINISH.search(frame) is not None or self.finished:
+                    if alone or ended:
                         self.usage = usage
                     else:
                         self.partial = usage

@@ -77,6 +77,18 @@ def _refused(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
     return Judged(answer, FAILED, blame=status >= 500, again=status in _RETRYABLE)
 
 
+def own_fields(run: Run) -> bytes:
+    """The client's head: what the upstream's may say there, then our own."""
+    call = run.call
+    fields = b"".join([b"%b: %b\r\n" % pair for pair in call.fields if pair[0] != b"x-request-id"]) if call is not None else b""
+    fields += b"%b%d\r\nx-request-id: %b\r\n" % (run.offer.fields, run.attempts, run.id.encode())
+    if run.sent_cap is not None:
+        fields += b"x-halley-lost: max_tokens=%d\r\n" % run.sent_cap
+    if run.route.canonical is not None:
+        fields += b'link: <%b>; rel="canonical"\r\n' % run.route.canonical
+    return fields
+
+
 def refuse(run: Run, message: str, condition: Condition = Condition.UPSTREAM) -> Answer:
     return faults.answer(Refused(condition, message), run.route.dialect.write_error, run.id)
 

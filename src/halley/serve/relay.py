@@ -224,7 +224,7 @@ class Run:
                 connection.send(out)
             else:
                 self.headed = True
-                connection.begin(200, self._fields() + STREAM_FIELDS, out)
+                connection.begin(200, answers.own_fields(self) + STREAM_FIELDS, out)
         if meter.frames - self.noted_frames >= PROGRESS_FRAMES or self.gateway.clock.now - self.noted_at >= PROGRESS_S:
             self._note_progress()
 
@@ -255,7 +255,7 @@ class Run:
                 return
         if done:
             body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
-            self._judged(call, answers.judge(self, call.status, self._fields(), body))
+            self._judged(call, answers.judge(self, call.status, answers.own_fields(self), body))
 
     def _judged(self, call: Call, judged: Judged) -> None:
         if judged.blame:
@@ -377,31 +377,17 @@ class Run:
             self.gateway.drains.forget(self)
             return
         connection.owner = self.connection = None
-        if self.headed:
-            if written:
-                connection.finish(self.final)
-            else:
-                connection.cut()
-        elif not written:
+        if not written:
             connection.cut()
+        elif self.headed:
+            connection.finish(self.final)
         elif self.answer is not None:
             connection.answer(*self.answer)
         else:
-            connection.begin(200, self._fields() + STREAM_FIELDS)
+            connection.begin(200, answers.own_fields(self) + STREAM_FIELDS)
             connection.finish(self.final)
 
     def _note_progress(self) -> None:
         self.noted_at = self.gateway.clock.now
         self.noted_frames = self.meter.frames
         self.gateway.journal.note(settle.progress(self))
-
-    def _fields(self) -> bytes:
-        """The client's head: the upstream's allowed fields, then our own."""
-        call = self.call
-        fields = b"".join([b"%b: %b\r\n" % pair for pair in call.fields if pair[0] != b"x-request-id"]) if call is not None else b""
-        fields += b"%b%d\r\nx-request-id: %b\r\n" % (self.offer.fields, self.attempts, self.id.encode())
-        if self.sent_cap is not None:
-            fields += b"x-halley-lost: max_tokens=%d\r\n" % self.sent_cap
-        if self.route.canonical is not None:
-            fields += b'link: <%b>; rel="canonical"\r\n' % self.route.canonical
-        return fields
