@@ -152,11 +152,24 @@ def test_byte_by_byte_is_no_different() -> None:
     assert meter.usage == Usage(12, 3, cache_read=4)
 
 
-def test_usage_that_rides_on_a_content_frame_is_read_and_stays() -> None:
+def test_usage_that_rides_on_a_content_frame_is_partial_and_stays() -> None:
     stream = chunk({"content": "x"}, usage={"prompt_tokens": 1, "completion_tokens": 1}) + FINISH + DONE
-    out, meter = run(stream, [], wants_usage=False)
-    assert out == stream
-    assert meter.usage == Usage(1, 1)
+    for cut in range(1, len(stream)):
+        out, meter = run(stream, [cut], wants_usage=False)
+        assert out == stream
+        assert (meter.usage, meter.partial) == (None, Usage(1, 1))
+
+
+def test_usage_that_rides_on_the_finish_frame_or_comes_after_it_is_final() -> None:
+    counts = {"prompt_tokens": 12, "completion_tokens": 3}
+    finish = b'data: {"id":"c","choices":[{"delta":{},"finish_reason":"stop"}],"usage":' + json.dumps(counts).encode() + b"}\n\n"
+    growing = chunk({"content": "x"}, usage={"prompt_tokens": 12, "completion_tokens": 1})
+    for end in (finish, FINISH + chunk({"content": ""}, usage=counts)):
+        stream = growing + end + DONE
+        for cut in range(1, len(stream)):
+            out, meter = run(stream, [cut], wants_usage=False)
+            assert out == stream
+            assert (meter.usage, meter.partial) == (Usage(12, 3), Usage(12, 1))
 
 
 @pytest.mark.parametrize("usage", ['"lots"', '{"prompt_tokens":-1,"completion_tokens":2}', '{"prompt_tokens":"1"}', "null", "{}"])
@@ -189,6 +202,10 @@ def test_delivered_bytes_are_the_content_without_the_json_around_it() -> None:
     stream = b"".join(chunk({"content": "12345678"}) for _ in range(50))
     _, meter = run(stream, [100, 333, 1000], wants_usage=False)
     assert meter.delivered_bytes == 400
+    for newline in (b"\n", b"\r\n"):
+        whole = (stream + FINISH + DONE).replace(b"\n", newline)
+        _, meter = run(whole, [100, 333, len(whole) - 20], wants_usage=False)
+        assert meter.delivered_bytes == meter.frames * 8 - 16, "the end's frames hold no content"
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"1", b'{"choices":'])

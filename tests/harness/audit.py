@@ -19,8 +19,9 @@ from tests.harness.priced import INPUT_USD, OUTPUT_USD
 from tests.harness.process import until
 from tests.harness.simulator import Simulator
 
-# An own count is made from bytes; it may be off by this share of the output, and by this many tokens.
-_SHARE = 0.35
+# An own count is made from bytes, at four to a token until reports have taught better; the simulator's tokens have six and a half.
+# So far may it be off, as a share of the output, and by this many tokens.
+_OVER, _UNDER = 0.8, 0.35
 _TOKENS = 12
 
 
@@ -42,7 +43,7 @@ class Attempt(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A hold and its ending in the ledger, and what the upstream did for it. `unread`: the client read less than was sent."""
+    """A hold and its ending in the ledger, and what the upstream did for it. `unread`: the client read less than the upstream generated."""
 
     id: str
     account: str
@@ -145,9 +146,9 @@ def _estimated(request: Request) -> None:
 
 
 def _near(request: Request, generated: int) -> None:
-    allowed = _TOKENS + _SHARE * generated
-    off = request.usage.output - generated
-    assert -allowed <= off <= allowed or (off < 0 and request.unread), f"counted {request.usage.output} tokens of {generated}: {request}"
+    counted = request.usage.output
+    assert counted <= (1 + _OVER) * generated + _TOKENS, f"counted {counted} tokens of {generated}: {request}"
+    assert counted >= (1 - _UNDER) * generated - _TOKENS or request.unread, f"counted {counted} tokens of {generated}: {request}"
 
 
 def _left(request: Request) -> None:
@@ -166,7 +167,7 @@ def _lost(request: Request) -> None:
     """Nothing for the customer; what is known of the cost stands in the row."""
     assert request.charge == 0, f"a {request.ending} request is free: {request}"
     assert request.loss == cost(request.usage), request
-    if request.estimated:
+    if request.estimated and request.ending == "broke":
         _near(request, request.attempts[-1].generated.output)
 
 
@@ -174,7 +175,7 @@ def _crashed(request: Request) -> None:
     """The last progress record: never more than was generated, but for the error of an own count."""
     assert request.charge == min(cost(request.usage), request.hold), request
     generated = max((attempt.generated.output for attempt in request.attempts), default=0)
-    assert request.usage.output <= _TOKENS + (1 + _SHARE) * generated, f"charged for more than was generated: {request}"
+    assert request.usage.output <= (1 + _OVER) * generated + _TOKENS, f"charged for more than was generated: {request}"
 
 
 _CHECKS: Mapping[str, Callable[[Request], None]] = {

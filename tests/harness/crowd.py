@@ -115,6 +115,12 @@ class Crowd:
                 self._selector.unregister(member.connection)
             member.received += data
 
+    def dismiss(self, member: Member, how: Callable[[Member], None] = Member.leave) -> None:
+        """One goes, and is no longer of the crowd."""
+        self._selector.unregister(member.connection)
+        self.members.remove(member)
+        how(member)
+
     def part(self, how: Callable[[Member], None] = Member.leave) -> None:
         """Everybody goes at once."""
         self._selector.close()

@@ -67,6 +67,11 @@ class Gateway:
         """Sends the signal to the supervisor and waits for its end; the exit code."""
         assert self._process is not None
         self._process.send_signal(number)
+        return self.wait_end()
+
+    def wait_end(self) -> int:
+        """Waits until the supervisor has ended, of itself or by an earlier signal; the exit code."""
+        assert self._process is not None
         return self._process.wait(LIMIT_S)
 
     def wait_ready(self) -> None:

@@ -17,8 +17,7 @@ CAP = 4000
 def configuration(url: str, models: Iterable[str], *, bills_to_end: Iterable[str] = (), server: str = "", max_output: int = CAP) -> str:
     """The whole file: every model by its own name, those of `bills_to_end` at a provider that cannot cancel."""
     providers = [
-        f'[[providers]]\nname = "{name}"\nkind = "openai-compatible"\nbase_url = "{url}/v1"\n'
-        f'api_key = "sk-simulated"\ncancel = "{cancel}"\n'
+        f'[[providers]]\nname = "{name}"\nkind = "openai-compatible"\nbase_url = "{url}/v1"\napi_key = "sk-any"\ncancel = "{cancel}"\n'
         for name, cancel in (("stopping", "stops_billing"), ("stubborn", "bills_to_end"))
     ]
     offers = [*((model, "stopping") for model in models), *((model, "stubborn") for model in bills_to_end)]

@@ -168,7 +168,30 @@ def test_nobody_makes_do_with_less_before_control_was_asked_for_its_own_need() -
     control.credit.granted(Granted("a", 2000))
     assert first.went
     assert not second.went
-    assert control.heard[-1] == LeaseWanted("a", 5000, 256)
+    assert control.heard[-1] == LeaseWanted("a", 4000, 0)
     control.credit.granted(Granted("a", 2500))
     assert second.went
     assert second.hold.cap == 1500
+
+
+def test_what_the_lease_still_covers_is_not_asked_for_again() -> None:
+    control, account = Control(), Account("a")
+    account.granted = 40
+    request = Request(account, 100)
+    control.credit.wait(request)
+    assert control.heard == [LeaseWanted("a", 60, 60)]
+    control.credit.granted(Granted("a", 100))
+    assert request.went
+
+
+def test_credit_that_was_recalled_while_a_request_waited_is_asked_for_again() -> None:
+    control, account = Control(), Account("a")
+    account.granted = 40
+    request = Request(account, 100)
+    control.credit.wait(request)
+    control.credit.recalled("a")
+    control.credit.granted(Granted("a", 100))
+    assert request.refusal is None
+    assert control.heard[-1] == LeaseWanted("a", 40, 40)
+    control.credit.granted(Granted("a", 140))
+    assert request.went

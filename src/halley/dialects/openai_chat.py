@@ -12,7 +12,7 @@ along. Facts: OpenAI's published schema (ChatCompletion*, CompletionUsage) and C
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
@@ -20,6 +20,7 @@ from halley.chat.usage import Usage
 from halley.errors import Condition, Refused
 from halley.wire import jsonbody, sse
 
+Role = Literal["user", "assistant", "system", "tool", "developer", "function"]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Cap = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 
@@ -35,7 +36,7 @@ class _Part(msgspec.Struct):
 
 
 class _Message(msgspec.Struct):
-    role: Literal["user", "assistant", "system", "tool", "developer", "function"]
+    role: Role
     content: str | list[_Part] | None = None
     tool_calls: list[msgspec.Raw] | None = None
     tool_call_id: str | None = None
@@ -135,7 +136,9 @@ def _invalid(text: str) -> Refused:
         field = reason.split("`")[1]
         param = f"{param}.{field}" if param else field
         return Refused(Condition.INVALID, f"{param} is missing.", param=param)
-    return Refused(Condition.INVALID, f"{param}: {reason.lower()}." if param else f"{reason}.", param=param)
+    if reason.startswith("Invalid enum value"):
+        reason += "; known are " + ", ".join(get_args(Role))
+    return Refused(Condition.INVALID, f"{param}: {reason[0].lower()}{reason[1:]}." if param else f"{reason}.", param=param)
 
 
 def outbound(body: bytes, seen: Peek, model: str, cap: int | None, cap_field: str) -> bytes:
@@ -240,7 +243,7 @@ def content_bytes(body: bytes) -> int:
 
 _USAGE_KEY = re.compile(rb'"usage"\s*:\s*\{')
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"[^"]')
-_DONE_FRAME = re.compile(rb"^data: ?\[DONE\]\s*\Z", re.MULTILINE)
+_DONE_FRAME = re.compile(rb"^data: ?\[DONE\][ \t\r]*$", re.MULTILINE)
 _ERROR = re.compile(rb'^data: ?\{\s*"error"\s*:', re.MULTILINE)
 _EMPTY_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _CONTENT = re.compile(rb'"(?:content|reasoning_content|reasoning|arguments)"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
@@ -249,7 +252,6 @@ _TAIL = 4096
 _TAIL_READ = 8192
 _REST_LIMIT = 1 << 20
 _DONE = b"[DONE]"
-_DONE_BYTES = 24  # the end marker's frame and the line end before it
 
 
 class Meter:
@@ -281,6 +283,7 @@ class Meter:
 
     def feed(self, data: bytes) -> bytes:
         """Take what was read; return what the client gets now: whole frames only, so that an error event can follow at any time."""
+        before = self._tail
         self._tail = data[-_TAIL:] if len(data) >= _TAIL else (self._tail + data)[-_TAIL:]
         splitter = self._splitter
         complete = splitter.complete(data)
@@ -291,15 +294,16 @@ class Meter:
             self.bytes += len(complete)
             # A frame of this dialect is one line and a blank one. Counting single bytes is more than twice as fast as counting pairs.
             self.frames += (complete.count(b"\n") or complete.count(b"\r")) >> 1 or 1
-            # A whole frame: the same letters may stand in an answer's text, and a read may end anywhere.
-            if complete.find(_DONE, -_DONE_BYTES) >= 0 and _DONE_FRAME.search(complete, max(len(complete) - _DONE_BYTES, 0)) is not None:
+            # A line of its own: the same letters may stand in an answer's text. An upstream may go on talking after it, in the same read.
+            if _DONE in complete and _DONE_FRAME.search(complete) is not None:
                 self.done = True
             if not self._overhead:
                 self._measure(complete)
             match = _USAGE_KEY.search(complete, len(complete) - _TAIL_READ if len(complete) > _TAIL_READ else 0)
             if match is not None:
                 start = sse.frame_start(complete, match.start())
-                complete = complete[:start] + self._read_usage(complete[start:])
+                ended = _FINISH.search(before) is not None or _FINISH.search(complete, max(start - _TAIL, 0), start) is not None
+                complete = complete[:start] + self._read_usage(complete[start:], ended)
         return complete
 
     def rest(self) -> bytes:
@@ -316,9 +320,10 @@ class Meter:
             self._lead_bytes += len(frame)
             self._lead_frames += 1
 
-    def _read_usage(self, complete: bytes) -> bytes:
+    def _read_usage(self, complete: bytes, ended: bool) -> bytes:
         kept: list[bytes] = []
         for frame in sse.frames(complete):
+            ended = ended or _FINISH.search(frame) is not None
             if _USAGE_KEY.search(frame) is not None:
                 try:
                     usage = _usage(_decode_reply(sse.payload(frame)).usage)
@@ -326,7 +331,7 @@ class Meter:
                     usage = None
                 if usage is not None:
                     alone = _EMPTY_CHOICES.search(frame) is not None
-                    if alone or _FINISH.search(frame) is not None or self.finished:
+                    if alone or ended:
                         self.usage = usage
                     else:
                         self.partial = usage
@@ -379,7 +384,7 @@ def write_error_event(refusal: Refused, request_id: str) -> bytes:
 
 
 def is_error(body: bytes) -> bool:
-    """Whether a non-2xx body of an upstream is an error a client of this dialect can read (JSON with `error` or `message`)."""
+    """Whether a non-2xx body is an error that a client of this dialect can read: an object with `error`, `message` or `detail`."""
     try:
         found = jsonbody.members(body)
     except jsonbody.Malformed:

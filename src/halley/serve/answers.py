@@ -53,7 +53,8 @@ def _answered(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
         # It may be a stream that nobody asked for: its usage still says what the operator pays.
         meter = dialect.meter(run.seen)
         meter.feed(body)
-        answer = refuse(run, f'The provider "{run.offer.host.name}" sent something else than the JSON object that was asked for.')
+        wanted = "stream" if run.seen.stream else "JSON object"
+        answer = refuse(run, f'The provider "{run.offer.host.name}" sent something else than the {wanted} that was asked for.')
         return Judged(answer, UNUSABLE, meter.usage, meter.delivered_bytes, blame=True)
     answer = (status, own_fields, body)
     if not whole.answered:
@@ -79,7 +80,7 @@ def _refused(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
     return Judged(answer, FAILED, blame=status >= 500, again=status in _RETRYABLE)
 
 
-def head(run: Run, kind: bytes) -> bytes:
+def own_fields(run: Run, kind: bytes) -> bytes:
     """The fields of the client's head: what the body is known to be, the upstream's allowed fields, then our own."""
     call = run.call
     theirs = b"".join([b"%b: %b\r\n" % pair for pair in call.fields if pair[0] not in _OWN_FIELDS]) if call is not None else b""

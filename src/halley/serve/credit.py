@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from halley.errors import Condition, Refused
+from halley.money import NanoDollars, show
 from halley.serve.hold import Hold
 from halley.serve.tables import Account
 from halley.store.messages import FromRelay, Granted, LeaseReturned, LeaseState, LeaseWanted
@@ -37,14 +38,26 @@ class Borrower(Protocol):
 
 
 class Queue:
-    """Those who wait for credit of one account. `asked` is whom the open question was put for: its answer says nothing about the others."""
+    """Those who wait for credit of one account. `asked` is whom the open question was put for: its answer says nothing about the others.
 
-    __slots__ = ("account", "asked", "waiting")
+    `lacking` is what was asked for, `granted` and `returned` are the lease's totals of that moment.
+    """
+
+    __slots__ = ("account", "asked", "granted", "lacking", "returned", "waiting")
 
     def __init__(self, account: Account) -> None:
         self.account = account
         self.waiting: deque[Borrower] = deque()
         self.asked: Borrower | None = None
+        self.lacking: NanoDollars = 0
+        self.granted: NanoDollars = 0
+        self.returned: NanoDollars = 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the answer says that the account has no more. Not so when credit was recalled from here after the question was put."""
+        account = self.account
+        return account.granted - self.granted < self.lacking and account.returned == self.returned
 
 
 class Credit:
@@ -79,18 +92,21 @@ class Credit:
         asked, queue.asked = queue.asked, None
         while waiting:
             first = waiting[0]
-            if first.credited() or (first is asked and first.made_do()):
+            if first.credited():
                 waiting.popleft()
-            elif first is asked:
+            elif first is not asked or not queue.exhausted:
+                break
+            elif first.made_do():
+                waiting.popleft()
+            else:
                 waiting.popleft()
                 first.refused(
                     Refused(
                         Condition.NO_CREDIT,
-                        f'Account "{account.id}" does not have enough credit for this request; add credit or lower the output cap.',
+                        f'This request may cost up to {show(first.hold.least)} USD, more than the credit of account "{account.id}"; '
+                        "add credit or lower the output cap.",
                     )
                 )
-            else:
-                break
         self._ask(queue)
 
     def recalled(self, account_id: str) -> None:
@@ -123,7 +139,10 @@ class Credit:
     def _ask(self, queue: Queue) -> None:
         """One question at a time for an account, so that an answer belongs to the question that is open."""
         if queue.asked is None and queue.waiting:
-            first = queue.waiting[0]
-            need = sum(borrower.hold.need for borrower in queue.waiting)
-            if self._send(LeaseWanted(queue.account.id, need, first.hold.least)):
-                queue.asked = first
+            first, account = queue.waiting[0], queue.account
+            # What the lease still covers is not asked for again: it may be the last that the account has.
+            own = max(account.spendable, 0)
+            lacking = sum(borrower.hold.need for borrower in queue.waiting) - own
+            if self._send(LeaseWanted(account.id, lacking, max(first.hold.least - own, 0))):
+                queue.asked, queue.lacking = first, lacking
+                queue.granted, queue.returned = account.granted, account.returned

@@ -90,8 +90,9 @@ class Run:
         self.attempts = self.received = self.bytes_out = self.noted_frames = 0
         self.admitted = self.first = self.noted_at = 0.0
         self.upstream_id: bytes | None = None
-        self.final = b""  # the last bytes of a stream, or else
-        self.answer: Answer | None = None  # a whole answer: what follows the end record
+        # What follows the end record: the last bytes of a stream, or a whole answer.
+        self.final = b""
+        self.answer: Answer | None = None
 
     # ---- admission ----------------------------------------------------------------------------------------------------------------
 
@@ -200,7 +201,7 @@ class Run:
         content_type = b""
         for name, value in call.fields:
             if name == b"content-type":
-                content_type = value
+                content_type = value.lower()
             elif name == b"x-request-id":
                 self.upstream_id = value
         if call.status == 200 and self.seen.stream and content_type.startswith(EVENT_STREAM):
@@ -228,7 +229,7 @@ class Run:
                 connection.send(out)
             else:
                 self.headed = True
-                connection.begin(200, answers.head(self, EVENT_STREAM) + STREAM_FIELDS, out)
+                connection.begin(200, answers.own_fields(self, EVENT_STREAM) + STREAM_FIELDS, out)
         if meter.frames - self.noted_frames >= PROGRESS_FRAMES or self.gateway.clock.now - self.noted_at >= PROGRESS_S:
             self._note_progress()
 
@@ -260,7 +261,7 @@ class Run:
                 return
         if done:
             body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
-            self._judged(call, answers.judge(self, call.status, answers.head(self, b"application/json"), body))
+            self._judged(call, answers.judge(self, call.status, answers.own_fields(self, b"application/json"), body))
 
     def _judged(self, call: Call, judged: Judged) -> None:
         if judged.blame:
@@ -349,7 +350,10 @@ class Run:
         """A bug of ours, already logged: end the request as far as that is still possible."""
         if self.stage in (ADMISSION, CREDIT):
             self.refused(faults.bug())
-        elif self.stage not in (ENDING, OVER):
+        elif self.stage in (ENDING, OVER):
+            if self.connection is not None:
+                self.connection.cut()
+        else:
             if self.call is not None:
                 self.call.abort()
             self._fail(faults.bug(), BROKE if self.headed else FAILED)
@@ -379,17 +383,14 @@ class Run:
             self.gateway.drains.forget(self)
             return
         connection.owner = self.connection = None
-        if self.headed:
-            if written:
-                connection.finish(self.final)
-            else:
-                connection.cut()
-        elif not written:
+        if not written:
             connection.cut()
+        elif self.headed:
+            connection.finish(self.final)
         elif self.answer is not None:
             connection.answer(*self.answer)
         else:
-            connection.begin(200, answers.head(self, EVENT_STREAM) + STREAM_FIELDS)
+            connection.begin(200, answers.own_fields(self, EVENT_STREAM) + STREAM_FIELDS)
             connection.finish(self.final)
 
     def _note_progress(self) -> None:
