@@ -53,3 +53,13 @@ def test_admitted_in_a_minute_is_the_limit_plus_the_burst() -> None:
     limits = Limits(60, None, None, 0.0)
     admitted = sum(limits.take(1, tick / 10) is None for tick in range(600))
     assert 118 <= admitted <= 120
+
+
+def test_a_report_beyond_belief_closes_the_key_for_two_minutes_at_most() -> None:
+    limits = Limits(None, 100, None, 0.0)
+    limits.take(10, 0.0)
+    limits.give_back(10, 10**18)
+    refused = limits.take(10, 0.0)
+    assert refused is not None
+    assert refused[1] <= 120.0
+    assert limits.take(10, 121.0) is None

@@ -99,6 +99,13 @@ def test_an_end_without_a_start_and_a_start_of_nobody_are_kept_as_strays(store: 
         assert [each.check for each in verify(connection).differences] == ["nothing_was_left_out"] * 2
 
 
+def test_a_loss_beyond_sixty_four_bits_stops_nobody_elses_settlement(store: Store, pair: Pair) -> None:
+    with store.begin() as connection:
+        assert fold.fold(connection, RELAY, read(*pair(loss=10**21), *pair(loss=77)), 3.0) == 1
+        assert [each.check for each in verify(connection).differences] == ["nothing_was_left_out"]
+    assert balances(store)["operator_loss"] == -77
+
+
 def test_a_second_ending_fails_on_the_unique_index(store: Store, pair: Pair) -> None:
     start, end = pair()
     with store.begin() as connection:

@@ -21,7 +21,8 @@ from halley.errors import Condition, Refused
 from halley.wire import jsonbody, sse
 
 Role = Literal["user", "assistant", "system", "tool", "developer", "function"]
-Count = Annotated[int, msgspec.Meta(ge=0)]
+# No context is as long. A larger figure is nonsense, which counts as no report: priced, it would not fit into a ledger's 64 bits.
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Cap = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 
 

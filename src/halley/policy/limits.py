@@ -59,5 +59,7 @@ class Limits:
     def give_back(self, estimate: int, used: int) -> None:
         """The request ended: free its place and correct the token bucket by what it really used."""
         self.running -= 1
-        if self.tokens is not None:
-            self.tokens.level += estimate - used
+        tokens = self.tokens
+        if tokens is not None:
+            # A report far above the estimate closes the key for two minutes, not for ever: it may be wrong.
+            tokens.level = max(tokens.level + estimate - used, -float(tokens.per_minute))

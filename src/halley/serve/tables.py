@@ -119,9 +119,14 @@ class Learned:
 
     def learn(self, body: int, prompt: int, delivered: int, output: int) -> None:
         if prompt > 0:
-            self.input_bytes += 0.1 * (body / prompt - self.input_bytes)
+            self.input_bytes += 0.1 * (_credible(body / prompt) - self.input_bytes)
         if output > 0 and delivered > 0:
-            self.output_bytes += 0.1 * (delivered / output - self.output_bytes)
+            self.output_bytes += 0.1 * (_credible(delivered / output) - self.output_bytes)
+
+
+def _credible(ratio: float) -> float:
+    """A report that is wrong teaches little: no token is a fraction of a byte, and a picture's are not a kilobyte each."""
+    return min(max(ratio, 0.5), 1024.0)
 
 
 class Model:

@@ -20,6 +20,8 @@ from halley.store.journal import End, Progress, Record, Start
 from halley.store.replay import Position, Read, Stray
 from halley.store.schema import accounts, endings, journals, requests, strays
 
+# A million dollars for one request, nano-dollars: beyond it a record is wrong, and its sums would leave the 64 bits of the store.
+_DEAREST = 10**15
 # Bound variables of one statement; SQLite's oldest limit is 999.
 _CHUNK = 900
 
@@ -156,8 +158,8 @@ def _write_ends(connection: Connection, relay: str, ends: dict[str, End], starts
     good: list[End] = []
     for end in fresh:
         hold = holds.get(end.request)
-        if hold is None or end.charge < 0 or end.loss < 0:
-            lost.append(_stray(end, "an end without its start" if hold is None else "a negative charge or loss"))
+        if hold is None or not (0 <= end.charge <= _DEAREST and 0 <= end.loss <= _DEAREST):
+            lost.append(_stray(end, "an end without its start" if hold is None else "a charge or loss that cannot be"))
             continue
         good.append(end)
         if end.charge or end.loss:
