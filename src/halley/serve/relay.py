@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 PROGRESS_S = 5.0
 PROGRESS_FRAMES = 1000
 WHOLE_LIMIT = 64 << 20
+EVENT_STREAM = b"text/event-stream"
 STREAM_FIELDS = b"cache-control: no-cache, no-transform\r\nx-accel-buffering: no\r\n"
 
 
@@ -191,6 +192,8 @@ class Run:
             self._head(call, data, done)
         elif stage is WHOLE:
             self._whole(call, data, done)
+        elif data.strip():
+            call.abort()  # after its end marker an upstream has nothing to say
 
     def _head(self, call: Call, data: bytes, done: bool) -> None:
         if not self.first:
@@ -201,7 +204,7 @@ class Run:
                 content_type = value.lower()
             elif name == b"x-request-id":
                 self.upstream_id = value
-        if call.status == 200 and self.seen.stream and content_type.startswith(b"text/event-stream"):
+        if call.status == 200 and self.seen.stream and content_type.startswith(EVENT_STREAM):
             self.stage = STREAM
             self.meter = self.route.dialect.meter(self.seen)
             self.metered = True
@@ -218,19 +221,22 @@ class Run:
             self._end_stream(out)
             return
         connection = self.connection
+        if b'"error"' in out:
+            out = answers.without_secret(self.offer.host, out)
         if out and connection is not None:
             self.bytes_out += len(out)
             if self.headed:
                 connection.send(out)
             else:
                 self.headed = True
-                connection.begin(200, answers.own_fields(self) + STREAM_FIELDS, out)
+                connection.begin(200, answers.head(self, EVENT_STREAM) + STREAM_FIELDS, out)
         if meter.frames - self.noted_frames >= PROGRESS_FRAMES or self.gateway.clock.now - self.noted_at >= PROGRESS_S:
             self._note_progress()
 
     def _end_stream(self, out: bytes) -> None:
         """The upstream's stream is over, well or badly."""
         meter = self.meter
+        out = answers.without_secret(self.offer.host, out)
         if meter.finished:
             out += meter.rest()
             self.offer.breaker.succeeded()
@@ -255,7 +261,7 @@ class Run:
                 return
         if done:
             body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
-            self._judged(call, answers.judge(self, call.status, answers.own_fields(self), body))
+            self._judged(call, answers.judge(self, call.status, answers.head(self, b"application/json"), body))
 
     def _judged(self, call: Call, judged: Judged) -> None:
         if judged.blame:
@@ -384,7 +390,7 @@ class Run:
         elif self.answer is not None:
             connection.answer(*self.answer)
         else:
-            connection.begin(200, answers.own_fields(self) + STREAM_FIELDS)
+            connection.begin(200, answers.head(self, EVENT_STREAM) + STREAM_FIELDS)
             connection.finish(self.final)
 
     def _note_progress(self) -> None:
