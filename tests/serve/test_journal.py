@@ -97,6 +97,42 @@ def test_a_long_segment_is_followed_by_the_next_and_never_touched_again(tmp_path
     assert records(tmp_path) == ["Start:a", "Start:b", "Start:c"]
 
 
+def test_a_segment_that_cannot_be_opened_leaves_the_long_one_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SEGMENT_BYTES", 100)
+
+    async def scene() -> None:
+        writer = JournalWriter(str(tmp_path), "relay-1", asyncio.get_running_loop())
+        (tmp_path / "relay-1.1.jsonl").mkdir()
+        for name in "ab":
+            writer.append(start(name), lambda ok: None)
+            writer.flush()
+            writer.each_second(0.0)
+        (tmp_path / "relay-1.1.jsonl").rmdir()
+        assert records(tmp_path) == ["Start:a", "Start:b"]
+        writer.each_second(1.0)
+        writer.append(start("c"), lambda ok: None)
+        writer.close()
+
+    asyncio.run(scene())
+    assert records(tmp_path) == ["Start:a", "Start:b", "Start:c"]
+
+
+def test_ends_that_the_disk_refused_are_tried_once_more_at_the_close(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(file: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    async def scene() -> None:
+        writer = JournalWriter(str(tmp_path), "relay-1", asyncio.get_running_loop())
+        with monkeypatch.context() as full:
+            full.setattr(module.os, "write", refuse)
+            writer.append(end("late"), lambda ok: None)
+            writer.flush()
+        writer.close()
+
+    asyncio.run(scene())
+    assert records(tmp_path) == ["End:late"]
+
+
 def test_the_lock_tells_whether_the_writer_lives(tmp_path: Path) -> None:
     def free() -> bool:
         with open(tmp_path / "relay-1.lock", "rb") as lock:

@@ -80,7 +80,7 @@ def _refused(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
     return Judged(answer, FAILED, blame=status >= 500, again=status in _RETRYABLE)
 
 
-def own_fields(run: Run, kind: bytes) -> bytes:
+def head(run: Run, kind: bytes) -> bytes:
     """The fields of the client's head: what the body is known to be, the upstream's allowed fields, then our own."""
     call = run.call
     theirs = b"".join([b"%b: %b\r\n" % pair for pair in call.fields if pair[0] not in _OWN_FIELDS]) if call is not None else b""

@@ -38,7 +38,7 @@ class JournalWriter:
         self.written = 0
         self._lock = os.open(self._stem + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._file = self._open()
+        self._file = self._open(0)
         # (offset, monotonic time) marks, one a second: the age of the oldest mark that control has not folded is the journal's lag.
         self._marks: deque[tuple[int, float]] = deque()
 
@@ -73,13 +73,9 @@ class JournalWriter:
 
     def each_second(self, now: float) -> None:
         """Try ends again that the disk refused, begin a new segment when this one is long, and mark the position."""
-        if self._unwritten_ends and self._write(self._unwritten_ends):
-            self._unwritten_ends = []
+        self._write_late_ends()
         if self._size > SEGMENT_BYTES:
-            os.close(self._file)
-            self._segment += 1
-            self._size = 0
-            self._file = self._open()
+            self._next_segment()
         marks = self._marks
         if self.written > (marks[-1][0] if marks else self._folded):
             marks.append((self.written, now))
@@ -95,11 +91,26 @@ class JournalWriter:
 
     def close(self) -> None:
         self.flush()
+        self._write_late_ends()
         os.close(self._file)
         os.close(self._lock)
 
-    def _open(self) -> int:
-        return os.open(f"{self._stem}.{self._segment}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    def _write_late_ends(self) -> None:
+        if self._unwritten_ends and self._write(self._unwritten_ends):
+            self._unwritten_ends = []
+
+    def _next_segment(self) -> None:
+        try:
+            file = self._open(self._segment + 1)
+        except OSError:
+            return  # no room for it now: the long one goes on being long, and the next second tries again
+        os.close(self._file)
+        self._file = file
+        self._segment += 1
+        self._size = 0
+
+    def _open(self, segment: int) -> int:
+        return os.open(f"{self._stem}.{segment}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     def _write(self, records: list[Record]) -> bool:
         data = encode(records)

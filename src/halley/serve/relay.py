@@ -229,7 +229,7 @@ class Run:
                 connection.send(out)
             else:
                 self.headed = True
-                connection.begin(200, answers.own_fields(self, EVENT_STREAM) + STREAM_FIELDS, out)
+                connection.begin(200, answers.head(self, EVENT_STREAM) + STREAM_FIELDS, out)
         if meter.frames - self.noted_frames >= PROGRESS_FRAMES or self.gateway.clock.now - self.noted_at >= PROGRESS_S:
             self._note_progress()
 
@@ -261,7 +261,7 @@ class Run:
                 return
         if done:
             body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
-            self._judged(call, answers.judge(self, call.status, answers.own_fields(self, b"application/json"), body))
+            self._judged(call, answers.judge(self, call.status, answers.head(self, b"application/json"), body))
 
     def _judged(self, call: Call, judged: Judged) -> None:
         if judged.blame:
@@ -390,7 +390,7 @@ class Run:
         elif self.answer is not None:
             connection.answer(*self.answer)
         else:
-            connection.begin(200, answers.own_fields(self, EVENT_STREAM) + STREAM_FIELDS)
+            connection.begin(200, answers.head(self, EVENT_STREAM) + STREAM_FIELDS)
             connection.finish(self.final)
 
     def _note_progress(self) -> None:
