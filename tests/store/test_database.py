@@ -62,6 +62,17 @@ def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         open_store("", tmp_path, "", {})
 
 
+def test_nobody_else_reads_the_store_nor_what_stands_beside_it(tmp_path: Path) -> None:
+    for _ in range(2):
+        store = open_store("", tmp_path, "", {})
+        with store.begin() as connection:
+            connection.exec_driver_sql("SELECT 1")
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("halley.db*")}
+        assert {"halley.db", "halley.db-wal", "halley.db-shm"} <= modes.keys()
+        assert set(modes.values()) == {0o600}
+        store.close()
+
+
 def test_only_one_process_writes(tmp_path: Path) -> None:
     lock = StoreLock(tmp_path)
     with pytest.raises(StoreError, match="Another"):

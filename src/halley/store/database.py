@@ -74,14 +74,17 @@ def open_store(url: str, home: Path, master_key: str, environ: Mapping[str, str]
     engine = _engine(url, home)
     path = Path(engine.url.database) if engine.dialect.name == "sqlite" and engine.url.database else None
     fresh = path is not None and not path.exists()
+    if path is not None and not fresh:
+        path.chmod(0o600)
     # A look at a database that is not there would make its file; the vault must be satisfied first.
     found = None if fresh else _found(engine)
     vault = open_vault(master_key, home, environ, fresh=found is None)
     if found is not None:
         vault.unwrap(_PEPPER, found)
+    if path is not None and fresh:
+        # SQLite gives its WAL and its index the mode that the database has when it first opens them.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
     _migrate(engine, path, migrate)
-    if path is not None:
-        path.chmod(0o600)
     return Store(engine, found_pepper(engine, vault))
 
 
