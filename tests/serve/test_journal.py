@@ -51,15 +51,16 @@ def test_records_of_one_iteration_leave_in_one_write_before_their_continuations(
     assert records(tmp_path) == ["Start:a", "Start:b", "Start:c"]
 
 
-def test_a_full_disk_refuses_starts_keeps_ends_and_leaves_nothing_torn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    full = [True]
+def test_a_full_disk_keeps_whole_records_refuses_the_rest_and_leaves_nothing_torn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = [0]
     real = os.write
 
     def write(file: int, data: bytes) -> int:
-        if full[0]:
-            real(file, data[: len(data) // 2])
+        if not room[0]:
             raise OSError(28, "No space left on device")
-        return real(file, data)
+        count = real(file, data[: room[0]])
+        room[0] -= count
+        return count
 
     async def scene() -> None:
         writer = JournalWriter(str(tmp_path), "relay-1", asyncio.get_running_loop())
@@ -67,14 +68,17 @@ def test_a_full_disk_refuses_starts_keeps_ends_and_leaves_nothing_torn(tmp_path:
         writer.append(start("before"), told.append)
         writer.flush()
         monkeypatch.setattr(module.os, "write", write)
-        writer.append(start("refused"), told.append)
+        room[0] = len(module.encode([start("whole")])) + 40
+        writer.append(start("whole"), told.append)
+        writer.append(start("torn"), told.append)
         writer.append(end("before"), told.append)
         writer.flush()
-        assert told == [True, False, False]
-        assert records(tmp_path) == ["Start:before"]
-        full[0] = False
+        assert told == [True, True, False, False]
+        assert records(tmp_path) == ["Start:before", "Start:whole"]
+        room[0] = 10**6
         writer.each_second(1.0)
-        assert records(tmp_path) == ["Start:before", "End:before"]
+        assert records(tmp_path) == ["Start:before", "Start:whole", "End:before"]
+        assert writer.written == sum(path.stat().st_size for path in tmp_path.glob("*.jsonl"))
         writer.close()
 
     asyncio.run(scene())

@@ -90,13 +90,19 @@ class Control:
     async def _fold_round(self) -> None:
         """One commit per relay, however much is being written meanwhile; more only while there is a backlog of whole batches."""
         for relay in await self.turns.take(self.desk.journals):
-            covered = self._covered.get(relay, 0)
-            while (offset := await self.turns.take(self.desk.fold, relay)) is not None:
-                self.link.folded(relay, offset)
-                behind, covered = offset - covered, offset
-                self._covered[relay] = covered
-                if behind < BATCH_BYTES // 2:
-                    break
+            try:
+                await self._fold_some(relay)
+            except Exception as fault:  # top of a named background loop: one relay's journal must not hold up the others'
+                _log.error("a relay's journal could not be folded", relay=relay, fault=fault)
+
+    async def _fold_some(self, relay: str) -> None:
+        covered = self._covered.get(relay, 0)
+        while (offset := await self.turns.take(self.desk.fold, relay)) is not None:
+            self.link.folded(relay, offset)
+            behind, covered = offset - covered, offset
+            self._covered[relay] = covered
+            if behind < BATCH_BYTES // 2:
+                break
 
     async def _fold_all(self) -> None:
         for relay in await self.turns.take(self.desk.journals):

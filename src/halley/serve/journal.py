@@ -66,10 +66,10 @@ class JournalWriter:
             return
         self._records, self._continuations = [], []
         written = self._write(records)
-        if not written:
-            self._unwritten_ends += [record for record in records if type(record) is End]
-        for then in continuations:
-            then(written)
+        if written < len(records):
+            self._unwritten_ends += [record for record in records[written:] if type(record) is End]
+        for index, then in enumerate(continuations):
+            then(index < written)
 
     def each_second(self, now: float) -> None:
         """Try ends again that the disk refused, begin a new segment when this one is long, and mark the position."""
@@ -96,8 +96,8 @@ class JournalWriter:
         os.close(self._lock)
 
     def _write_late_ends(self) -> None:
-        if self._unwritten_ends and self._write(self._unwritten_ends):
-            self._unwritten_ends = []
+        if self._unwritten_ends:
+            self._unwritten_ends = self._unwritten_ends[self._write(self._unwritten_ends) :]
 
     def _next_segment(self) -> None:
         try:
@@ -112,15 +112,17 @@ class JournalWriter:
     def _open(self, segment: int) -> int:
         return os.open(f"{self._stem}.{segment}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
-    def _write(self, records: list[Record]) -> bool:
+    def _write(self, records: list[Record]) -> int:
+        """How many of the records, from the first on, are in the file. Whole ones stay, because control may have read them already."""
         data = encode(records)
+        count, done = len(records), 0
         try:
-            count = os.write(self._file, data)
-            while count < len(data):
-                count += os.write(self._file, data[count:])
+            while done < len(data):
+                done += os.write(self._file, data[done:] if done else data)
         except OSError:
-            os.ftruncate(self._file, self._size)
-            return False
-        self._size += len(data)
-        self.written += len(data)
-        return True
+            done = data.rfind(b"\n", 0, done) + 1
+            count = data.count(b"\n", 0, done)
+            os.ftruncate(self._file, self._size + done)
+        self._size += done
+        self.written += done
+        return count
