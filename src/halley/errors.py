@@ -1,12 +1,13 @@
 """One error tree and the one table of what each condition looks like on the wire.
 
 `Refused` is something the caller can fix or must wait for; `UpstreamError` is something another upstream might not have. Neither knows
-how a dialect writes an error: that is each dialect's `write_error`. The table is architecture §8.
+how a dialect writes an error: that is each dialect's `write_error`. Every dialect has its column from the start, because a
+path under another dialect's prefix is refused in that dialect's words.
 """
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import Enum, unique
 from typing import NamedTuple
 
 
@@ -20,6 +21,7 @@ class Wire(NamedTuple):
     gemini_status: str
 
 
+@unique
 class Condition(Enum):
     INVALID = Wire(400, "invalid_request_error", "invalid_value", "invalid_request_error", "INVALID_ARGUMENT")
     BAD_KEY = Wire(401, "invalid_request_error", "invalid_api_key", "authentication_error", "UNAUTHENTICATED")

@@ -16,7 +16,7 @@ from halley.money import Price, rate_per_million
 from halley.net.client import Fault
 from halley.net.clock import Clock
 from halley.policy.snapshot import AccountRow, KeyRow, ModelRow, OfferRow, ProviderRow, Snapshot
-from halley.serve.gateway import Gateway
+from halley.serve.gateway import Gateway, Station
 from halley.serve.peers import Peers
 from halley.store.journal import End, Progress, Start, decode
 from halley.store.messages import FromRelay, LeaseWanted
@@ -232,17 +232,7 @@ def rig(home: Path, rows: Snapshot | None = None) -> Iterator[Rig]:
             return SimpleNamespace(call=call, retire=lambda: None)
 
         web = pools(SimpleNamespace(host="control"))
-        gateway = Gateway(
-            name="relay-0",
-            run=str(home),
-            home=str(home),
-            workers=1,
-            body_limit=1 << 25,
-            peers=Peers(()),
-            clock=Clock(),
-            pools=pools,
-            web=web,
-        )  # type: ignore[arg-type]
+        gateway = Gateway(Station("relay-0", str(home), str(home)), peers=Peers(()), clock=Clock(), pools=pools, web=web)  # type: ignore[arg-type]
         found = Rig(gateway, home)
         made.append(found)
         say: Callable[[FromRelay], bool] = lambda message: found.said.append(message) is None  # noqa: E731

@@ -19,6 +19,8 @@ from halley.serve import routes
         (b"/v1/v1/models/gpt-4o", b"/v1/models/gpt-4o"),
         (b"/v1/api/models", b"/v1/models"),
         (b"/text/chat", b"/api/text/chat"),
+        (b"/v1/chat/completions/chat/completions", b"/v1/chat/completions"),
+        (b"/v1/chat/completions/v1/chat/completions", b"/v1/chat/completions"),
     ],
 )
 def test_a_mistyped_path_names_the_right_one(path: bytes, meant: bytes) -> None:

@@ -12,7 +12,7 @@ along. Facts: OpenAI's published schema (ChatCompletion*, CompletionUsage) and C
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
@@ -20,6 +20,7 @@ from halley.chat.usage import Usage
 from halley.errors import Condition, Refused
 from halley.wire import jsonbody, sse
 
+Role = Literal["user", "assistant", "system", "tool", "developer", "function"]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Cap = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 
@@ -35,7 +36,7 @@ class _Part(msgspec.Struct):
 
 
 class _Message(msgspec.Struct):
-    role: Literal["user", "assistant", "system", "tool", "developer", "function"]
+    role: Role
     content: str | list[_Part] | None = None
     tool_calls: list[msgspec.Raw] | None = None
     tool_call_id: str | None = None
@@ -135,7 +136,9 @@ def _invalid(text: str) -> Refused:
         field = reason.split("`")[1]
         param = f"{param}.{field}" if param else field
         return Refused(Condition.INVALID, f"{param} is missing.", param=param)
-    return Refused(Condition.INVALID, f"{param}: {reason.lower()}." if param else f"{reason}.", param=param)
+    if reason.startswith("Invalid enum value"):
+        reason += "; known are " + ", ".join(get_args(Role))
+    return Refused(Condition.INVALID, f"{param}: {reason[0].lower()}{reason[1:]}." if param else f"{reason}.", param=param)
 
 
 def outbound(body: bytes, seen: Peek, model: str, cap: int | None, cap_field: str) -> bytes:
@@ -382,7 +385,7 @@ def write_error_event(refusal: Refused, request_id: str) -> bytes:
 
 
 def is_error(body: bytes) -> bool:
-    """Whether a non-2xx body of an upstream is an error a client of this dialect can read (JSON with `error` or `message`)."""
+    """Whether a non-2xx body is an error that a client of this dialect can read: an object with `error`, `message` or `detail`."""
     try:
         found = jsonbody.members(body)
     except jsonbody.Malformed:

@@ -280,6 +280,9 @@ class Upstream(asyncio.Protocol):
             self._done = True
             self._release(call)
             call.receiver.replied(call, b"", True)
+        elif call is not None:
+            # Not left to the transport, which closes only when the rest of a large request has been taken: nobody takes it any more.
+            self.give_up("cut", "the upstream closed the connection")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._pool.forget(self)

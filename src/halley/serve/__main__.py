@@ -21,7 +21,7 @@ from halley.net.client import Deadlines, Origin, Pool
 from halley.net.clock import Clock
 from halley.net.server import Guards, Listener
 from halley.serve.forward import REPLY_FIELDS
-from halley.serve.gateway import Gateway
+from halley.serve.gateway import Gateway, Station
 from halley.serve.peers import Peers
 from halley.serve.tables import tls_context
 
@@ -58,18 +58,10 @@ async def serve(launch: Launch, name: str, listen_fd: int, ready_fd: int) -> Non
         clock=clock,
         wanted=REPLY_FIELDS,
     )
-    gateway = Gateway(
-        name=name,
-        run=launch.run,
-        home=launch.home,
-        workers=settings.server.workers,
-        body_limit=settings.limits.json_bytes,
-        peers=Peers(settings.server.trusted_proxies),
-        clock=clock,
-        pools=pool,
-        web=web,
-    )
     server = settings.server
+    scheme = "https" if server.tls_cert else "http"
+    station = Station(name, launch.home, launch.run, server.workers, settings.limits.json_bytes, scheme)
+    gateway = Gateway(station, peers=Peers(server.trusted_proxies), clock=clock, pools=pool, web=web)
     guards = Guards(
         head_bytes=server.head_bytes,
         head_fields=server.head_fields,

@@ -76,9 +76,11 @@ def find_caller(request: Request, tables: Tables) -> Caller:
     for other in (b"x-api-key", b"x-goog-api-key"):
         if other in fields and fields[other] != key:
             raise Refused(Condition.BAD_KEY, "Two different API keys were sent in two headers; send one.")
-    caller = tables.caller(key) if well_formed(key) else None
+    if not well_formed(key):
+        raise Refused(Condition.BAD_KEY, "The API key is mistyped or cut short: its checksum does not fit.")
+    caller = tables.caller(key)
     if caller is None:
-        raise Refused(Condition.BAD_KEY, "The API key is not valid: unknown, revoked, or mistyped.")
+        raise Refused(Condition.BAD_KEY, "The API key is not valid: unknown or revoked.")
     tables.remember(value, caller)
     return caller
 

@@ -16,6 +16,7 @@ from halley.serve import faults
 
 if TYPE_CHECKING:
     from halley.serve.relay import Run
+    from halley.serve.tables import Host
 
 Answer = tuple[int, bytes, bytes]
 
@@ -23,6 +24,8 @@ Answer = tuple[int, bytes, bytes]
 _RETRYABLE = frozenset({429, 500, 502, 503, 504, 529})
 # The upstream refused what the operator configured, which the caller can neither see nor mend.
 _REFUSED_CREDENTIAL = frozenset({401, 402})
+
+_OWN_FIELDS = (b"content-type", b"x-request-id")
 
 
 class Judged(NamedTuple):
@@ -50,11 +53,12 @@ def _answered(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
         # It may be a stream that nobody asked for: its usage still says what the operator pays.
         meter = dialect.meter(run.seen)
         meter.feed(body)
-        answer = refuse(run, f'The provider "{run.offer.host.name}" sent something else than the JSON object that was asked for.')
+        wanted = "stream" if run.seen.stream else "JSON object"
+        answer = refuse(run, f'The provider "{run.offer.host.name}" sent something else than the {wanted} that was asked for.')
         return Judged(answer, UNUSABLE, meter.usage, meter.delivered_bytes, blame=True)
     answer = (status, own_fields, body)
     if not whole.answered:
-        return Judged(answer, FAILED)
+        return Judged((status, own_fields, without_secret(run.offer.host, body)), FAILED)
     if run.seen.stream:
         # An SDK that waits for a stream reads this as an empty one, without an error.
         answer = refuse(run, f'The provider "{run.offer.host.name}" sent a whole answer instead of the stream that was asked for.')
@@ -70,10 +74,28 @@ def _refused(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
         answer = refuse(run, f'The provider "{host.name}" refused the credential that Halley is configured with.')
         return Judged(answer, FAILED, blame=True, again=True)
     if status >= 400 and run.route.dialect.is_error(body):
-        answer = (status, own_fields, body.replace(host.secret, b"***") if host.secret else body)
+        answer = (status, own_fields, without_secret(host, body))
     else:
         answer = refuse(run, f'The provider "{host.name}" answered with status {status} and something that is no error object.')
     return Judged(answer, FAILED, blame=status >= 500, again=status in _RETRYABLE)
+
+
+def head(run: Run, kind: bytes) -> bytes:
+    """The fields of the client's head: what the body is known to be, the upstream's allowed fields, then our own."""
+    call = run.call
+    theirs = b"".join([b"%b: %b\r\n" % pair for pair in call.fields if pair[0] not in _OWN_FIELDS]) if call is not None else b""
+    own = b"%b%d\r\nx-request-id: %b\r\n" % (run.offer.fields, run.attempts, run.id.encode())
+    fields = b"content-type: %b\r\n%b%b" % (kind, theirs, own)
+    if run.sent_cap is not None:
+        fields += b"x-halley-lost: max_tokens=%d\r\n" % run.sent_cap
+    if run.route.canonical is not None:
+        fields += b'link: <%b>; rel="canonical"\r\n' % run.route.canonical
+    return fields
+
+
+def without_secret(host: Host, words: bytes) -> bytes:
+    """An upstream's own words, in case it repeats the credential that it was asked with."""
+    return words.replace(host.secret, b"***") if host.secret else words
 
 
 def refuse(run: Run, message: str, condition: Condition = Condition.UPSTREAM) -> Answer:

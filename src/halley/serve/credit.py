@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from halley.errors import Condition, Refused
-from halley.money import NanoDollars
+from halley.money import NanoDollars, show
 from halley.serve.hold import Hold
 from halley.serve.tables import Account
 from halley.store.messages import FromRelay, Granted, LeaseReturned, LeaseState, LeaseWanted
@@ -103,7 +103,8 @@ class Credit:
                 first.refused(
                     Refused(
                         Condition.NO_CREDIT,
-                        f'Account "{account.id}" does not have enough credit for this request; add credit or lower the output cap.',
+                        f'This request may cost up to {show(first.hold.least)} USD, more than the credit of account "{account.id}"; '
+                        "add credit or lower the output cap.",
                     )
                 )
         self._ask(queue)

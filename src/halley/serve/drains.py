@@ -1,6 +1,6 @@
 """Upstream answers that are read to their end although the client has left, because the provider bills them in full anyway.
 
-Bounded in number and time; over the cap an answer is cut and paid as delivered (`reliability.md` §3.2).
+Bounded in number and time; over the cap an answer is cut and paid as delivered.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import asyncio
 import os
 import random
 import time
+from typing import NamedTuple
 
 import msgspec
 
@@ -33,6 +34,18 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PUBLIC = b"access-control-allow-origin: *\r\n"
 
 
+class Station(NamedTuple):
+    """Where a relay works and as whom: its name, HALLEY_HOME, the directory of the node's sockets, how many relays share a key's limits,
+    the largest JSON body in bytes, and the scheme that clients of the listener speak."""
+
+    name: str
+    home: str
+    run: str
+    workers: int = 1
+    body_limit: int = 1 << 25
+    scheme: str = "http"
+
+
 class Gateway:
     """One relay process. `draining` turns readiness off; the listener is drained by its owner."""
 
@@ -40,26 +53,24 @@ class Gateway:
     wall = staticmethod(time.time)
     roll = staticmethod(random.random)
 
-    def __init__(
-        self, *, name: str, run: str, home: str, workers: int, body_limit: int, peers: Peers, clock: Clock, pools: PoolFactory, web: Pool
-    ) -> None:
+    def __init__(self, station: Station, *, peers: Peers, clock: Clock, pools: PoolFactory, web: Pool) -> None:
         loop = asyncio.get_running_loop()
         self.clock = clock
         self.web = web
         self.peers = peers
-        self.relay = f"{name}-{int(time.time() * 1000):x}-{os.getpid()}"
-        self.tables = Tables(pools, workers, lambda: clock.now)
-        directory = os.path.join(home, "journal")
+        self.relay = f"{station.name}-{int(time.time() * 1000):x}-{os.getpid()}"
+        self.tables = Tables(pools, station.workers, lambda: clock.now)
+        directory = os.path.join(station.home, "journal")
         os.makedirs(directory, mode=0o700, exist_ok=True)
         self.journal = JournalWriter(directory, self.relay, loop)
-        self.link = Link(os.path.join(run, "link.sock"), self._hello, self._receive, self._connected)
+        self.link = Link(os.path.join(station.run, "link.sock"), self._hello, self._receive, self._connected)
         self.credit = Credit(self.link.send, time.monotonic)
         self.drains = Drains()
         self.runs: set[Run] = set()
         self.draining = False
         self.refusals: dict[int, int] = {}
         self.ready = asyncio.Event()
-        self._body_limit = body_limit
+        self._station = station
         self._catalogue = b""
         self._id_prefix = "req_" + _base32(int(time.time() * 1000), 10) + f"{random.getrandbits(32):08X}"
         self._ids = 0
@@ -89,9 +100,8 @@ class Gateway:
         return fields, body
 
     def limit(self, method: bytes, path: bytes, fields: dict[bytes, bytes]) -> int:
-        """Body limit of a route, bytes."""
-        del method, path, fields
-        return self._body_limit
+        """Body limit of a route, bytes: so far one for all."""
+        return self._station.body_limit
 
     def error_writer(self, path: bytes) -> WriteError:
         return error_writer(path)
@@ -121,8 +131,9 @@ class Gateway:
             fields = b"location: %b\r\ncontent-type: text/plain\r\nx-request-id: %b\r\n" % (routes.PAGES[path], self.new_id().encode())
             request.connection.answer(308, fields, b"See %b\n" % routes.PAGES[path])
         elif path in routes.METHODS:
-            allowed = routes.METHODS[path].decode()
-            raise Refused(Condition.WRONG_METHOD, f"{_shown(method)} is not served at {_shown(path)}; use {allowed}.")
+            allowed = routes.METHODS[path]
+            refusal = Refused(Condition.WRONG_METHOD, f"{_shown(method)} is not served at {_shown(path)}; use {_shown(allowed)}.")
+            self._refuse(request, refusal, b"allow: %b\r\n" % allowed)
         else:
             self._unknown(request)
 
@@ -148,7 +159,7 @@ class Gateway:
         snapshot = self.tables.snapshot
         if snapshot is not None and snapshot.public_url:
             return snapshot.public_url
-        return "http://" + _shown(request.fields.get(b"host", b"localhost"))
+        return f"{self._station.scheme}://{_shown(request.fields.get(b'host', b'localhost'))}"
 
     def _readiness(self, request: Request) -> None:
         ready = self.is_ready
@@ -167,10 +178,10 @@ class Gateway:
     def _json(self, request: Request, status: int, body: bytes, extra: bytes = b"") -> None:
         request.connection.answer(status, b"%bx-request-id: %b\r\n%b" % (faults.JSON, self.new_id().encode(), extra), body)
 
-    def _refuse(self, request: Request, refusal: Refused) -> None:
+    def _refuse(self, request: Request, refusal: Refused, extra: bytes = b"") -> None:
         status, fields, body = faults.answer(refusal, error_writer(request.path), self.new_id())
         self.count_refusal(status)
-        request.connection.answer(status, fields, body)
+        request.connection.answer(status, fields + extra, body)
 
     # ---- the link -----------------------------------------------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 PROGRESS_S = 5.0
 PROGRESS_FRAMES = 1000
 WHOLE_LIMIT = 64 << 20
+EVENT_STREAM = b"text/event-stream"
 STREAM_FIELDS = b"cache-control: no-cache, no-transform\r\nx-accel-buffering: no\r\n"
 
 
@@ -89,8 +90,9 @@ class Run:
         self.attempts = self.received = self.bytes_out = self.noted_frames = 0
         self.admitted = self.first = self.noted_at = 0.0
         self.upstream_id: bytes | None = None
-        self.final = b""  # the last bytes of a stream, or else
-        self.answer: Answer | None = None  # a whole answer: what follows the end record
+        # What follows the end record: the last bytes of a stream, or a whole answer.
+        self.final = b""
+        self.answer: Answer | None = None
 
     # ---- admission ----------------------------------------------------------------------------------------------------------------
 
@@ -190,6 +192,8 @@ class Run:
             self._head(call, data, done)
         elif stage is WHOLE:
             self._whole(call, data, done)
+        elif data.strip():
+            call.abort()  # after its end marker an upstream has nothing to say
 
     def _head(self, call: Call, data: bytes, done: bool) -> None:
         if not self.first:
@@ -197,10 +201,10 @@ class Run:
         content_type = b""
         for name, value in call.fields:
             if name == b"content-type":
-                content_type = value
+                content_type = value.lower()
             elif name == b"x-request-id":
                 self.upstream_id = value
-        if call.status == 200 and self.seen.stream and content_type.startswith(b"text/event-stream"):
+        if call.status == 200 and self.seen.stream and content_type.startswith(EVENT_STREAM):
             self.stage = STREAM
             self.meter = self.route.dialect.meter(self.seen)
             self.metered = True
@@ -217,19 +221,22 @@ class Run:
             self._end_stream(out)
             return
         connection = self.connection
+        if b'"error"' in out:
+            out = answers.without_secret(self.offer.host, out)
         if out and connection is not None:
             self.bytes_out += len(out)
             if self.headed:
                 connection.send(out)
             else:
                 self.headed = True
-                connection.begin(200, self._fields() + STREAM_FIELDS, out)
+                connection.begin(200, answers.head(self, EVENT_STREAM) + STREAM_FIELDS, out)
         if meter.frames - self.noted_frames >= PROGRESS_FRAMES or self.gateway.clock.now - self.noted_at >= PROGRESS_S:
             self._note_progress()
 
     def _end_stream(self, out: bytes) -> None:
         """The upstream's stream is over, well or badly."""
         meter = self.meter
+        out = answers.without_secret(self.offer.host, out)
         if meter.finished:
             out += meter.rest()
             self.offer.breaker.succeeded()
@@ -254,7 +261,7 @@ class Run:
                 return
         if done:
             body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
-            self._judged(call, answers.judge(self, call.status, self._fields(), body))
+            self._judged(call, answers.judge(self, call.status, answers.head(self, b"application/json"), body))
 
     def _judged(self, call: Call, judged: Judged) -> None:
         if judged.blame:
@@ -343,7 +350,10 @@ class Run:
         """A bug of ours, already logged: end the request as far as that is still possible."""
         if self.stage in (ADMISSION, CREDIT):
             self.refused(faults.bug())
-        elif self.stage not in (ENDING, OVER):
+        elif self.stage in (ENDING, OVER):
+            if self.connection is not None:
+                self.connection.cut()
+        else:
             if self.call is not None:
                 self.call.abort()
             self._fail(faults.bug(), BROKE if self.headed else FAILED)
@@ -380,21 +390,10 @@ class Run:
         elif self.answer is not None:
             connection.answer(*self.answer)
         else:
-            connection.begin(200, self._fields() + STREAM_FIELDS)
+            connection.begin(200, answers.head(self, EVENT_STREAM) + STREAM_FIELDS)
             connection.finish(self.final)
 
     def _note_progress(self) -> None:
         self.noted_at = self.gateway.clock.now
         self.noted_frames = self.meter.frames
         self.gateway.journal.note(settle.progress(self))
-
-    def _fields(self) -> bytes:
-        """The client's head: the upstream's allowed fields, then our own."""
-        call = self.call
-        fields = b"".join([b"%b: %b\r\n" % pair for pair in call.fields if pair[0] != b"x-request-id"]) if call is not None else b""
-        fields += b"%b%d\r\nx-request-id: %b\r\n" % (self.offer.fields, self.attempts, self.id.encode())
-        if self.sent_cap is not None:
-            fields += b"x-halley-lost: max_tokens=%d\r\n" % self.sent_cap
-        if self.route.canonical is not None:
-            fields += b'link: <%b>; rel="canonical"\r\n' % self.route.canonical
-        return fields

@@ -42,6 +42,9 @@ def suggestion(path: bytes) -> bytes | None:
     if path in _KNOWN:
         return None
     trimmed = path.rstrip(b"/")
+    for known in METHODS:
+        if trimmed.startswith(known + b"/") and not path.startswith(MODEL_PREFIX):  # the whole URL was given as the base URL
+            return known
     parts = [part for part in trimmed.split(b"/") if part]
     while parts and parts[0] in _PREFIXES:
         parts.pop(0)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from ipaddress import ip_network
 
 from halley import __version__
-from halley.errors import Condition
 from halley.money import NanoDollars, Price
 from halley.net.client import Origin, Pool
 from halley.policy.health import Breaker
@@ -243,6 +242,3 @@ def tls_context(ca_file: str) -> ssl.SSLContext:
     if ca_file:
         context.load_verify_locations(ca_file)
     return context
-
-
-__all__ = ["DEFAULT_OUTPUT_CAP", "Account", "Caller", "Condition", "Host", "Learned", "Model", "Offer", "Tables", "tls_context"]
