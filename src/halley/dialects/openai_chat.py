@@ -185,24 +185,26 @@ class _Usage(msgspec.Struct):
 
 
 class _Reply(msgspec.Struct):
-    usage: msgspec.Raw = msgspec.Raw()
+    usage: _Usage | None = None
     choices: msgspec.Raw = msgspec.Raw()
 
 
-_decode_usage = msgspec.json.Decoder(_Usage).decode
+class _OddReply(msgspec.Struct):
+    """A reply whose usage is not what the schema says: the answer counts, the usage does not."""
+
+    choices: msgspec.Raw = msgspec.Raw()
+
+
 _decode_reply = msgspec.json.Decoder(_Reply).decode
+_decode_odd_reply = msgspec.json.Decoder(_OddReply).decode
 _NO_PROMPT = _PromptDetails()
 _NO_OUTPUT = _OutputDetails()
 _NULL = b"null"
 
 
-def _usage(raw: msgspec.Raw) -> Usage | None:
-    """Normalised usage, None when there is none or it is not usable: zero counts as zero, nonsense counts as absent."""
-    if not len(raw):
-        return None
-    try:
-        found = _decode_usage(raw)
-    except msgspec.DecodeError:
+def _usage(found: _Usage | None) -> Usage | None:
+    """Normalised usage, None when there is none: zero counts as zero."""
+    if found is None:
         return None
     prompt = found.prompt_tokens_details or _NO_PROMPT
     output = found.completion_tokens_details or _NO_OUTPUT
@@ -228,12 +230,18 @@ class Whole(msgspec.Struct, frozen=True):
 
 
 def read_whole(body: bytes) -> Whole | None:
-    """Usage of a non-streamed answer; None when the body is not a JSON object."""
+    """Usage of a non-streamed answer, nonsense counting as absent; None when the body is not a JSON object."""
     try:
         reply = _decode_reply(body)
+        usage = _usage(reply.usage)
+    except msgspec.ValidationError:
+        try:
+            reply, usage = _decode_odd_reply(body), None
+        except msgspec.ValidationError:
+            return None
     except (msgspec.DecodeError, RecursionError):
         return None
-    return Whole(_usage(reply.usage), len(reply.choices) > 0 and bytes(reply.choices) != _NULL)
+    return Whole(usage, len(reply.choices) > 0 and bytes(reply.choices) != _NULL)
 
 
 def content_bytes(body: bytes) -> int:
