@@ -355,8 +355,7 @@ class Meter:
             return 0
         end = _FINISH.search(self._tail)
         trailer = self._tail[self._tail.rfind(b"data:", 0, end.start()) :] if end is not None else b""
-        trailer_frames = trailer.count(b"\n\n") or trailer.count(b"\n\r\n")
-        frames = self.frames - self._lead_frames - trailer_frames
+        frames = self.frames - self._lead_frames - (trailer.count(b"\n\n") or trailer.count(b"\n\r\n"))
         return max(self.bytes - self._lead_bytes - len(trailer) - frames * self._overhead, 0)
 
     @property

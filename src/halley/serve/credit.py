@@ -90,11 +90,13 @@ class Credit:
         account, waiting = queue.account, queue.waiting
         account.granted = max(account.granted, message.granted)
         asked, queue.asked = queue.asked, None
+        # Control has said that there is not so much: whoever needs as much is refused with the one it was said to.
+        missing: NanoDollars | None = asked.hold.least if asked is not None and queue.exhausted else None
         while waiting:
             first = waiting[0]
             if first.credited():
                 waiting.popleft()
-            elif first is not asked or not queue.exhausted:
+            elif missing is None or (first is not asked and (asked in waiting or first.hold.least < missing)):
                 break
             elif first.made_do():
                 waiting.popleft()

@@ -290,7 +290,7 @@ class Run:
             self._end_stream(b"")
         elif fault.kind in ("first_byte_timeout", "idle_timeout"):
             self._fail(Refused(Condition.DEADLINE, f'The provider "{host}" did not answer in time.'))
-        elif self.stage is WHOLE:
+        elif self.stage is WHOLE and self.received:
             self._fail(Refused(Condition.UPSTREAM, f'The provider "{host}" broke off its answer.'))
         else:
             self._again(answers.refuse(self, f'The provider "{host}" could not be reached or broke off.'))
