@@ -12,8 +12,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from halley.cli.settings import read, without_effect
-from halley.config import Launch, home, run_directory
+from halley.cli.settings import read, unmet, without_effect
+from halley.config import ConfigError, Launch, home, run_directory
 from halley.simulator.run import raise_file_limit
 from halley.supervise.doors import base_url, bind, listening_socket, lock_home, private_directory
 from halley.supervise.supervisor import Programs, Supervisor
@@ -31,6 +31,8 @@ def up(config: Path | None, host: str | None, port: int | None, workers: int | N
     settings = read(config, {"server.host": host, "server.port": port, "server.workers": workers})
     for setting in without_effect(settings):
         _say(f"halley: {setting} has no effect in this version.")
+    if problems := unmet(settings, config):
+        raise ConfigError(problems)
     sys.exit(run(Launch(settings, home=str(home(os.environ)), run="")))
 
 
