@@ -76,7 +76,7 @@ def _packages() -> Iterator[Finding]:
 def _home(place: Path) -> Iterator[Finding]:
     if not place.is_dir():
         parent = next(each for each in place.parents if each.exists())
-        if os.access(parent, os.W_OK):
+        if parent.is_dir() and os.access(parent, os.W_OK):
             yield Finding("home", "ok", f"{place} will be made at the first start")
         else:
             yield Finding("home", "fail", f"{place} cannot be made: {parent} is not writable", "set HALLEY_HOME to a directory of your own")
