@@ -37,6 +37,10 @@ def test_the_commands_work_with_and_without_a_running_gateway(start: Callable[..
     credited = control.cli("credit", "default", "2.5", "--json")
     assert json.loads(credited.stdout)["available_nano"] == 2_500_000_000 and "prepaid now" in credited.stderr
     assert control.cli("credit", "default", "much").returncode == 2
+    assert json.loads(control.cli("credit", "default", "-1.5", "--json").stdout)["available_nano"] == 1_000_000_000
+    short = control.cli("credit", "default", "-1.01")
+    assert short.returncode == 1 and "has 1.00 USD that can be taken away" in short.stderr
+    assert control.cli("credit", "default", "--jsonn", "1").returncode == 2
     assert json.loads(control.cli("accounts", "create", "acme", "--unlimited", "--json").stdout)["credit"] == "unlimited"
     assert "acme" in control.cli("accounts", "list").stdout
     assert control.cli("accounts", "show", "nobody").returncode == 1
