@@ -16,6 +16,7 @@ from halley.errors import HalleyError
 from halley.money import NanoDollars, Price, show
 from halley.policy.snapshot import AccountRow, KeyRow, ModelRow
 from halley.store import keytext, ledger
+from halley.store.bulk import inserting
 from halley.store.schema import accounts, balances, keys, prices
 from halley.store.values import Account, FileAccount, FileKey, Key, Limits
 
@@ -182,7 +183,7 @@ def remember_prices(connection: Connection, models: Iterable[ModelRow], at: floa
         for version, price in {model.version: model.price for model in models}.items()
     ]
     if rows:
-        connection.execute(ledger.inserting(connection)(prices).on_conflict_do_nothing(), rows)
+        connection.execute(inserting(connection.dialect, prices).on_conflict_do_nothing(), rows)
 
 
 def known_prices(connection: Connection) -> dict[str, Price]:
