@@ -10,6 +10,7 @@ import pytest
 
 from halley import config
 from halley.config import ConfigError, Launch, Settings
+from halley.config_checks import Known
 
 FULL = """
 [server]
@@ -34,6 +35,7 @@ offers = [{provider = "main", model = "gpt-4o-mini", cost = {input = "0.15"}}]
 name = "team"
 [[keys]]
 name = "ci"
+key = "env:CI_KEY"
 account = "team"
 rpm = 60
 expires = 2027-01-31
@@ -53,7 +55,7 @@ def problems(tmp_path: Path, text: str, environ: dict[str, str] | None = None, *
 
 
 def test_a_whole_file_becomes_settings(tmp_path: Path) -> None:
-    settings = config.load(written(tmp_path, FULL), {}, {}, kinds=["openai"])
+    settings = config.load(written(tmp_path, FULL), {}, {}, known=Known(kinds=["openai"]))
     assert settings.server.port == 8080
     assert settings.server.drain_seconds == 20.0
     assert settings.billing.markup == "1.15"
@@ -115,7 +117,7 @@ offers = [
 after_break = "deliverd"
 [servr]
 """
-    assert problems(tmp_path, text, kinds=["openai", "gemini"]) == (
+    assert problems(tmp_path, text, known=Known(kinds=["openai", "gemini"])) == (
         'halley.toml:2: [server] prot: is not a setting; did you mean "port"?',
         'halley.toml:3: [server] port: must be a whole number, not "80"',
         "halley.toml:4: [server] workers: must be at least 1, not 0",
@@ -142,13 +144,20 @@ after_break = "deliverd"
         ("[[providers]]\nname = 'x'", "halley.toml:1: [[providers]] #1 kind: is missing"),
         ("[[models]]\nid = 'a'\naliases = ['a']", 'halley.toml:3: [[models]] #1 aliases[0]: "a" is used twice'),
         ("[server]\ntls_cert = 'x'", "halley.toml:2: [server] tls_cert: tls_cert and tls_key go together; one of them is missing"),
-        ("[[keys]]\nname = 'a b'", '[[keys]] #1 name: "a b" is not a name: letters'),
-        ("[[keys]]\nname = 'k'\nips = ['10.0.0.300']", '[[keys]] #1 ips[0]: "10.0.0.300" is not an IP address'),
-        ("[[keys]]\nname = 'k'\nexpires = 'soon'", '[[keys]] #1 expires: "soon" is not a date'),
+        ("[[keys]]\nkey = 'x'\nname = 'a b'", '[[keys]] #1 name: "a b" is not a name: letters'),
+        ("[[keys]]\nkey = 'x'\nname = 'k'\nips = ['10.0.0.300']", '[[keys]] #1 ips[0]: "10.0.0.300" is not an IP address'),
+        ("[[keys]]\nkey = 'x'\nname = 'k'\nexpires = 'soon'", '[[keys]] #1 expires: "soon" is not a date'),
         ("[secrets]\nmaster_key = 'abc'", '[secrets] master_key: must be "env:NAME" or "file:PATH"'),
-        ("[[keys]]\nname = 'a'\nbudget = {usd = '1'}", "[[keys]] #1 budget: budgets are not enforced"),
+        ("[[keys]]\nkey = 'x'\nname = 'a'\nbudget = {usd = '1'}", "[[keys]] #1 budget: budgets are not enforced"),
         ("[[accounts]]\nname = 'a'\nbudget = {usd = '-1'}", '[[accounts]] #1 budget.usd: "-1" is negative'),
         ("[egress]\nproxy = 'http://u:p@proxy.test'", "[egress] proxy: a URL must not hold credentials"),
+        ("[[keys]]\nname = 'k'", "halley.toml:1: [[keys]] #1 key: is missing"),
+        ("[[keys]]\nname = 'k'\nkey = ''", "halley.toml:3: [[keys]] #1 key: is empty"),
+        ("[egress]\nproxy = 'http://proxy.test'", "halley.toml:2: [egress] proxy: proxies towards providers are not supported"),
+        (
+            "[[providers]]\nname = 'a'\nkind = 'b'\napi_key = 'x'\napi_keys = ['y']",
+            "halley.toml:5: [[providers]] #1 api_keys: this version uses one key per provider",
+        ),
         ("a = ", "halley.toml:1: invalid value"),
         ("\n[server]\nport = 1\nport = 2", "halley.toml:4: cannot overwrite a value"),
     ],

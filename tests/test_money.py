@@ -36,7 +36,10 @@ def test_dollars_are_read_exactly(text: str, nano: int) -> None:
     assert money.usd(text) == nano
 
 
-@pytest.mark.parametrize("text", ["", "x", "1,5", "nan", "inf", "-inf", "1e12", "0.0000000001", "1.0000000001", "$1"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "1,5", "nan", "inf", "-inf", "1e12", "0.0000000001", "1.0000000001", "$1", "1_0", " 10 ", "10\n", "٣", "1.", ".5", "1e999"],
+)
 def test_what_is_no_exact_amount_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         money.usd(text)
@@ -61,3 +64,10 @@ def test_what_is_shown_reads_back_as_the_same_amount(nano: int) -> None:
 
 def test_amounts_are_shown_in_cents_at_least() -> None:
     assert [money.show(nano) for nano in (0, 10**9, 1, 1_500_000_000, -1)] == ["0.00", "1.00", "0.000000001", "1.50", "-0.000000001"]
+
+
+def test_rates_are_shown_as_price_lists_write_them_and_read_back_the_same() -> None:
+    for text in ("1.00", "0.15", "0.000001", "12.345678"):
+        assert money.show_rate_per_million(money.rate_per_million(text)) == text
+    for text in ("0.04", "0.000000000001", "3.10"):
+        assert money.show_rate_per_unit(money.rate_per_unit(text)) == text

@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
@@ -21,9 +21,11 @@ from msgspec import Meta
 from msgspec import inspect as shape
 
 from halley.config_build import Mistake, build, explain, from_text, suggestion
+from halley.config_checks import NOTHING_KNOWN, Known, contradictions
 from halley.errors import HalleyError
 from halley.money import Price
 from halley.secret import Secret
+from halley.store import keytext
 from halley.toml_lines import Address, positions
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -41,6 +43,9 @@ Reference = Annotated[str, Meta(extra={"spelling": "reference"})]
 Pointer = Annotated[str, Meta(extra={"spelling": "pointer"})]
 # USD per million tokens (`per_request`: USD per request) as decimal strings, by the names that `money.Price` has.
 Prices = Annotated[dict[str, str], Meta(extra={"spelling": "price", "keys": Price.__struct_fields__})]
+
+
+_NO_KEY = 'is not a key of Halley ("sk-" and 38 letters and digits, the last six a checksum); `halley keys generate` makes one'
 
 
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -147,8 +152,8 @@ class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
+    key: Reference
     account: Name = "default"
-    key: Reference = ""
     models: tuple[ModelId, ...] | None = None
     budget: Budget | None = None
     rpm: Count | None = None
@@ -244,18 +249,27 @@ def resolve_secret(reference: str, environ: Mapping[str, str]) -> Secret:
     return Secret(value.strip())
 
 
+def client_key(key: Key, environ: Mapping[str, str]) -> Secret:
+    """The text of a `[[keys]]` entry. Raises ConfigError also for one that relays would refuse unseen, for want of Halley's checksum."""
+    found = resolve_secret(key.key, environ)
+    if not keytext.well_formed(found.reveal()):
+        raise ConfigError([_NO_KEY])
+    return found
+
+
 def load(
     path: Path | None,
     environ: Mapping[str, str],
     overrides: Mapping[str, object],
     *,
     well_known: Mapping[str, str] | None = None,
-    kinds: Collection[str] = (),
+    known: Known = NOTHING_KNOWN,
 ) -> Settings:
     """Settings from flags, environment and file. Raises ConfigError with all mistakes at once.
 
     `overrides` maps `section.key` to a flag's value, None meaning that the flag was not given. `well_known` maps an environment variable to
-    the provider kind that its key is for: when no provider is configured, each variable that is set makes one. `kinds` are the known kinds.
+    the provider kind that its key is for: when no provider is configured, each variable that is set makes one. `known` is what the settings
+    are held against.
     """
     text = _read_file(path) if path else ""
     document = _parse(path, text) if path else {}
@@ -267,10 +281,17 @@ def load(
         document["providers"] = _providers_from(environ, well_known or {})
     settings = build(Settings, document, mistakes) or Settings()
     if _whole(document, settings):
-        mistakes.extend(_cross_checks(settings, kinds))
+        # What is wrong within a table may be why the table does not add up; one line for that is enough.
+        wrong = {mistake.address[:end] for mistake in mistakes for end in range(len(mistake.address) + 1)}
+        mistakes.extend(each for each in contradictions(settings, known) if each.address not in wrong)
     if mistakes:
         raise ConfigError(explain(mistakes, path.name if path else "", positions(text), origins))
     return settings
+
+
+def located(mistakes: Iterable[Mistake], path: Path | None) -> tuple[str, ...]:
+    """Mistakes that were found after the file was loaded, as lines like those of `load`."""
+    return tuple(explain(mistakes, path.name if path else "", positions(_read_file(path)) if path else {}, {}))
 
 
 def _read_file(path: Path) -> str:
@@ -348,36 +369,3 @@ def _whole(document: Mapping[str, object], settings: Settings) -> bool:
     """Whether no element of a list was too wrong to be built: only then do positions in the settings mean positions in the file."""
     rows = {"providers": settings.providers, "models": settings.models, "accounts": settings.accounts, "keys": settings.keys}
     return all(isinstance(listed := document.get(name, []), list) and len(cast("list[object]", listed)) == len(rows[name]) for name in rows)
-
-
-def _cross_checks(settings: Settings, kinds: Collection[str]) -> Iterable[Mistake]:
-    """What no single field can tell: names used twice, references to nothing, halves of pairs."""
-    yield from _twice("providers", [((index, "name"), each.name) for index, each in enumerate(settings.providers)])
-    yield from _twice("accounts", [((index, "name"), each.name) for index, each in enumerate(settings.accounts)])
-    yield from _twice("keys", [((index, "name"), each.name) for index, each in enumerate(settings.keys)])
-    ids = [((index, "id"), each.id) for index, each in enumerate(settings.models)]
-    aliases = [((index, "aliases", place), alias) for index, each in enumerate(settings.models) for place, alias in enumerate(each.aliases)]
-    yield from _twice("models", ids + aliases)
-    names = [provider.name for provider in settings.providers]
-    for index, model in enumerate(settings.models):
-        for place, offer in enumerate(model.offers):
-            if offer.provider not in names:
-                message = f'no provider is named "{offer.provider}"{suggestion(offer.provider, names)}'
-                yield Mistake(("models", index, "offers", place, "provider"), message)
-    for index, provider in enumerate(settings.providers):
-        if kinds and provider.kind not in kinds:
-            yield Mistake(("providers", index, "kind"), f'"{provider.kind}" is not a known kind{suggestion(provider.kind, kinds)}')
-    for section, rows in (("accounts", settings.accounts), ("keys", settings.keys)):
-        for index, row in enumerate(rows):
-            if row.budget is not None:
-                yield Mistake((section, index, "budget"), "budgets are not enforced by this version; use prepaid credit instead")
-    if bool(settings.server.tls_cert) != bool(settings.server.tls_key):
-        yield Mistake(("server", "tls_cert"), "tls_cert and tls_key go together; one of them is missing")
-
-
-def _twice(section: str, entries: list[tuple[Address, str]]) -> Iterable[Mistake]:
-    seen: set[str] = set()
-    for address, name in entries:
-        if name in seen:
-            yield Mistake((section, *address), f'"{name}" is used twice')
-        seen.add(name)

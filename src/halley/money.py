@@ -7,7 +7,8 @@ near money: what a price list writes is read as a decimal string.
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation, localcontext
+import re
+from decimal import Decimal, localcontext
 
 import msgspec
 
@@ -17,6 +18,7 @@ PicoDollars = int
 NANO = 1_000_000_000
 _PICO_PER_NANO = 1000
 _MAX_USD = Decimal(10) ** 9
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,2})?")
 
 
 def half_up(pico: int) -> NanoDollars:
@@ -47,11 +49,11 @@ def rate_per_unit(text: str) -> PicoDollars:
 
 
 def _scaled(text: str, digits: int, unit: str) -> int:
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        raise ValueError(f"{text!r} is not a decimal number") from None
-    if not amount.is_finite() or abs(amount) > _MAX_USD:
+    # Decimal alone would read blanks, underscores and the digits of every script.
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError(f"{text!r} is not a decimal number")
+    amount = Decimal(text)
+    if abs(amount) > _MAX_USD:
         raise ValueError(f"{text!r} is out of range")
     with localcontext() as context:
         context.prec = 60
@@ -63,10 +65,24 @@ def _scaled(text: str, digits: int, unit: str) -> int:
 
 def show(amount: NanoDollars) -> str:
     """Dollars for a person: at least two decimals, at most nine, no trailing zeros beyond cents."""
+    return _shown(amount, 9)
+
+
+def show_rate_per_million(rate: PicoDollars) -> str:
+    """A rate per unit as a price list writes it, in USD per million units."""
+    return _shown(rate, 6)
+
+
+def show_rate_per_unit(rate: PicoDollars) -> str:
+    """A rate per unit in USD."""
+    return _shown(rate, 12)
+
+
+def _shown(amount: int, digits: int) -> str:
     sign = "-" if amount < 0 else ""
-    whole, fraction = divmod(abs(amount), NANO)
-    digits = f"{fraction:09d}".rstrip("0").ljust(2, "0")
-    return f"{sign}{whole}.{digits}"
+    whole, fraction = divmod(abs(amount), 10**digits)
+    decimals = f"{fraction:0{digits}d}".rstrip("0").ljust(2, "0")
+    return f"{sign}{whole}.{decimals}"
 
 
 class Price(msgspec.Struct, frozen=True):

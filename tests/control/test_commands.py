@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from halley.store import keytext
+from tests.harness.gateway import Gateway
+
+SRC = Path(__file__).parents[2] / "src"
 
 
 @pytest.mark.parametrize("running", [True, False], ids=["through control", "on the store"])
@@ -30,6 +37,10 @@ def test_the_commands_work_with_and_without_a_running_gateway(start: Callable[..
     credited = control.cli("credit", "default", "2.5", "--json")
     assert json.loads(credited.stdout)["available_nano"] == 2_500_000_000 and "prepaid now" in credited.stderr
     assert control.cli("credit", "default", "much").returncode == 2
+    assert json.loads(control.cli("credit", "default", "-1.5", "--json").stdout)["available_nano"] == 1_000_000_000
+    short = control.cli("credit", "default", "-1.01")
+    assert short.returncode == 1 and "has 1.00 USD that can be taken away" in short.stderr
+    assert control.cli("credit", "default", "--jsonn", "1").returncode == 2
     assert json.loads(control.cli("accounts", "create", "acme", "--unlimited", "--json").stdout)["credit"] == "unlimited"
     assert "acme" in control.cli("accounts", "list").stdout
     assert control.cli("accounts", "show", "nobody").returncode == 1
@@ -51,3 +62,19 @@ def test_verify_exits_with_one_and_names_what_differs(start: Callable[..., Any])
     raw.close()
     verified = control.cli("ledger", "verify")
     assert verified.returncode == 1 and verified.stdout.startswith("balances_are_sums: clearing")
+
+
+def test_a_command_waits_for_a_control_process_that_is_being_started_again(tmp_path: Path) -> None:
+    with Gateway(tmp_path) as gateway:
+        gateway.kill("control")
+        assert "starter" in gateway.cli("keys", "list").stdout
+
+
+@pytest.mark.parametrize("words", [["keys", "list"], ["credit", "default", "1"], ["migrate"], ["up"]], ids=" ".join)
+def test_a_home_that_cannot_be_is_told_in_one_line(tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "file").touch()
+    environ = {**os.environ, "PYTHONPATH": str(SRC), "HALLEY_HOME": str(tmp_path / "file" / "home")}
+    command = [sys.executable, "-m", "halley.cli.main", *words]
+    done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1 and "cannot be used" in line and "HALLEY_HOME" in line

@@ -72,7 +72,7 @@ def test_file_and_store_may_not_name_the_same_account(start: Start_) -> None:
 
 def test_a_key_of_the_file_reaches_relays_and_cannot_be_revoked(start: Start_, relay: Start_) -> None:
     text = keytext.make()
-    control = start(Settings(accounts=(Account("team", "unlimited"),), keys=(Key("ops", "team", text, rpm=3),)))
+    control = start(Settings(accounts=(Account("team", "unlimited"),), keys=(Key("ops", text, "team", rpm=3),)))
     snapshot = relay(control, "relay-0-1-1").next(Snapshot)
     assert {key.name: key.rpm for key in snapshot.keys}["ops"] == 3
     assert control.http("admin.sock", "POST", "/keys.revoke", b'{"name":"ops"}')[0] == 409

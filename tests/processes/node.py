@@ -106,6 +106,7 @@ def environment() -> dict[str, str]:
 @contextmanager
 def node(home: Path, orders: Mapping[str, object] | None = None, *, wait: bool = True, **server: object) -> Iterator[Node]:
     home.mkdir(exist_ok=True)
+    (home / "up.lock").touch()  # without it, a home with orders in it is somebody else's directory
     give(home, orders or {})
     log = home / "log"
     with log.open("ab") as output:

@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+from halley.supervise.doors import home_directory
 from tests.processes.node import LIMIT_S, command, environment, give, node, running, until
 
 
@@ -220,3 +221,19 @@ def test_a_socket_passed_by_the_service_manager_is_served(tmp_path: Path) -> Non
             if process.poll() is None:
                 process.kill()
                 process.wait()
+
+
+def test_a_directory_of_other_things_is_not_made_a_home(tmp_path: Path) -> None:
+    home = tmp_path / "work"
+    home.mkdir()
+    home.chmod(0o755)
+    (home / "letter.txt").write_text("dear reader")
+    up = subprocess.run(command(home, {}), capture_output=True, text=True, env=environment(), timeout=LIMIT_S, check=False)
+    assert up.returncode == 1 and f"{home} holds other things than a home of Halley's" in up.stderr
+    assert home.stat().st_mode & 0o777 == 0o755 and [each.name for each in home.iterdir()] == ["letter.txt"]
+
+
+def test_a_directory_with_nothing_but_the_configuration_becomes_a_home(tmp_path: Path) -> None:
+    (tmp_path / "halley.toml").touch()
+    home_directory(tmp_path)
+    assert tmp_path.stat().st_mode & 0o777 == 0o700

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import click
 import msgspec
 
-from halley.cli.settings import read, without_effect
-from halley.config import ConfigError, Settings, find, resolve_secret
+from halley.cli.settings import read, unmet, without_effect
+from halley.config import ConfigError, find
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -32,11 +31,11 @@ def config() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check(path: Path | None, as_json: bool) -> None:
     """Read file and environment as `halley up` would and name every mistake. Exit code 0 when there is none, else 1."""
-    file = ""
+    file = str(path or os.environ.get("HALLEY_CONFIG", ""))
     try:
         file = str(find(path, os.environ, Path.cwd()) or "")
         settings = read(path)
-        problems = tuple(unresolved(settings))
+        problems = unmet(settings, path)
         for setting in without_effect(settings):
             click.echo(f"note: {setting} has no effect in this version.", err=True)
     except ConfigError as fault:
@@ -49,18 +48,3 @@ def check(path: Path | None, as_json: bool) -> None:
         source = file or "no file, environment and defaults only"
         click.echo(f"{source}: {'ok' if not problems else f'{len(problems)} to put right'}", err=True)
     sys.exit(1 if problems else 0)
-
-
-def unresolved(settings: Settings) -> Iterable[str]:
-    """One line for each secret reference of the settings that leads to nothing."""
-    references = [
-        (f"[[providers]] {each.name} api_key", key) for each in settings.providers if each.enabled for key in (each.api_key, *each.api_keys)
-    ]
-    references += [(f"[[keys]] {each.name} key", each.key) for each in settings.keys]
-    references.append(("[secrets] master_key", settings.secrets.master_key))
-    for place, reference in references:
-        if reference:
-            try:
-                resolve_secret(reference, os.environ)
-            except ConfigError as fault:
-                yield f"{place}: {fault}"

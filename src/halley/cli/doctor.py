@@ -13,9 +13,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from halley.cli.config import unresolved
 from halley.cli.probes import Finding, gateway_findings, provider_findings
-from halley.cli.settings import read
+from halley.cli.settings import read, unmet
 from halley.config import ConfigError, Settings, find, home, run_directory
 
 SERVER_PACKAGES = ("uvloop", "httptools", "uvicorn", "starlette", "sqlalchemy", "alembic", "cryptography", "markdown-it-py")
@@ -77,7 +76,7 @@ def _packages() -> Iterator[Finding]:
 def _home(place: Path) -> Iterator[Finding]:
     if not place.is_dir():
         parent = next(each for each in place.parents if each.exists())
-        if os.access(parent, os.W_OK):
+        if parent.is_dir() and os.access(parent, os.W_OK):
             yield Finding("home", "ok", f"{place} will be made at the first start")
         else:
             yield Finding("home", "fail", f"{place} cannot be made: {parent} is not writable", "set HALLEY_HOME to a directory of your own")
@@ -112,7 +111,7 @@ def _disk(place: Path) -> Iterator[Finding]:
 
 
 def _configuration(path: Path | None, settings: Settings) -> Iterable[Finding]:
-    broken = [Finding("configuration", "fail", problem, "set it, or change the reference") for problem in unresolved(settings)]
+    broken = [Finding("configuration", "fail", problem, "see docs/settings.md") for problem in unmet(settings, path)]
     source = find(path, os.environ, Path.cwd()) or "no file, environment and defaults only"
     enabled = [provider.name for provider in settings.providers if provider.enabled]
     summary = f"{source}; providers: {', '.join(enabled) or 'none, the local models only'}"

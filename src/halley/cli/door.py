@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import os
 import socket
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +18,7 @@ from halley import config
 from halley.cli.settings import read
 from halley.config import Launch
 from halley.errors import HalleyError
+from halley.supervise.doors import home_directory, node_runs
 
 if TYPE_CHECKING:
     from halley.control.plan import Plan
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 A = TypeVar("A", bound=msgspec.Struct)
 
 _WAIT_S = 60.0
+_RESTART_S = 2.0
 
 
 class Refusal(HalleyError):
@@ -52,12 +55,8 @@ def ask(operation: str, question: msgspec.Struct, answer: type[A]) -> A:
     home = config.home(os.environ)
     path = config.run_directory(home) / "admin.sock"
     connection = _Socket(path)
-    try:
-        connection.connect()
-    except (FileNotFoundError, ConnectionRefusedError):
+    if not _open(connection, path, home):
         return _by_ourselves(home, operation, question, answer)
-    except PermissionError:
-        raise Refusal(f"{path} belongs to another user; run this command as the user who runs the gateway.") from None
     try:
         connection.request("POST", f"/{operation}", msgspec.json.encode(question))
         reply = connection.getresponse()
@@ -69,6 +68,23 @@ def ask(operation: str, question: msgspec.Struct, answer: type[A]) -> A:
     if reply.status != 200:
         raise Refusal(msgspec.json.decode(body, type=_Error).error)
     return msgspec.json.decode(body, type=answer)
+
+
+def _open(connection: _Socket, path: Path, home: Path) -> bool:
+    """Whether control is there; while its node runs, it gets the time that a restart takes."""
+    patience = time.monotonic() + _RESTART_S
+    while True:
+        try:
+            connection.connect()
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+            connection.close()
+            if time.monotonic() > patience or not node_runs(home):
+                return False
+            time.sleep(0.05)
+        except PermissionError:
+            raise Refusal(f"{path} belongs to another user; run this command as the user who runs the gateway.") from None
+        else:
+            return True
 
 
 def plan() -> Plan:
@@ -84,7 +100,7 @@ def _by_ourselves(home: Path, operation: str, question: Any, answer: type[A]) ->
     from halley.control.desk import Desk
     from halley.control.office import OPERATIONS
 
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    home_directory(home)
     desk = Desk(plan(), os.environ)
     try:
         desk.look_in()

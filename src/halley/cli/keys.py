@@ -57,6 +57,16 @@ def create(
 
 
 @keys.command()
+@_JSON
+def generate(as_json: bool) -> None:
+    """Print the text of a new key for the configuration file; nothing is stored."""
+    from halley.store import keytext
+
+    text = keytext.make()
+    click.echo(msgspec.json.encode({"key": text}) if as_json else text)
+
+
+@keys.command()
 @click.argument("key")
 @_JSON
 def rotate(key: str, as_json: bool) -> None:

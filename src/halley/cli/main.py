@@ -77,7 +77,8 @@ def main() -> None:
     try:
         halley.main(prog_name="halley")
     except HalleyError as fault:
-        click.echo(f"halley: {fault}", err=True)
+        for line in str(fault).splitlines():
+            click.echo(f"halley: {line}", err=True)
         sys.exit(1)
 
 

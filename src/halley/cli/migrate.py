@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from halley.cli.door import plan
+from halley.supervise.doors import home_directory
 
 
 @click.command()
@@ -17,7 +18,7 @@ def migrate(as_json: bool) -> None:
     from halley.store.database import StoreLock, open_store
 
     wanted = plan()
-    wanted.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    home_directory(wanted.home)
     lock = StoreLock(wanted.home)
     try:
         store = open_store(wanted.store_url, wanted.home, wanted.master_key, os.environ, migrate=True)

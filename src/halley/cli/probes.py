@@ -102,8 +102,6 @@ def _reach(egress: Egress, provider: Provider) -> list[Finding]:
     name = f"provider {provider.name}"
     if not base:
         return [Finding(name, "fail", f'kind "{provider.kind}" has no host of its own', "set base_url")] if provider.kind != "local" else []
-    if egress.proxy:
-        return [Finding(name, "ok", f"goes through {urlsplit(egress.proxy).netloc}; not asked from here")]
     parts = urlsplit(base)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     context = _context(egress) if parts.scheme == "https" else None
@@ -127,7 +125,7 @@ def _reach(egress: Egress, provider: Provider) -> list[Finding]:
 
 _FIXES = {
     "DNS": "is the name right, and does this machine's resolver know it?",
-    "TCP": "does a firewall stand between, or is a proxy needed ([egress] proxy)?",
+    "TCP": "does a firewall stand between? Halley needs a direct way to its providers",
     "TLS": "is the certificate right, or does a proxy with its own authority stand between ([egress] ca_file)?",
     "HTTP": "is base_url that of an HTTP API?",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,10 @@ from pathlib import Path
 import click
 import msgspec
 
-from halley.cli.settings import read, without_effect
-from halley.config import Launch, home, run_directory
+from halley.cli.settings import read, unmet, without_effect
+from halley.config import ConfigError, Launch, home, run_directory
 from halley.simulator.run import raise_file_limit
-from halley.supervise.doors import base_url, bind, listening_socket, lock_home, private_directory
+from halley.supervise.doors import base_url, bind, home_directory, listening_socket, lock_home, private_directory
 from halley.supervise.supervisor import Programs, Supervisor
 
 _BODY = '{"model":"local/docs-assistant","stream":true,"messages":[{"role":"user","content":"How do I create a key?"}]}'
@@ -31,6 +32,8 @@ def up(config: Path | None, host: str | None, port: int | None, workers: int | N
     settings = read(config, {"server.host": host, "server.port": port, "server.workers": workers})
     for setting in without_effect(settings):
         _say(f"halley: {setting} has no effect in this version.")
+    if problems := unmet(settings, config):
+        raise ConfigError(problems)
     sys.exit(run(Launch(settings, home=str(home(os.environ)), run="")))
 
 
@@ -38,7 +41,7 @@ def run(asked: Launch, programs: Programs | None = None) -> int:
     """The node until its end; the exit code. Of `asked`, what only the start can know (`run`, `local_url`, the port) is filled in here."""
     raise_file_limit()  # the children inherit it: a stream at a relay is two descriptors
     place = Path(asked.home)
-    private_directory(place)
+    home_directory(place)
     lock = lock_home(place)
     directory = run_directory(place)
     private_directory(directory)
@@ -64,13 +67,26 @@ def _say(line: str) -> None:
 
 
 def _announcement(url: str, starter: Path) -> Callable[[], None]:
+    commands = _commands()
+
     def announce() -> None:
         _say(f"Halley serves on {url}/v1")
+        _say(f"Commands: {commands}, such as {commands} keys create --name NAME")
         if not starter.exists():
-            _say("The starter key's file is gone; make a key with: halley keys create --name NAME")
             return
         key = f"$(cat {shlex.quote(str(starter))})"
         _say(f"The starter key is in {starter}. Try:\n")
         _say(f"""curl -N {url}/v1/chat/completions -H "Authorization: Bearer {key}" -H 'Content-Type: application/json' -d '{_BODY}'\n""")
 
     return announce
+
+
+def _commands() -> str:
+    """How a reader of these lines calls Halley: a virtual environment's script is seldom on the PATH."""
+    script = Path(sys.executable).with_name("halley")
+    if not script.exists():
+        return f"{shlex.quote(sys.executable)} -m halley.cli.main"
+    found = shutil.which("halley")
+    if found and os.path.samefile(found, script):
+        return "halley"
+    return shlex.quote(str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script))

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from halley import logs
-from halley.config import Launch, Provider, Settings, resolve_secret
+from halley.config import Launch, Provider, Settings, client_key, resolve_secret
 from halley.control.plan import Plan, expiry, networks
 from halley.control.process import Control
 from halley.errors import HalleyError
@@ -49,9 +49,9 @@ def plan_of(launch: Launch, environ: Mapping[str, str]) -> Plan:
 
 def _provider(provider: Provider, environ: Mapping[str, str]) -> ProviderRow:
     kind = KINDS[provider.kind]
-    references = [reference for reference in (provider.api_key, *provider.api_keys) if reference]
-    key = resolve_secret(references[0], environ) if references else Secret("")
-    if references:
+    reference = provider.api_key or "".join(provider.api_keys[:1])  # the configuration refuses a second one
+    key = resolve_secret(reference, environ) if reference else Secret("")
+    if reference:
         logs.guard(key)
     return ProviderRow(provider.name, provider.kind, provider.base_url or kind.base_url, key.reveal(), provider.cancel or kind.cancel)
 
@@ -59,7 +59,7 @@ def _provider(provider: Provider, environ: Mapping[str, str]) -> ProviderRow:
 def _keys(settings: Settings, environ: Mapping[str, str]) -> tuple[FileKey, ...]:
     keys: list[FileKey] = []
     for each in settings.keys:
-        secret = resolve_secret(each.key, environ)
+        secret = client_key(each, environ)
         logs.guard(secret)
         expires_at = expiry(each.expires) if each.expires is not None else None
         limits = Limits(each.models, networks(each.ips), each.rpm, each.tpm, each.concurrency, expires_at)

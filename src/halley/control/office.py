@@ -26,7 +26,7 @@ from halley.control.asks import (
     Verified,
 )
 from halley.control.desk import Desk
-from halley.money import Price, show
+from halley.money import Price, show_rate_per_million, show_rate_per_unit
 from halley.policy.catalogue import PER_MILLION
 from halley.store import customers, verify
 
@@ -100,11 +100,8 @@ def status(desk: Desk, asked: Nothing) -> Status:
 
 
 def _prices(price: Price) -> dict[str, str]:
-    # Pico-dollars per token times a million is micro-dollars: a thousand nano-dollars.
-    rates = {name: show(rate * 1000) for name in PER_MILLION if (rate := getattr(price, name)) is not None}
-    if price.per_request:
-        rates["per_request"] = f"{show(price.per_request // 1000)}{price.per_request % 1000:03d}".rstrip("0")
-    return rates
+    rates = {name: show_rate_per_million(rate) for name in PER_MILLION if (rate := getattr(price, name)) is not None}
+    return rates | ({"per_request": show_rate_per_unit(price.per_request)} if price.per_request else {})
 
 
 class Operation(NamedTuple):

@@ -12,7 +12,7 @@ import msgspec
 
 
 class ProviderKind(msgspec.Struct, frozen=True):
-    """One kind of host. `env` is the variable that usually holds its key; `catalogue` names the packaged price list it brings."""
+    """One kind of host. `env` is the variable that usually holds its key; `free` is the operator's own machine."""
 
     title: str
     base_url: str
@@ -22,6 +22,7 @@ class ProviderKind(msgspec.Struct, frozen=True):
     cap_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     cancel: Literal["stops_billing", "bills_to_end"] = "bills_to_end"
     needs_key: bool = True
+    free: bool = False
     evidence: Literal["recorded", "from docs"] = "from docs"
 
 
@@ -59,10 +60,10 @@ KINDS: dict[str, ProviderKind] = {
     ),
     "xai": ProviderKind("xAI", "https://api.x.ai/v1", "https://docs.x.ai/", "XAI_API_KEY", cancel="stops_billing"),
     "ollama": ProviderKind(
-        "Ollama", "http://127.0.0.1:11434/v1", "https://docs.ollama.com/openai", cancel="stops_billing", needs_key=False
+        "Ollama", "http://127.0.0.1:11434/v1", "https://docs.ollama.com/openai", cancel="stops_billing", needs_key=False, free=True
     ),
     "lmstudio": ProviderKind(
-        "LM Studio", "http://127.0.0.1:1234/v1", "https://lmstudio.ai/docs/api", cancel="stops_billing", needs_key=False
+        "LM Studio", "http://127.0.0.1:1234/v1", "https://lmstudio.ai/docs/api", cancel="stops_billing", needs_key=False, free=True
     ),
     "llamacpp": ProviderKind(
         "llama.cpp",
@@ -70,6 +71,7 @@ KINDS: dict[str, ProviderKind] = {
         "https://github.com/ggml-org/llama.cpp/tree/master/tools/server",
         cancel="stops_billing",
         needs_key=False,
+        free=True,
     ),
     "vllm": ProviderKind(
         "vLLM",
@@ -77,9 +79,10 @@ KINDS: dict[str, ProviderKind] = {
         "https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
         cancel="stops_billing",
         needs_key=False,
+        free=True,
     ),
     "openai-compatible": ProviderKind(
         "OpenAI-compatible host", "", "https://platform.openai.com/docs/api-reference/chat", cancel="stops_billing", needs_key=False
     ),
-    "local": ProviderKind("Halley's embedded upstream", "", "docs/simulator.md", cancel="stops_billing", needs_key=False),
+    "local": ProviderKind("Halley's embedded upstream", "", "docs/simulator.md", cancel="stops_billing", needs_key=False, free=True),
 }

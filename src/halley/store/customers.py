@@ -6,17 +6,18 @@ Rows go out as frozen structs; the text of a key passes through once, on its way
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from halley.errors import HalleyError
-from halley.money import NanoDollars, Price
+from halley.money import NanoDollars, Price, show
 from halley.policy.snapshot import AccountRow, KeyRow, ModelRow
 from halley.store import keytext, ledger
-from halley.store.schema import accounts, keys, prices
+from halley.store.bulk import inserting
+from halley.store.schema import accounts, balances, keys, prices
 from halley.store.values import Account, FileAccount, FileKey, Key, Limits
 
 DEFAULT = "default"
@@ -32,6 +33,10 @@ class Taken(HalleyError):
     """The name is in use, or belongs to the configuration file."""
 
 
+class Short(HalleyError):
+    """More credit was to be taken away than the account can spend."""
+
+
 def create_account(connection: Connection, name: str, at: float, *, unlimited: bool, source: str = STORE) -> None:
     if _source(connection, name) is not None:
         raise Taken(f'The account "{name}" exists already.')
@@ -45,26 +50,18 @@ def ensure_default(connection: Connection, at: float) -> None:
 
 
 def list_accounts(connection: Connection) -> list[Account]:
-    rows = connection.execute(select(accounts).order_by(accounts.c.id)).all()
-    return [
-        Account(
-            row.id,
-            row.unlimited,
-            row.source,
-            ledger.balance(connection, ledger.available(row.id)),
-            ledger.balance(connection, ledger.held(row.id)),
-            -ledger.balance(connection, ledger.owed(row.id)),
-        )
-        for row in rows
-    ]
+    found = connection.execute(select(accounts).order_by(accounts.c.id)).all()
+    sums = {row.ledger_account: row.amount for row in connection.execute(select(balances))}
+    return [_account(row, sums) for row in found]
 
 
 def account(connection: Connection, name: str) -> Account:
     """Raises Unknown."""
-    for each in list_accounts(connection):
-        if each.id == name:
-            return each
-    raise Unknown(f'There is no account "{name}"; `halley accounts list` names them.')
+    row = connection.execute(select(accounts).where(accounts.c.id == name)).one_or_none()
+    if row is None:
+        raise Unknown(f'There is no account "{name}"; `halley accounts list` names them.')
+    its = balances.c.ledger_account.in_((ledger.available(name), ledger.held(name), ledger.owed(name)))
+    return _account(row, {each.ledger_account: each.amount for each in connection.execute(select(balances).where(its))})
 
 
 def is_unlimited(connection: Connection, name: str) -> bool:
@@ -72,8 +69,12 @@ def is_unlimited(connection: Connection, name: str) -> bool:
 
 
 def add_credit(connection: Connection, name: str, amount: NanoDollars, at: float) -> bool:
-    """Add (or, below zero, take) prepaid credit. Returns whether the account was unlimited before and is prepaid now."""
-    changed = account(connection, name).unlimited
+    """Add (or, below zero, take) prepaid credit. Returns whether the account was unlimited before and is prepaid now. Raises Short."""
+    found = account(connection, name)
+    if amount < 0 and found.available + amount < 0:
+        lent = f", and {show(found.held)} USD are lent to relays" if found.held else ""
+        raise Short(f'The account "{name}" has {show(found.available)} USD that can be taken away{lent}.')
+    changed = found.unlimited
     if changed:
         _own(connection, name)
         connection.execute(update(accounts).where(accounts.c.id == name).values(unlimited=False))
@@ -182,7 +183,7 @@ def remember_prices(connection: Connection, models: Iterable[ModelRow], at: floa
         for version, price in {model.version: model.price for model in models}.items()
     ]
     if rows:
-        connection.execute(ledger.inserting(connection)(prices).on_conflict_do_nothing(), rows)
+        connection.execute(inserting(connection.dialect, prices).on_conflict_do_nothing(), rows)
 
 
 def known_prices(connection: Connection) -> dict[str, Price]:
@@ -222,6 +223,11 @@ def _write_key(connection: Connection, pepper: bytes, key: FileKey, source: str,
     else:
         raise Taken(f'The key text of "{key.name}" is in use by "{known.name}" already.')
     return _key(connection.execute(select(keys).where(keys.c.digest == digest)).one())
+
+
+def _account(row: Row[Any], sums: Mapping[str, NanoDollars]) -> Account:
+    available, held, owed = (sums.get(name(row.id), 0) for name in (ledger.available, ledger.held, ledger.owed))
+    return Account(row.id, row.unlimited, row.source, available, held, -owed)
 
 
 def _list(names: tuple[str, ...] | None) -> str | None:

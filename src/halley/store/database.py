@@ -34,7 +34,10 @@ class StoreLock:
     """The right to write the store: held by the control process for its life, or by one command while control is down."""
 
     def __init__(self, home: Path) -> None:
-        self._file = os.open(home / "store.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._file = os.open(home / "store.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as fault:
+            raise StoreError(f"{home} cannot be written: {fault.strerror}; run as its owner, or set HALLEY_HOME.") from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

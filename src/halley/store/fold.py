@@ -16,6 +16,7 @@ from halley.chat.usage import Usage
 from halley.money import NanoDollars
 from halley.policy.pricing import CRASH
 from halley.store import ledger
+from halley.store.bulk import Row, insert_rows, inserting
 from halley.store.journal import End, Progress, Record, Start
 from halley.store.replay import Position, Read, Stray
 from halley.store.schema import accounts, endings, journals, requests, strays
@@ -25,7 +26,10 @@ _DEAREST = 10**15
 # Bound variables of one statement; SQLite's oldest limit is 999.
 _CHUNK = 900
 
-_usage = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder().encode
+# In the order of the tables, and of the tuples that are written.
+_START_COLUMNS = tuple(column.name for column in requests.columns if not column.name.startswith("progress_"))
+_END_COLUMNS = tuple(column.name for column in endings.columns)
 _progress_update = (
     update(requests)
     .where(requests.c.id == bindparam("request"))
@@ -71,10 +75,7 @@ def fold(connection: Connection, relay: str, read: Read, at: float) -> int:
     if running:
         connection.execute(
             _progress_update,
-            [
-                {"request": each.request, "charge": each.charge, "provider": each.provider, "usage": _usage(each.usage).decode()}
-                for each in running
-            ],
+            [{"request": each.request, "charge": each.charge, "provider": each.provider, "usage": _json(each.usage)} for each in running],
         )
     count = _write_ends(connection, relay, ends, starts, at, lost)
     _keep(connection, relay, lost, at)
@@ -112,8 +113,24 @@ def count_open(connection: Connection) -> int:
 
 def _crash(request: str, at: float, charge: NanoDollars, provider: str, usage: str | None) -> End:
     used = msgspec.json.decode(usage, type=Usage) if usage else Usage()
-    kind = "settle" if charge else "release"
-    return End(request, at, kind, CRASH, 0, provider, used, True, charge, 0, 1, 0, 0, 0.0, 0.0, 0.0)
+    return End(
+        request=request,
+        at=at,
+        kind="settle" if charge else "release",
+        ending=CRASH,
+        status=0,
+        provider=provider,
+        usage=used,
+        estimated=True,
+        charge=charge,
+        loss=0,
+        attempts=1,
+        bytes_in=0,
+        bytes_out=0,
+        admitted_ms=0.0,
+        first_ms=0.0,
+        total_ms=0.0,
+    )
 
 
 def _drop_foreign(connection: Connection, starts: dict[str, Start], lost: list[Stray]) -> None:
@@ -125,26 +142,25 @@ def _drop_foreign(connection: Connection, starts: dict[str, Start], lost: list[S
 
 
 def _write_starts(connection: Connection, relay: str, starts: Iterable[Start]) -> None:
-    rows = [
-        {
-            "id": each.request,
-            "at": each.at,
-            "relay": relay,
-            "account": each.account,
-            "key": each.key,
-            "route": each.route,
-            "model": each.model,
-            "price_version": each.price_version,
-            "hold": each.hold,
-            "leased": each.leased,
-            "stream": each.stream,
-            "input_estimate": each.input_estimate,
-            "client_request_id": each.client_request_id,
-        }
+    rows: list[Row] = [
+        (
+            each.request,
+            each.at,
+            relay,
+            each.account,
+            each.key,
+            each.route,
+            each.model,
+            each.price_version,
+            each.hold,
+            each.leased,
+            each.stream,
+            each.input_estimate,
+            each.client_request_id,
+        )
         for each in starts
     ]
-    if rows:
-        connection.execute(ledger.inserting(connection)(requests).on_conflict_do_nothing(), rows)
+    insert_rows(connection, requests, _START_COLUMNS, rows, ignore_known=True)
 
 
 def _write_ends(connection: Connection, relay: str, ends: dict[str, End], starts: dict[str, Start], at: float, lost: list[Stray]) -> int:
@@ -169,22 +185,18 @@ def _write_ends(connection: Connection, relay: str, ends: dict[str, End], starts
                 total.leased += end.charge
             else:
                 total.unleased += end.charge
-    written = {account: ledger.post(connection, "settle", account, settlement(account, total), at) for account, total in sums.items()}
+    written = {
+        account: ledger.post(connection, "settle", account, settlement(account, total.leased, total.unleased, total.loss), at)
+        for account, total in sums.items()
+    }
     ledger.charge_leases(connection, relay, {account: total.leased for account, total in sums.items()})
-    if good:
-        connection.execute(
-            insert(endings),
-            [_row(end, written[holds[end.request].account] if end.charge or end.loss else None) for end in good],
-        )
+    rows = [_row(end, written[holds[end.request].account] if end.charge or end.loss else None) for end in good]
+    insert_rows(connection, endings, _END_COLUMNS, rows)
     return len(good)
 
 
-def settlement(account: str, total: _Sum) -> dict[str, NanoDollars]:
+def settlement(account: str, leased: NanoDollars, unleased: NanoDollars, loss: NanoDollars) -> dict[str, NanoDollars]:
     """The entries that the endings of one account and batch add up to."""
-    return lines(account, total.leased, total.unleased, total.loss)
-
-
-def lines(account: str, leased: NanoDollars, unleased: NanoDollars, loss: NanoDollars) -> dict[str, NanoDollars]:
     return {
         ledger.held(account): -leased,
         ledger.owed(account): -unleased,
@@ -194,28 +206,32 @@ def lines(account: str, leased: NanoDollars, unleased: NanoDollars, loss: NanoDo
     }
 
 
-def _row(end: End, posting: int | None) -> dict[str, object]:
-    return {
-        "request": end.request,
-        "posting": posting,
-        "at": end.at,
-        "kind": end.kind,
-        "ending": end.ending,
-        "status": end.status,
-        "provider": end.provider,
-        "usage": _usage(end.usage).decode(),
-        "estimated": end.estimated,
-        "charge": end.charge,
-        "loss": end.loss,
-        "attempts": end.attempts,
-        "bytes_in": end.bytes_in,
-        "bytes_out": end.bytes_out,
-        "admitted_ms": end.admitted_ms,
-        "first_ms": end.first_ms,
-        "total_ms": end.total_ms,
-        "upstream_request_id": end.upstream_request_id,
-        "lost": _usage(end.lost).decode() if end.lost else None,
-    }
+def _row(end: End, posting: int | None) -> Row:
+    return (
+        end.request,
+        posting,
+        end.at,
+        end.kind,
+        end.ending,
+        end.status,
+        end.provider,
+        _json(end.usage),
+        end.estimated,
+        end.charge,
+        end.loss,
+        end.attempts,
+        end.bytes_in,
+        end.bytes_out,
+        end.admitted_ms,
+        end.first_ms,
+        end.total_ms,
+        end.upstream_request_id,
+        _json(end.lost) if end.lost else None,
+    )
+
+
+def _json(value: object) -> str:
+    return _encode(value).decode()
 
 
 def _among(connection: Connection, column: ColumnElement[str], wanted: Iterable[str]) -> Iterable[str]:
@@ -248,5 +264,5 @@ def _keep(connection: Connection, relay: str, lost: Sequence[Stray], at: float) 
 
 def _move(connection: Connection, relay: str, to: Position) -> None:
     place = {"offset": to.offset, "segment": to.segment, "position": to.position}
-    statement = ledger.inserting(connection)(journals).values(relay=relay, **place)
+    statement = inserting(connection.dialect, journals).values(relay=relay, **place)
     connection.execute(statement.on_conflict_do_update(index_elements=["relay"], set_=place))

@@ -21,10 +21,10 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from halley.errors import HalleyError
 from halley.money import NanoDollars
+from halley.store.bulk import inserting
 from halley.store.schema import balances, entries, leases, postings
 
 CLEARING = "clearing"
@@ -68,11 +68,6 @@ def owed(account: str) -> str:
     return f"owed:{account}"
 
 
-def inserting(connection: Connection):
-    """The dialect's INSERT that knows ON CONFLICT; SQLite and PostgreSQL spell it alike."""
-    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-
-
 def post(connection: Connection, kind: str, account: str, amounts: Mapping[str, NanoDollars], at: float) -> int | None:
     """Write one posting and move the balances. Returns its id, None when every amount is zero. Raises Unbalanced."""
     lines = {name: amount for name, amount in amounts.items() if amount}
@@ -82,7 +77,7 @@ def post(connection: Connection, kind: str, account: str, amounts: Mapping[str, 
         return None
     posting: int = connection.execute(insert(postings).values(at=at, kind=kind, account=account).returning(postings.c.id)).scalar_one()
     connection.execute(insert(entries), [{"posting": posting, "ledger_account": name, "amount": amount} for name, amount in lines.items()])
-    statement = inserting(connection)(balances)
+    statement = inserting(connection.dialect, balances)
     statement = statement.on_conflict_do_update(
         index_elements=["ledger_account"], set_={"amount": balances.c.amount + statement.excluded.amount}
     )
@@ -123,7 +118,7 @@ def size_of_grant(credit: NanoDollars, need: NanoDollars, least: NanoDollars) ->
 
 def grant(connection: Connection, account: str, relay: str, amount: NanoDollars, at: float) -> NanoDollars:
     """Lend `amount` more to the relay. Returns the lease's new total."""
-    statement = inserting(connection)(leases).values(account=account, relay=relay, granted=amount, returned=0, charged=0)
+    statement = inserting(connection.dialect, leases).values(account=account, relay=relay, granted=amount, returned=0, charged=0)
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=["account", "relay"],

@@ -88,7 +88,9 @@ def settlements_are_their_endings(connection: Connection) -> Iterator[Difference
     for row in connection.execute(settled):
         written[row.posting][row.ledger_account] = written[row.posting].get(row.ledger_account, 0) + row.amount
     for posting, account, held, charge, loss in connection.execute(query):
-        wanted = {name: amount for name, amount in fold.lines(account, held or 0, (charge or 0) - (held or 0), loss or 0).items() if amount}
+        wanted = {
+            name: amount for name, amount in fold.settlement(account, held or 0, (charge or 0) - (held or 0), loss or 0).items() if amount
+        }
         if wanted != written[posting]:
             yield Difference("settlements_are_their_endings", f"posting {posting}", f"entries {written[posting]}, endings {wanted}")
     unposted = select(endings.c.request).where(endings.c.posting.is_(None), (endings.c.charge != 0) | (endings.c.loss != 0))

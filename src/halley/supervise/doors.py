@@ -16,10 +16,27 @@ BACKLOG = 4096
 # How long the children of a supervisor that was killed may take to notice it.
 _ORPHANS_S = 5.0
 _FIRST_PASSED_FD = 3
+# By one of these a home is known; what may stand in a directory that is to become one.
+_OURS = {"up.lock", "store.lock", "halley.db", "master.key"}
+_NOBODYS = {"halley.toml", "evidence", "lost+found"}
 
 
 class CannotStart(HalleyError):
     """The node cannot start, and the message says what would let it."""
+
+
+def home_directory(path: Path) -> None:
+    """Makes HALLEY_HOME, for its owner only. Raises CannotStart as `private_directory`, and for a directory that is full of other things:
+    whose permissions would change under somebody's feet."""
+    try:
+        found = set(os.listdir(path))
+    except FileNotFoundError:
+        found = set[str]()
+    except OSError as fault:
+        raise _unusable(path, fault) from None
+    if found - _NOBODYS and not found & _OURS:
+        raise CannotStart(f"{path} holds other things than a home of Halley's; set HALLEY_HOME to a new or empty directory.")
+    private_directory(path)
 
 
 def private_directory(path: Path) -> None:
@@ -31,13 +48,29 @@ def private_directory(path: Path) -> None:
             raise CannotStart(f"{path} belongs to another user; set HALLEY_HOME to a directory of your own.")
         path.chmod(0o700)
     except OSError as fault:
-        raise CannotStart(f"{path} cannot be used: {fault.strerror}; set HALLEY_HOME to a directory that can be written.") from None
+        raise _unusable(path, fault) from None
+
+
+def _unusable(path: Path, fault: OSError) -> CannotStart:
+    return CannotStart(f"{path} cannot be used: {fault.strerror}; set HALLEY_HOME to a directory that can be written.")
+
+
+def node_runs(home: Path) -> bool:
+    """Whether a supervisor has this home, its lock being left alone: to probe a lock is to hold it for a moment."""
+    try:
+        holder = (home / "up.lock").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return holder.isdigit() and _alive(holder)
 
 
 def lock_home(home: Path) -> int:
     """The descriptor of the lock on a home, which the children inherit: it is free only when the last process of the node is gone."""
     path = home / "up.lock"
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as fault:
+        raise _unusable(home, fault) from None
     patience = time.monotonic() + _ORPHANS_S
     while True:
         try:

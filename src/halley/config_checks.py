@@ -1,0 +1,106 @@
+"""What no single field of the settings can tell: names used twice, references to nothing, halves of pairs, models that nobody priced.
+
+Pure: settings in, mistakes out. What only the machine can tell (secrets, files) is checked where the settings are put to use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from halley.config_build import Mistake, suggestion
+from halley.toml_lines import Address
+
+if TYPE_CHECKING:
+    from halley.config import Model, Settings
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What the settings are held against.
+
+    `kinds` are the known kinds of providers, `free` those whose models cost nothing unless a price is written; `packaged` holds the id of
+    each model that comes with a price, and the kind of provider that brings it. An empty collection is held against nothing.
+    """
+
+    kinds: Collection[str] = ()
+    free: Collection[str] = ()
+    packaged: Collection[tuple[str, str]] = ()
+
+
+NOTHING_KNOWN = Known()
+
+
+def contradictions(settings: Settings, known: Known) -> Iterable[Mistake]:
+    yield from _names(settings)
+    yield from _providers(settings, known)
+    if known.packaged:
+        yield from _prices(settings, known)
+    for section, rows in (("accounts", settings.accounts), ("keys", settings.keys)):
+        for index, row in enumerate(rows):
+            if row.budget is not None:
+                yield Mistake((section, index, "budget"), "budgets are not enforced by this version; use prepaid credit instead")
+    for index, key in enumerate(settings.keys):
+        if not key.key:
+            yield Mistake(("keys", index, "key"), "is empty")
+    if settings.egress.proxy:
+        yield Mistake(("egress", "proxy"), "proxies towards providers are not supported by this version; remove it")
+    if bool(settings.server.tls_cert) != bool(settings.server.tls_key):
+        yield Mistake(("server", "tls_cert"), "tls_cert and tls_key go together; one of them is missing")
+
+
+def _names(settings: Settings) -> Iterable[Mistake]:
+    yield from _twice("providers", [((index, "name"), each.name) for index, each in enumerate(settings.providers)])
+    yield from _twice("accounts", [((index, "name"), each.name) for index, each in enumerate(settings.accounts)])
+    yield from _twice("keys", [((index, "name"), each.name) for index, each in enumerate(settings.keys)])
+    ids = [((index, "id"), each.id) for index, each in enumerate(settings.models)]
+    aliases = [((index, "aliases", place), alias) for index, each in enumerate(settings.models) for place, alias in enumerate(each.aliases)]
+    yield from _twice("models", ids + aliases)
+
+
+def _twice(section: str, entries: list[tuple[Address, str]]) -> Iterable[Mistake]:
+    seen: set[str] = set()
+    for address, name in entries:
+        if name in seen:
+            yield Mistake((section, *address), f'"{name}" is used twice')
+        seen.add(name)
+
+
+def _providers(settings: Settings, known: Known) -> Iterable[Mistake]:
+    names = [provider.name for provider in settings.providers]
+    for index, model in enumerate(settings.models):
+        for place, offer in enumerate(model.offers):
+            if offer.provider not in names:
+                message = f'no provider is named "{offer.provider}"{suggestion(offer.provider, names)}'
+                yield Mistake(("models", index, "offers", place, "provider"), message)
+    for index, provider in enumerate(settings.providers):
+        if known.kinds and provider.kind not in known.kinds:
+            message = f'"{provider.kind}" is not a known kind{suggestion(provider.kind, known.kinds)}'
+            yield Mistake(("providers", index, "kind"), message)
+        if len(provider.api_keys) + bool(provider.api_key) > 1:
+            yield Mistake(("providers", index, "api_keys"), "this version uses one key per provider; write a second provider for the other")
+
+
+def _prices(settings: Settings, known: Known) -> Iterable[Mistake]:
+    for index, model in enumerate(settings.models):
+        missing = [direction for direction in ("input", "output") if direction not in model.price]
+        if model.hidden:
+            continue
+        if not model.price and not _priced_elsewhere(model, settings, known):
+            written = 'price = { input = "1.25", output = "10" }, or { input = "0", output = "0" } if it is free'
+            message = f"is missing, and no provider here brings this model with a price; write {written} (USD per million tokens)"
+            yield Mistake(("models", index, "price"), message)
+        elif model.price and missing and "per_request" not in model.price:
+            message = f'has no {" and no ".join(missing)} price; write "0" for what is free'
+            yield Mistake(("models", index, "price"), message)
+
+
+def _priced_elsewhere(model: Model, settings: Settings, known: Known) -> bool:
+    """Whether the model has a price, or is free, without one in its table."""
+    configured = {provider.name: provider.kind for provider in settings.providers if provider.enabled}
+    if any((model.id, kind) in known.packaged for kind in configured.values()):
+        return True
+    kinds = {configured[offer.provider] for offer in model.offers if offer.provider in configured}
+    # An offer of a provider that is off serves nobody; an offer of one that is not there is a mistake of its own.
+    return kinds <= set(known.free) if model.offers else model.id.startswith("local/")
