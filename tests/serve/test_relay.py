@@ -519,3 +519,17 @@ def test_an_image_url_that_nobody_may_fetch_is_refused(tmp_path: Path, url: str)
         client = found.ask(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}])
         assert (client.status, client.error["param"]) == (400, "image_url")
         assert found.calls == []
+
+
+def test_in_strict_mode_no_cap_is_set_on_the_quiet(tmp_path: Path) -> None:
+    strict = {b"x-halley-strict": b"1"}
+    with rig(tmp_path, snapshot(default_output_cap=10)) as found:
+        client = found.ask(fields=strict)
+        assert (client.status, client.error["param"]) == (400, "max_tokens")
+        assert found.records() == []
+    with rig(tmp_path / "poor", snapshot(unlimited=False)) as found:
+        client = found.ask(fields=strict)
+        asked = found.asked_for_credit()
+        assert asked.least == asked.need
+        found.gateway.credit.granted(Granted("acme", 0))
+        assert client.status == 402

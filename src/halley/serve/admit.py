@@ -180,7 +180,12 @@ def worst_price(run: Run) -> None:
                 run.sent_cap = cap
     elif model.max_output is not None and model.max_output < cap:
         cap = model.max_output
-    run.hold = Hold(run.account, model.worst, run.input_most, cap, seen.n, flexible=seen.cap is None)
+    strict = run.request.fields.get(b"x-halley-strict") == b"1"
+    if strict and run.sent_cap is not None:
+        raise Refused(
+            Condition.INVALID, f"max_tokens would be set to {cap} for this request; send a cap, or no x-halley-strict.", param="max_tokens"
+        )
+    run.hold = Hold(run.account, model.worst, run.input_most, cap, seen.n, flexible=seen.cap is None and not strict)
 
 
 CHECKS: tuple[Callable[[Run], None], ...] = (
