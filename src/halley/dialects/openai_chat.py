@@ -257,7 +257,7 @@ _ERROR = re.compile(rb'^data: ?\{\s*"error"\s*:', re.MULTILINE)
 _EMPTY_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _CONTENT = re.compile(rb'"(?:content|reasoning_content|reasoning|arguments)"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
 _TAIL = 4096
-# How much of the end of one read is searched for usage, which by the grammar is followed by nothing but the end marker.
+# How much of the end of one read is searched for usage and the end marker: by the grammar they are the last two frames of a stream.
 _TAIL_READ = 8192
 _REST_LIMIT = 1 << 20
 
@@ -303,11 +303,13 @@ class Meter:
             # A frame of this dialect is one line and a blank one. Counting single bytes is more than twice as fast as counting pairs.
             self.frames += (complete.count(b"\n") or complete.count(b"\r")) >> 1 or 1
             # A line of its own: the same letters may stand in an answer's text. An upstream may go on talking after it, in the same read.
-            if b"[DONE]" in complete and _DONE_FRAME.search(complete) is not None:
+            late = len(complete) - _TAIL_READ if len(complete) > _TAIL_READ else 0
+            marker = complete.rfind(b"[DONE]", late)
+            if marker >= 0 and _DONE_FRAME.search(complete, max(complete.rfind(b"data:", late, marker) - 1, 0)) is not None:
                 self.done = True
             if not self._overhead:
                 self._measure(complete)
-            match = _USAGE_KEY.search(complete, len(complete) - _TAIL_READ if len(complete) > _TAIL_READ else 0)
+            match = _USAGE_KEY.search(complete, late)
             if match is not None:
                 start = sse.frame_start(complete, match.start())
                 ended = _FINISH.search(before) is not None or _FINISH.search(complete, max(start - _TAIL, 0), start) is not None
@@ -362,11 +364,9 @@ class Meter:
     def finished(self) -> bool:
         """The answer is whole: the end marker or a finish reason came, and no error frame among the last ones."""
         tail = self._tail
-        return (self.done or _FINISH.search(tail) is not None or self._marked) and (b'"error"' not in tail or _ERROR.search(tail) is None)
-
-    @property
-    def _marked(self) -> bool:
-        return self.done or _DONE_FRAME.search(self._tail) is not None  # the marker without its blank line, at the end of the connection
+        # The marker may come without its blank line, at the end of the connection.
+        ended = self.done or _FINISH.search(tail) is not None or _DONE_FRAME.search(tail) is not None
+        return ended and (b'"error"' not in tail or _ERROR.search(tail) is None)
 
     @property
     def failed(self) -> bool:
