@@ -56,6 +56,7 @@ class Client:
     def answer(self, status: int, fields: bytes, body: bytes) -> None:
         assert not self.finished and not self.streamed
         self.status, self.fields, self.body, self.finished = status, fields, body, True
+        self.owner = None
 
     def begin(self, status: int, fields: bytes, data: bytes = b"") -> None:
         assert not self.finished and not self.streamed
@@ -69,9 +70,11 @@ class Client:
         assert self.streamed and not self.finished
         self.body += data
         self.finished = True
+        self.owner = None
 
     def cut(self) -> None:
         self.was_cut = self.finished = True
+        self.owner = None
 
     def leave(self) -> None:
         owner, self.owner = self.owner, None

@@ -91,7 +91,7 @@ async def serve(launch: Launch, name: str, listen_fd: int, ready_fd: int) -> Non
     await listener.accept(socket.socket(fileno=listen_fd))
     # What is loaded by now lives as long as the process, and a request leaves no cycles behind: the collector may look rarely.
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(10_000, 20, 50)
     os.write(ready_fd, b"ready\n")
     os.close(ready_fd)
     await stop.wait()

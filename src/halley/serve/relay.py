@@ -378,12 +378,10 @@ class Run:
         """The end record is with the kernel: the client may have the rest."""
         self.stage = OVER
         self.gateway.runs.discard(self)
-        connection = self.connection
+        connection, self.connection = self.connection, None
         if connection is None:
             self.gateway.drains.forget(self)
-            return
-        connection.owner = self.connection = None
-        if not written:
+        elif not written:
             connection.cut()
         elif self.headed:
             connection.finish(self.final)
@@ -392,6 +390,7 @@ class Run:
         else:
             connection.begin(200, answers.head(self, EVENT_STREAM) + STREAM_FIELDS)
             connection.finish(self.final)
+        self.call = None  # it knows its receiver: a cycle
 
     def _note_progress(self) -> None:
         self.noted_at = self.gateway.clock.now
