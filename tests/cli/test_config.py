@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
 from halley.cli.main import halley
@@ -56,6 +57,13 @@ def test_what_this_machine_cannot_resolve_is_named_with_file_and_line(tmp_path: 
         "halley.toml:4: [[providers]] #1 api_key: env:NOT_SET_AT_ALL: the environment variable NOT_SET_AT_ALL is not set",
         "halley.toml:7: [[keys]] #1 key: env:NOR_THIS: the environment variable NOR_THIS is not set",
     ]
+
+
+def test_a_command_without_a_gateway_names_the_place_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "halley.toml").write_text('[[keys]]\nname = "k"\nkey = "env:NOT_SET_AT_ALL"\n')
+    monkeypatch.chdir(tmp_path)
+    found = CliRunner().invoke(halley, ["keys", "list"], env={"HALLEY_HOME": str(tmp_path / "home")}).exception
+    assert isinstance(found, ConfigError) and found.problems[0].startswith("halley.toml:3: [[keys]] #1 key: env:NOT_SET_AT_ALL")
 
 
 def test_a_key_that_no_relay_would_accept_is_refused_and_not_shown(tmp_path: Path) -> None:
