@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,10 @@ def test_a_file_that_is_not_there_is_the_file_that_was_checked() -> None:
     result = CliRunner().invoke(halley, ["config", "check", "--config", "nope.toml"])
     assert result.exit_code == 1
     assert "there is no file" in result.stdout and result.stderr.startswith("nope.toml: 1 to put right")
+
+
+def test_a_certificate_with_its_key_is_accepted(tmp_path: Path) -> None:
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -keyout key.pem -out cert.pem"
+    subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    files = f'tls_cert = "{tmp_path / "cert.pem"}"\ntls_key = "{tmp_path / "key.pem"}"'
+    assert check(tmp_path, f'[server]\n{files}\n[egress]\nca_file = "{tmp_path / "cert.pem"}"\n').stdout == ""
