@@ -86,7 +86,8 @@ install_with_pip() {
     fi
     "$python" -m pip --version >/dev/null 2>&1 || "$python" -m ensurepip >/dev/null 2>&1 || fail "$venv has no pip; remove it and start again."
     "$python" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --only-binary :all: --no-deps -r "$lock" ||
-        fail "The locked packages could not be installed; the reason stands above. Nothing is half done: the next start tries again."
+        fail "The locked packages could not be installed: no network, or no package index? The reason stands above. Only the first start needs
+one. Nothing is half done: the next start tries again."
 }
 
 # The first Python from 3.11 on that can run the given import.

@@ -127,6 +127,14 @@ def test_ordinary_words_stay(text: str) -> None:
     assert Redactor().clean(text) == text
 
 
+def test_a_terminal_gets_warnings_and_errors_only(tmp_path: Path) -> None:
+    def speak(sink: Sink) -> None:
+        for level in ("info", "warning", "error"):
+            sink.write(level, "here", level, {})
+
+    assert [line.split()[1] for line in lines(tmp_path, speak, terminal=True)] == ["warning", "error"]
+
+
 def test_a_terminal_gets_a_line_that_cannot_drive_it(tmp_path: Path) -> None:
     line = one(tmp_path, terminal=True, level="warning", child="relay-0", reason="\x1b[2J red", exit=1)
     assert line.split(" ", 1)[1] == 'warning here  it happened  child=relay-0 reason="\\x1b[2J red" exit=1'

@@ -1,4 +1,4 @@
-"""What Halley says while it runs: one JSON object per line on standard error, or a readable line when that is a terminal.
+"""What Halley says while it runs: one JSON object per line on standard error; to a terminal, a readable line for what is wrong only.
 
 Only fields of the allow-list `FIELDS` are written: bodies, prompts, headers and keys have no field, so they cannot be logged. What is
 written still passes a redactor for key shapes and for every live secret that `guard` was told of. Nothing here is called for a request that
@@ -126,6 +126,8 @@ class Sink:
         self._terminal = terminal
 
     def write(self, level: str, name: str, event: str, fields: dict[str, Value]) -> None:
+        if self._terminal and level == "info":
+            return  # A person at a terminal is told by `halley up` what happens; there, only what is wrong is added.
         written: dict[str, object] = {"at": _now(), "level": level, "log": name, "event": event}
         withheld = sorted(field for field in fields if field not in FIELDS)
         for field, value in fields.items():

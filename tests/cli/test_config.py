@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
 from halley.cli.main import halley
@@ -58,6 +60,13 @@ def test_what_this_machine_cannot_resolve_is_named_with_file_and_line(tmp_path: 
     ]
 
 
+def test_a_command_without_a_gateway_names_the_place_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "halley.toml").write_text('[[keys]]\nname = "k"\nkey = "env:NOT_SET_AT_ALL"\n')
+    monkeypatch.chdir(tmp_path)
+    found = CliRunner().invoke(halley, ["keys", "list"], env={"HALLEY_HOME": str(tmp_path / "home")}).exception
+    assert isinstance(found, ConfigError) and found.problems[0].startswith("halley.toml:3: [[keys]] #1 key: env:NOT_SET_AT_ALL")
+
+
 def test_a_key_that_no_relay_would_accept_is_refused_and_not_shown(tmp_path: Path) -> None:
     mistyped = keytext.make()[:-1] + "!"
     (line,) = check(tmp_path, f'[[keys]]\nname = "k"\nkey = "{mistyped}"\n').stdout.splitlines()
@@ -92,3 +101,10 @@ def test_a_file_that_is_not_there_is_the_file_that_was_checked() -> None:
     result = CliRunner().invoke(halley, ["config", "check", "--config", "nope.toml"])
     assert result.exit_code == 1
     assert "there is no file" in result.stdout and result.stderr.startswith("nope.toml: 1 to put right")
+
+
+def test_a_certificate_with_its_key_is_accepted(tmp_path: Path) -> None:
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -keyout key.pem -out cert.pem"
+    subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    files = f'tls_cert = "{tmp_path / "cert.pem"}"\ntls_key = "{tmp_path / "key.pem"}"'
+    assert check(tmp_path, f'[server]\n{files}\n[egress]\nca_file = "{tmp_path / "cert.pem"}"\n').stdout == ""

@@ -70,6 +70,12 @@ def test_a_command_waits_for_a_control_process_that_is_being_started_again(tmp_p
         assert "starter" in gateway.cli("keys", "list").stdout
 
 
+def test_the_doctor_asks_the_gateway_of_this_home_whatever_port_is_configured(tmp_path: Path) -> None:
+    with Gateway(tmp_path) as gateway:
+        found = gateway.cli_json("doctor")["findings"]
+        assert f"Halley answers at 127.0.0.1:{gateway.status()['port']}" in {each["detail"] for each in found}
+
+
 @pytest.mark.parametrize("words", [["keys", "list"], ["credit", "default", "1"], ["migrate"], ["up"]], ids=" ".join)
 def test_a_home_that_cannot_be_is_told_in_one_line(tmp_path: Path, words: list[str]) -> None:
     (tmp_path / "file").touch()

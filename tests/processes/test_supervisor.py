@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from halley.supervise.doors import home_directory
-from tests.processes.node import LIMIT_S, command, environment, give, node, running, until
+from tests.processes.node import LIMIT_S, ROOT, command, environment, give, node, running, until
 
 
 def test_a_node_starts_every_child_and_says_where_it_serves(tmp_path: Path) -> None:
@@ -237,3 +237,23 @@ def test_a_directory_with_nothing_but_the_configuration_becomes_a_home(tmp_path:
     (tmp_path / "halley.toml").touch()
     home_directory(tmp_path)
     assert tmp_path.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_command_is_named_as_the_reader_can_call_it(tmp_path: Path) -> None:
+    place = tmp_path / "bin"
+    place.mkdir()
+    (place / "python").symlink_to(sys.executable)
+    (place / "halley").touch()
+    (place / "halley").chmod(0o755)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    packages = os.pathsep.join([str(ROOT / "src"), *sys.path])
+
+    def named(cwd: Path, path: str) -> str:
+        words = [str(place / "python"), "-c", "from halley.cli.up import commands; print(commands())"]
+        done = subprocess.run(words, capture_output=True, text=True, cwd=cwd, env={"PATH": path, "PYTHONPATH": packages}, timeout=LIMIT_S)
+        return done.stdout.strip() or done.stderr
+
+    assert named(tmp_path, "/usr/bin") == "bin/halley"
+    assert named(elsewhere, "/usr/bin") == str(place / "halley")
+    assert named(elsewhere, f"/usr/bin{os.pathsep}{place}") == "halley"

@@ -16,6 +16,7 @@ import msgspec
 from halley.cli.probes import Finding, gateway_findings, provider_findings
 from halley.cli.settings import read, unmet
 from halley.config import ConfigError, Settings, find, home, run_directory
+from halley.supervise.doors import status
 
 SERVER_PACKAGES = ("uvloop", "httptools", "uvicorn", "starlette", "sqlalchemy", "alembic", "cryptography", "markdown-it-py")
 PRIVATE_FILES = ("master.key", "starter-key")
@@ -53,8 +54,16 @@ def diagnose(path: Path | None) -> Diagnosis:
     except ConfigError as fault:
         findings += [Finding("configuration", "fail", problem, "see docs/settings.md") for problem in fault.problems]
     else:
-        findings += [*_configuration(path, settings), *gateway_findings(settings, run_directory(place)), *provider_findings(settings)]
+        findings += [*_configuration(path, settings), *_gateway(place, settings), *provider_findings(settings)]
     return Diagnosis(all(finding.state != "fail" for finding in findings), tuple(findings))
+
+
+def _gateway(place: Path, settings: Settings) -> Iterator[Finding]:
+    """The gateway of this home, which may have been started with another port than the one that is configured here."""
+    serving = status(place)
+    if serving is not None:
+        settings = msgspec.structs.replace(settings, server=msgspec.structs.replace(settings.server, port=serving.port))
+    yield from gateway_findings(settings, run_directory(place))
 
 
 def _python() -> Iterator[Finding]:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from halley import config
-from halley.cli.settings import read
-from halley.config import Launch
+from halley.cli.settings import read, unmet
+from halley.config import ConfigError, Launch
 from halley.errors import HalleyError
 from halley.supervise.doors import home_directory, node_runs
 
@@ -93,7 +93,10 @@ def plan() -> Plan:
 
     home = config.home(os.environ)
     settings = read(None)
-    return plan_of(Launch(settings, os.fspath(home), os.fspath(config.run_directory(home))), os.environ)
+    try:
+        return plan_of(Launch(settings, os.fspath(home), os.fspath(config.run_directory(home))), os.environ)
+    except ConfigError:
+        raise ConfigError(unmet(settings)) from None  # the same, with file and line
 
 
 def _by_ourselves(home: Path, operation: str, question: Any, answer: type[A]) -> A:

@@ -89,8 +89,8 @@ def _certificates(settings: Settings) -> Iterable[Mistake]:
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(server.tls_cert, server.tls_key, password="")
         except (OSError, ValueError) as fault:
-            reason = fault.reason if isinstance(fault, ssl.SSLError) and fault.reason else "no PEM"
-            message = f"{server.tls_cert} and {server.tls_key} are not a PEM certificate chain and its unencrypted private key ({reason})"
+            reason = f" ({fault.reason})" if isinstance(fault, ssl.SSLError) and fault.reason else ""
+            message = f"{server.tls_cert} and {server.tls_key} are not a PEM certificate chain and its unencrypted private key{reason}"
             yield Mistake(("server", "tls_cert"), message)
     if authority:
         try:

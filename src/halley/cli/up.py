@@ -67,11 +67,11 @@ def _say(line: str) -> None:
 
 
 def _announcement(url: str, starter: Path) -> Callable[[], None]:
-    commands = _commands()
+    halley = commands()
 
     def announce() -> None:
         _say(f"Halley serves on {url}/v1")
-        _say(f"Commands: {commands}, such as {commands} keys create --name NAME")
+        _say(f"Commands: {halley}, such as {halley} keys create --name NAME")
         if not starter.exists():
             return
         key = f"$(cat {shlex.quote(str(starter))})"
@@ -81,7 +81,7 @@ def _announcement(url: str, starter: Path) -> Callable[[], None]:
     return announce
 
 
-def _commands() -> str:
+def commands() -> str:
     """How a reader of these lines calls Halley: a virtual environment's script is seldom on the PATH."""
     script = Path(sys.executable).with_name("halley")
     if not script.exists():

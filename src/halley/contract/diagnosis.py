@@ -198,8 +198,10 @@ def explain(code: str, evidence: Evidence) -> Finding:
 
 
 def model_list(evidence: Evidence, model: str) -> str | None:
-    """The advisory code of step 0."""
-    entries = items(member(evidence.value(), "data")) if evidence.status == 200 and not evidence.fault else []
+    """The advisory code of step 0. A list that the network kept from us says nothing about the endpoint; the next step names that fault."""
+    if evidence.fault:
+        return None
+    entries = items(member(evidence.value(), "data")) if evidence.status == 200 else []
     if not entries:
         return "model-list-missing"
     return None if any(member(entry, "id") == model for entry in entries) else "model-not-listed"

@@ -8,9 +8,9 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -22,6 +22,8 @@ from halley.contract.exchange import Attempt, carry_out
 from halley.contract.profiles import INVALID_KEY, Case, Profile
 from halley.contract.records import Row, SmokeTestRun
 from halley.secret import Secret
+
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 
 Environment = Literal["staging", "production", "local"]
 
@@ -100,6 +102,14 @@ def forewarnings(plan: Plan) -> list[str]:
     return codes
 
 
+class _Judged(NamedTuple):
+    """One attempt at a case: what came back, the row that says so, and whether the case holds."""
+
+    evidence: Evidence
+    row: Row
+    holds: bool
+
+
 class _Run:
     __slots__ = ("codes", "findings", "id", "number", "plan", "root", "say")
 
@@ -135,7 +145,7 @@ class _Run:
         else:
             self.say(f"{evidence.case}: the reply is kept in {path}")
 
-    async def judge(self, case: Case) -> tuple[Evidence, Row, bool]:
+    async def judge(self, case: Case) -> _Judged:
         plan = self.plan
         credential = {"given": plan.key.reveal(), "none": None, "invalid": INVALID_KEY}[case.credential]
         evidence = await self.attempt(case.name, "POST", plan.profile.path, credential, plan.profile.body(plan.model))
@@ -150,7 +160,7 @@ class _Run:
             notes.append(f"refused with {evidence.status}, where 401 or 403 is usual")
         endpoint = self.masked(urlsplit(evidence.url).path)
         row = Row(self.id, evidence.started, endpoint, case.test_case, evidence.status, "fail" if code else "pass", "; ".join(notes))
-        return evidence, row, code is None
+        return _Judged(evidence, row, code is None)
 
     def masked(self, text: str) -> str:
         """Text of foreign origin without the key; a key under six characters would take ordinary words apart."""
@@ -168,42 +178,45 @@ async def run(plan: Plan, run_id: str, say: Callable[[str], None], warned: list[
     advice = diagnosis.model_list(listed, plan.model)
     if advice:
         state.note(diagnosis.finding(advice))
-    happy, happy_row, happy_ok = await state.judge(plan.profile.happy)
+    happy = await state.judge(plan.profile.happy)
     refusals = [await state.judge(case) for case in plan.profile.errors]
-    if any(e.fault for e in (happy, *(r[0] for r in refusals))) and any(
-        os.environ.get(n) for n in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
-    ):
+    if any(each.evidence.fault for each in (happy, *refusals)) and any(os.environ.get(name) for name in _PROXIES):
         state.note(diagnosis.finding("proxy-environment"))
     outcome = diagnosis.exit_code(state.codes)
-    value, rejected = happy.value(), refusals[-1][0]
+    rows = (happy.row, *(each.row for each in refusals))
+    return Report(_record(state, listed, happy, refusals, outcome), rows, tuple(state.findings), outcome)
+
+
+def _record(state: _Run, listed: Evidence, happy: _Judged, refusals: Sequence[_Judged], outcome: int) -> SmokeTestRun:
+    plan, value = state.plan, happy.evidence.value()
     text = content(value)
-    notes = [
-        f"model list {listed.status or 'not seen'}",
-        f"key from {plan.key_source}",
-        "sent accept, accept-encoding, user-agent, content-type, authorization",
-        *(f"{row.notes}" for _, row, _ in ((happy, happy_row, happy_ok), *refusals)),
-        *(["findings " + ", ".join(dict.fromkeys(state.codes))] if state.codes else []),
-    ]
-    statuses = [str(e.status or "none") for e, _, _ in refusals]
-    if len(set(statuses)) > 1:
-        notes.append("rejections " + " and ".join(statuses))
-    record = SmokeTestRun(
-        run_id=run_id,
-        timestamp_utc=happy.started,
+    bodies = [each.evidence.value() for each in refusals]
+    return SmokeTestRun(
+        run_id=state.id,
+        timestamp_utc=happy.evidence.started,
         environment=plan.environment,
         endpoint_base=state.masked(plan.base),
         model_id_used=state.masked(plan.model),
         request_summary=plan.profile.summary,
-        http_status=happy.status,
-        response_structure_valid=happy_ok,
+        http_status=happy.evidence.status,
+        response_structure_valid=happy.holds,
         choices_present=bool(items(member(value, "choices"))),
         content_non_empty=isinstance(text, str) and text != "",
         error_field_present="error" in members(value),
-        auth_rejection_status=rejected.status,
-        auth_rejection_error_body_valid=all(
-            e.value() is not UNREAD and bool(members(e.value()).keys() & {"error", "message"}) for e, _, _ in refusals
-        ),
+        auth_rejection_status=refusals[-1].evidence.status,
+        auth_rejection_error_body_valid=all(body is not UNREAD and members(body).keys() & {"error", "message"} for body in bodies),
         pass_fail="PASS" if outcome == diagnosis.GO else "FAIL",
-        notes="; ".join(notes),
+        notes="; ".join(_notes(state, listed, happy, refusals)),
     )
-    return Report(record, (happy_row, *(row for _, row, _ in refusals)), tuple(state.findings), outcome)
+
+
+def _notes(state: _Run, listed: Evidence, happy: _Judged, refusals: Sequence[_Judged]) -> Iterator[str]:
+    yield f"model list {listed.status or 'not seen'}"
+    yield f"key from {state.plan.key_source}"
+    yield "sent accept, accept-encoding, user-agent, content-type, authorization"
+    yield from (each.row.notes for each in (happy, *refusals))
+    if state.codes:
+        yield "findings " + ", ".join(dict.fromkeys(state.codes))
+    statuses = [str(each.evidence.status or "none") for each in refusals]
+    if len(set(statuses)) > 1:
+        yield "rejections " + " and ".join(statuses)

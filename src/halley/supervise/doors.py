@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from halley.errors import HalleyError
 
 BACKLOG = 4096
@@ -62,6 +64,24 @@ def node_runs(home: Path) -> bool:
     except (OSError, UnicodeDecodeError):
         return False
     return holder.isdigit() and _alive(holder)
+
+
+class Status(msgspec.Struct, frozen=True):
+    """Who serves on a home: the content of its `up.json`, which is there while everything serves."""
+
+    pid: int
+    port: int
+    url: str
+    children: dict[str, int]
+
+
+def status(home: Path) -> Status | None:
+    """None when no node serves on that home; what a killed one left behind does not count."""
+    try:
+        found = msgspec.json.decode((home / "up.json").read_bytes(), type=Status)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return found if _alive(str(found.pid)) else None
 
 
 def lock_home(home: Path) -> int:

@@ -7,7 +7,6 @@ connection (the listening socket stays open here, so that clients wait in its qu
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import selectors
 import signal
@@ -21,6 +20,7 @@ import msgspec
 
 from halley.config import Launch
 from halley.supervise.child import Child, Post, Program, spawn
+from halley.supervise.doors import Status
 
 # Beyond the time that relays give their own requests, before they are killed.
 _DRAIN_MARGIN_S = 5.0
@@ -287,9 +287,9 @@ class Supervisor:
         if not self._serving:
             return
         children = {post.name: post.child.pid for post in self._posts if post.child is not None and post.child.ready}
-        status = {"pid": os.getpid(), "port": self._port, "url": self._url, "children": children}
+        status = Status(os.getpid(), self._port, self._url, children)
         fresh = self._status_file.with_suffix(".new")
-        fresh.write_text(json.dumps(status))
+        fresh.write_bytes(msgspec.json.encode(status))
         fresh.replace(self._status_file)
 
     def _say_who_is_missing(self) -> None:
