@@ -216,13 +216,11 @@ class Run:
 
     def _stream(self, data: bytes, done: bool) -> None:
         meter = self.meter
-        out = meter.feed(data) if data else b""
+        out = answers.without_secret(self.offer.host, meter.feed(data)) if data else b""
         if done or meter.done:
             self._end_stream(out)
             return
         connection = self.connection
-        if b'"error"' in out:
-            out = answers.without_secret(self.offer.host, out)
         if out and connection is not None:
             self.bytes_out += len(out)
             if self.headed:
@@ -236,7 +234,6 @@ class Run:
     def _end_stream(self, out: bytes) -> None:
         """The upstream's stream is over, well or badly."""
         meter = self.meter
-        out = answers.without_secret(self.offer.host, out)
         if meter.finished:
             out += meter.rest()
             self.offer.breaker.succeeded()
