@@ -30,7 +30,7 @@ _PROVIDER = """
 name = "bench-{kind}"
 kind = "openai-compatible"
 base_url = "http://127.0.0.1:{port}/v1"
-api_key = "sk-upstream"
+api_key = "sk-upstream-0123456789abcdefghijklmnopqrstuv"
 
 [[models]]
 id = "bench-{kind}"
