@@ -257,7 +257,7 @@ _ERROR = re.compile(rb'^data: ?\{\s*"error"\s*:', re.MULTILINE)
 _EMPTY_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _CONTENT = re.compile(rb'"(?:content|reasoning_content|reasoning|arguments)"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
 _TAIL = 4096
-# How much of the end of one read is searched for usage and the end marker: by the grammar they are the last two frames of a stream.
+# How much of the end of one read is searched for usage, which by the grammar is followed by nothing but the end marker.
 _TAIL_READ = 8192
 _REST_LIMIT = 1 << 20
 
@@ -304,9 +304,10 @@ class Meter:
             self.frames += (complete.count(b"\n") or complete.count(b"\r")) >> 1 or 1
             # A line of its own: the same letters may stand in an answer's text. An upstream may go on talking after it, in the same read.
             late = len(complete) - _TAIL_READ if len(complete) > _TAIL_READ else 0
-            marker = complete.rfind(b"[DONE]", late)
-            if marker >= 0 and _DONE_FRAME.search(complete, max(complete.rfind(b"data:", late, marker) - 1, 0)) is not None:
-                self.done = True
+            marker = complete.rfind(b"[DONE]")
+            if marker >= 0:
+                line = max(complete.rfind(b"\n", 0, marker), 0)
+                self.done = (_DONE_FRAME.search(complete, line) or _DONE_FRAME.search(complete, 0, line)) is not None
             if not self._overhead:
                 self._measure(complete)
             match = _USAGE_KEY.search(complete, late)

@@ -22,7 +22,7 @@ HEAD_BYTES = 65536
 HEAD_FIELDS = 200
 INTERIM_REPLIES = 8
 ONE_WRITE = 65536  # a body up to this size leaves with its head in one write; copying a larger body costs more than a second write
-FRESH_SECONDS = 0.05  # a connection idle for longer is asked for a pending close before it is used again (1 µs)
+FRESH_SECONDS = 0.002  # a connection idle for longer is asked for a pending close before it is used again
 
 
 class Receiver(Protocol):
