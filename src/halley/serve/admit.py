@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import zlib
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -16,21 +15,20 @@ from halley.policy import urls
 from halley.serve.hold import LEAST_OUTPUT, Hold
 from halley.serve.peers import within
 from halley.serve.tables import DEFAULT_OUTPUT_CAP, Caller, Tables
+from halley.store import keytext
 
 if TYPE_CHECKING:
     from halley.net.server import Request
     from halley.serve.gateway import Gateway
     from halley.serve.relay import Run
 
-LEAST_IMAGE_TOKENS = 50_000
+MOST_IMAGE_TOKENS = 50_000
 JOURNAL_LAG_S = 120.0
 
 # Halley does not fetch these itself, so the port and the transport are the provider's business; where they lead is not.
 _FETCHED_BY_PROVIDERS = urls.UrlPolicy(plain_http=True, ports=None)
 
 _BEARER = re.compile(rb"(?i:bearer) ([\x21-\x7e]+)")
-_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_KEY_SHAPE = re.compile(rb"sk-([0-9A-Za-z]{32})([0-9A-Za-z]{6})")
 
 
 def content_type(run: Run) -> None:
@@ -76,26 +74,13 @@ def find_caller(request: Request, tables: Tables) -> Caller:
     for other in (b"x-api-key", b"x-goog-api-key"):
         if other in fields and fields[other] != key:
             raise Refused(Condition.BAD_KEY, "Two different API keys were sent in two headers; send one.")
-    if not well_formed(key):
+    if not keytext.well_formed(key.decode("ascii")):
         raise Refused(Condition.BAD_KEY, "The API key is mistyped or cut short: its checksum does not fit.")
     caller = tables.caller(key)
     if caller is None:
         raise Refused(Condition.BAD_KEY, "The API key is not valid: unknown or revoked.")
     tables.remember(value, caller)
     return caller
-
-
-def well_formed(key: bytes) -> bool:
-    """Whether the checksum of a key is right: junk is refused without a look-up."""
-    match = _KEY_SHAPE.fullmatch(key)
-    if match is None:
-        return False
-    number = zlib.crc32(match[1])
-    check = ""
-    for _ in range(6):
-        number, digit = divmod(number, 62)
-        check = _BASE62[digit] + check
-    return match[2] == check.encode()
 
 
 def _bad_header(value: bytes) -> str:
@@ -147,7 +132,7 @@ def bounds(run: Run) -> None:
     """How many tokens the request can use at most, and about how many it will."""
     seen, model, size = run.seen, run.model, len(run.request.body)
     # Every token of a byte-level vocabulary is at least one byte; a linked picture is text of a few bytes and tokens of its own.
-    most = size + LEAST_IMAGE_TOKENS * len(seen.image_urls)
+    most = size + MOST_IMAGE_TOKENS * len(seen.image_urls)
     run.input_most = most if model.context is None else min(most, model.context)
     run.input_guess = int(size / model.learned.input_bytes) + 1
     run.token_guess = run.input_guess + (seen.cap if seen.cap is not None else LEAST_OUTPUT) * seen.n

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from halley.dialects import error_writer
 from halley.errors import Condition, Refused
 from halley.net.client import Call, Fault
 from halley.net.server import Connection, Request
@@ -88,4 +89,4 @@ class Forward:
         connection, self.connection = self.connection, None
         if connection is not None:
             connection.owner = None
-            connection.answer(*faults.answer(refusal, self.gateway.error_writer(self.request.path), self.id))
+            connection.answer(*faults.answer(refusal, error_writer(self.request.path), self.id))

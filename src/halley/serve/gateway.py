@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from halley.dialects import WriteError, error_writer
+from halley.dialects import error_writer
 from halley.errors import Condition, Refused
 from halley.net.client import Pool
 from halley.net.clock import Clock
@@ -102,9 +102,6 @@ class Gateway:
     def limit(self, method: bytes, path: bytes, fields: dict[bytes, bytes]) -> int:
         """Body limit of a route, bytes: so far one for all."""
         return self._station.body_limit
-
-    def error_writer(self, path: bytes) -> WriteError:
-        return error_writer(path)
 
     def count_refusal(self, status: int) -> None:
         self.refusals[status] = self.refusals.get(status, 0) + 1

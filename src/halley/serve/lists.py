@@ -10,7 +10,6 @@ from urllib.parse import unquote
 
 import msgspec
 
-from halley.errors import Refused
 from halley.money import PicoDollars
 from halley.policy.snapshot import ModelRow, Snapshot
 from halley.serve.admit import unknown_model
@@ -78,6 +77,3 @@ def _record(row: ModelRow, public_url: str) -> dict[str, object]:
 def _per_million(rate: PicoDollars) -> float:
     """Shown, never billed: the float nearest to an exact decimal price."""
     return rate / 1e6
-
-
-__all__ = ["Refused", "catalogue", "models", "one_model"]

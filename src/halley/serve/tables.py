@@ -48,7 +48,7 @@ class Account:
 class Caller:
     """One key, ready for admission."""
 
-    __slots__ = ("account", "expires_at", "key", "limits", "models", "networks", "rate_fields")
+    __slots__ = ("account", "expires_at", "key", "limits", "models", "networks")
 
     def __init__(self, row: KeyRow, account: Account, limits: Limits) -> None:
         self.key = row.id
