@@ -18,7 +18,7 @@ from soak.campaign import Campaign, Effort, Unavailable, campaigns, say
 
 def main() -> int:
     known = campaigns()
-    parser = argparse.ArgumentParser(prog="script/soak", description="Campaigns of faults against a whole gateway. Without a name: all of them.")
+    parser = argparse.ArgumentParser(prog="script/soak", description="Campaigns of faults against a whole gateway. No name: all.")
     parser.add_argument("names", nargs="*", metavar="CAMPAIGN", help="one or more of: " + ", ".join(known))
     parser.add_argument("--list", action="store_true", help="say what there is, and stop")
     parser.add_argument("--short", action="store_true", help="the size for continuous integration instead of the full one")
