@@ -21,6 +21,7 @@ ALOUD: dict[str, set[str]] = {
     "serve/__main__.py": {"*"},  # start and end of the process
     "serve/link.py": {"*"},  # the connection to control, one per process
     "serve/drains.py": {"*"},  # the end of the process
+    "serve/crashes.py": {"*"},  # imported by a relay that is about to kill itself
     "net/clock.py": {"*"},  # the one timer that everything shares
     "net/client.py": {"place"},  # a new upstream connection, not a request
     "serve/journal.py": {"append", "note"},  # one call per loop iteration, however many records

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from halley import logs
+from halley import crash, logs
 from halley.config import Launch, Provider, Settings, client_key, resolve_secret
 from halley.control.plan import Plan, expiry, networks
 from halley.control.process import Control
@@ -110,6 +110,7 @@ def main() -> None:
     options = parser.parse_args()
     launch = msgspec.json.decode(sys.stdin.buffer.read(), type=Launch)
     try:
+        crash.arm("control", launch.home, os.environ)
         coroutine = serve(plan_of(launch, os.environ), os.environ, options.ready_fd)
         try:
             import uvloop

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from halley import crash
 from halley.control.plan import Plan
 from halley.money import NanoDollars
 from halley.policy import catalogue
@@ -58,6 +59,7 @@ class Desk:
                 text, _ = customers.create_key(connection, self.store.pepper, STARTER, customers.DEFAULT, Limits(), at)
                 # The file stands before the row is committed: a key without its text would be lost.
                 _write_private(plan.home / "starter-key", text + "\n")
+                crash.here("control.starter.written")
         self._build_models()
 
     def look_in(self) -> None:
@@ -119,8 +121,12 @@ class Desk:
         read = journal.read(place)
         if read is None:
             return None
+        crash.here("control.fold.read")
         with self.store.begin() as connection:
-            self.folded_requests += fold.fold(connection, relay, read, self.now())
+            ended = fold.fold(connection, relay, read, self.now())
+            crash.here("control.fold.uncommitted")
+        crash.here("control.fold.committed")
+        self.folded_requests += ended
         self._places[relay] = read.after
         if read.after.segment > place.segment:
             journal.forget_before(read.after.segment)
@@ -140,7 +146,10 @@ class Desk:
             while self.fold(relay) is not None:
                 pass
             with self.store.begin() as connection:
-                self.folded_requests += fold.end_of_relay(connection, relay, self.now())
+                ended = fold.end_of_relay(connection, relay, self.now())
+                crash.here("control.relay_end.uncommitted")
+            self.folded_requests += ended
+            crash.here("control.relay_end.committed")
             journal.delete()
         del self._journals[relay]
         self._places.pop(relay, None)
@@ -179,7 +188,10 @@ class Desk:
             credit = ledger.balance(connection, ledger.available(account))
             # An account that became unlimited a moment ago may still be asked for: its relay learns of it with the next snapshot.
             amount = need if customers.is_unlimited(connection, account) else ledger.size_of_grant(credit, need, need)
-            return ledger.grant(connection, account, relay, amount, self.now()) if amount else None
+            total = ledger.grant(connection, account, relay, amount, self.now()) if amount else None
+            crash.here("control.lease.uncommitted")
+        crash.here("control.lease.committed")
+        return total
 
     def lend_rest(self, account: str, relay: str, need: NanoDollars, least: NanoDollars) -> NanoDollars:
         """As `lend`, but with less than the need if that is at least `least`, else the total as it was."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from halley import crash
 from halley.control.asks import (
     Accounts,
     CreateAccount,
@@ -34,6 +35,8 @@ from halley.store import customers, verify
 def create_key(desk: Desk, asked: CreateKey) -> NewKey:
     with desk.store.begin() as connection:
         text, key = customers.create_key(connection, desk.store.pepper, asked.name, asked.account, asked.limits, desk.now())
+        crash.here("control.key.uncommitted")
+    crash.here("control.key.committed")
     return NewKey(text, key.id, key.account, key.name, key.limits)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from halley import logs
+from halley import crash, logs
 from halley.config import Launch, Server
 from halley.dialects import OPENAI_CHAT
 from halley.errors import Condition, Refused
@@ -140,6 +140,14 @@ def main() -> None:
     parser.add_argument("--ready-fd", type=int, required=True)
     options = parser.parse_args()
     launch = msgspec.json.decode(sys.stdin.buffer.read(), type=Launch)
+    try:
+        armed = crash.arm("relay", launch.home, os.environ)
+    except crash.CannotArm as fault:
+        sys.exit(f"halley: {fault}")
+    if armed:
+        from halley.serve import crashes
+
+        crashes.wrap(armed)
     coroutine = serve(launch, options.name, options.listen_fd, options.ready_fd)
     try:
         import uvloop

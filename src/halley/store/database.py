@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text
 from sqlalchemy.engine import make_url
 
+from halley import crash
 from halley.errors import HalleyError
 from halley.store import schema
 from halley.store.vault import Vault, open_vault
@@ -145,7 +146,9 @@ def _migrate(engine: Engine, path: Path | None, asked: bool) -> None:
         raise StoreError(f"The store has schema {now}, this version needs {HEAD}: run `halley migrate` while no node is running.")
     if path is not None and now is not None:
         _back_up(path, now)
+    crash.here("control.migration.begun")
     upgrade(engine)
+    crash.here("control.migration.committed")
 
 
 def _back_up(path: Path, from_revision: str) -> None:
@@ -168,3 +171,4 @@ def upgrade(engine: Engine) -> None:
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        crash.here("control.migration.uncommitted")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from halley import crash
 from halley.store.journal import Record, decode
 
 BATCH_BYTES = 1 << 20
@@ -101,6 +102,7 @@ class Journal:
         self.close()
         for path in self._segments():
             path.unlink(missing_ok=True)
+        crash.here("control.relay_end.unlocked")
         self._lock.unlink(missing_ok=True)
 
     def close(self) -> None:
