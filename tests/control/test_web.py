@@ -40,6 +40,7 @@ def test_every_other_path_is_json_and_every_answer_is_dressed(start: Callable[..
         assert fields["content-security-policy"].startswith("default-src 'none'")
         if status != 200:
             assert msgspec.json.decode(body)["error"]["code"] == "unknown_url"
+            assert fields.get("allow") == ("GET, HEAD" if status == 405 else None)
         else:
             assert b"/v1</code>" in body
 

@@ -62,6 +62,33 @@ def test_a_bad_field_is_named(fields: dict[str, object], param: str) -> None:
     assert param.split(".")[-1].split("[")[0] in found.message
 
 
+PICTURE = '{"type":"image_url","image_url":{"url":"https://a.test/x.png"}}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"model":"m","messages":[{"role":"user","content":"hi"}],"Max_Tokens":5}',
+        '{"model":"m","messages":[{"role":"user","content":"hi"}],"MODEL":"x"}',
+        '{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true,"stream_options":{"include_usage":true,"include_usage":false}}',
+        '{"model":"m","messages":[{"role":"user","content":"hi"}],"stream_options":{"x":1,"x":1}}',
+        '{"model":"m","messages":[{"role":"user","content":[PICTURE],"content":"hi"}]}',
+        '{"model":"m","messages":[{"role":"user","content":[PICTURE,{"type":"image_url","type":"text","text":"a"}]}]}',
+        '{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a","image_url":{"url":"http://10.0.0.1/","url":"x"}}]}]}',
+        '{"model":"m","messages":[{"role":"user","content":[PICTURE],"Content":"hi"}]}',
+    ],
+)
+def test_what_another_reader_could_take_for_something_else_is_refused(text: str) -> None:
+    refusal(text.replace("PICTURE", PICTURE).encode())
+
+
+@pytest.mark.parametrize("kind", ["text", "image_url", "Image_URL", "input_image"])
+def test_a_picture_is_judged_whatever_its_part_calls_itself(kind: str) -> None:
+    part = {"type": kind, "text": "a", "image_url": {"url": "https://a.test/x.png"}}
+    assert openai_chat.peek(ask(messages=[{"role": "user", "content": [part]}])).image_urls == ["https://a.test/x.png"]
+
+
+
 @pytest.mark.parametrize("body", [b"", b" ", b"[]", b'{"model":"m"', ask()[:-1] + b',"temperature":NaN}', b'{"messages":[]}'])
 def test_a_body_that_is_no_request_is_refused(body: bytes) -> None:
     refusal(body)

@@ -35,3 +35,22 @@ def test_a_path_that_means_nothing_gets_no_suggestion(path: bytes) -> None:
 def test_no_served_path_is_suggested_for_itself() -> None:
     for path in routes.METHODS:
         assert routes.suggestion(path) is None
+
+
+@pytest.mark.parametrize(
+    "path, methods",
+    [
+        (b"/v1/chat/completions", b"POST"),
+        (b"/api/text/chat", b"POST, GET, HEAD"),
+        (b"/v1/models", b"GET, HEAD"),
+        (b"/v1/models/gpt-4o", b"GET, HEAD"),
+        (b"/api/models", b"GET, HEAD"),
+        (b"/healthz", b"GET, HEAD"),
+        (b"/readyz", b"GET, HEAD"),
+        (b"/v1/models/", None),
+        (b"/v1/nope", None),
+        (b"/", None),
+    ],
+)
+def test_a_path_that_exists_says_what_may_be_asked_of_it(path: bytes, methods: bytes | None) -> None:
+    assert routes.allowed(path) == methods

@@ -91,6 +91,43 @@ def test_a_top_level_key_given_twice_is_refused(body: bytes) -> None:
         jsonbody.members(body)
 
 
+CORE = frozenset({"model", "asks", "stream"})
+
+
+def one_reading(body: bytes) -> None:
+    jsonbody.check_one_reading(body, jsonbody.members(body), CORE, {"wishes": b"", "asks": b"picture"})
+
+
+@pytest.mark.parametrize("key", ["Model", "MODEL", "modeL", "\u017ftream", "aS\u212as", "ASKS"])
+def test_a_core_field_in_other_letters_is_refused(key: str) -> None:
+    with pytest.raises(Malformed, match="must be spelled"):
+        one_reading(json.dumps({"model": "a", key: "b"}).encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"wishes":{"a":1,"a":2}}', b'{"wishes":{"a":1,"A":1}}', b'{"wishes":{"b":{"a":1,"\\u0061":2}}}', b'{"wishes":[[{"":1,"":1}]]}',
+        b'{"asks":[{"picture":1,"picture":2}]}', b'{"asks":[{"a":"picture","x":1,"x":2}]}', b'{"asks":[{"pi\\u0063ture":{"u":1,"u":2}}]}',
+        b'{"asks":[{"\\u0070icture":1,"Picture":2}]}',
+    ],
+)  # fmt: skip
+def test_a_key_given_twice_is_refused_where_more_than_the_top_level_is_judged(body: bytes) -> None:
+    with pytest.raises(Malformed, match="given twice"):
+        one_reading(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"a","x":{"a":1,"a":2}}', b'{"asks":[{"a":1,"a":2}]}', b'{"asks":[{"picture":1},{"picture":1}]}', b'{"Other":1,"other":2}',
+        b'{"wishes":{"a":' + b"9" * 5000 + b',"b":1e999,"c":-0.0}}', b'{"wishes":null,"asks":"picture"}',
+    ],
+)  # fmt: skip
+def test_what_nobody_judges_may_be_said_in_any_way(body: bytes) -> None:
+    one_reading(body)
+
+
 @given(st.dictionaries(st.text(max_size=8), JSON, max_size=6), st.sampled_from([None, 1, "\t"]), st.booleans())
 def test_members_are_found_whatever_the_spacing_and_escaping(value: dict[str, object], indent: int | str | None, ascii_only: bool) -> None:
     body = json.dumps(value, indent=indent, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")

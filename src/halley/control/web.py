@@ -92,7 +92,9 @@ def application(desk: Desk, turns: Turns, link: Link) -> Starlette:
         return refused(Condition.UNKNOWN_URL, f"There is nothing at {request.url.path[:200]} for {request.method}.")
 
     async def wrong_method(request: Request, fault: Exception) -> Response:
-        return refused(Condition.WRONG_METHOD, f"{request.method} is not served at {request.url.path[:200]}; use GET.")
+        answer = refused(Condition.WRONG_METHOD, f"{request.method} is not served at {request.url.path[:200]}; use GET.")
+        answer.headers["allow"] = "GET, HEAD"
+        return answer
 
     return Starlette(
         routes=[

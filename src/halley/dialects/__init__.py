@@ -47,14 +47,13 @@ OPENAI_CHAT = Dialect(
 
 ERROR_PREFIXES: tuple[tuple[bytes, WriteError], ...] = (
     (b"/v1/messages", anthropic.write_error),
-    (b"/v1beta/", gemini.write_error),
-    (b"", openai_chat.write_error),
+    (b"/v1beta", gemini.write_error),
 )
 
 
 def error_writer(path: bytes) -> WriteError:
     """In whose words a path that is no exchange answers."""
     for prefix, write in ERROR_PREFIXES:
-        if path.startswith(prefix):
+        if path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in (b"", b"/"):
             return write
     return openai_chat.write_error

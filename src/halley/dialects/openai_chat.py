@@ -63,8 +63,7 @@ class _Ask(msgspec.Struct):
 
 
 class Peek:
-    """What the gateway needs to know of a request. `cap` is the larger of both token caps; `image_urls` are the URLs a provider would
-    fetch."""
+    """What the gateway needs to know of a request. `cap` is the larger of both caps; `image_urls` are what a provider would fetch."""
 
     __slots__ = ("cap", "image_urls", "members", "model", "n", "stream", "wants_usage")
 
@@ -80,6 +79,8 @@ class Peek:
 
 
 _decode_ask = msgspec.json.Decoder(_Ask).decode
+_CORE = frozenset(_Ask.__struct_fields__)
+_JUDGED_INSIDE = {"stream_options": b"", "messages": b"image_url"}
 
 
 def peek(body: bytes) -> Peek:
@@ -89,14 +90,13 @@ def peek(body: bytes) -> Peek:
     try:
         jsonbody.gate(body)
         members = jsonbody.members(body)
+        jsonbody.check_one_reading(body, members, _CORE, _JUDGED_INSIDE)
     except jsonbody.Malformed as error:
         raise Refused(Condition.INVALID, str(error)) from None
     try:
         ask = _decode_ask(body)
-    except msgspec.ValidationError as error:
+    except msgspec.DecodeError as error:
         raise _invalid(str(error)) from None
-    except msgspec.DecodeError:
-        raise Refused(Condition.INVALID, "The body is not valid JSON: a string holds a broken escape.") from None
     seen = Peek(ask, members)
     for index, message in enumerate(ask.messages):
         content = message.content
@@ -117,10 +117,10 @@ def _check_empty(message: _Message, index: int) -> None:
 
 def _check_parts(parts: list[_Part], index: int, urls: list[str]) -> None:
     for number, part in enumerate(parts):
-        if part.type == "image_url":
-            if part.image_url is None:
-                raise _missing(f"messages[{index}].content[{number}].image_url", "an image_url part has an object with url")
+        if part.image_url is not None:  # whatever the part calls itself
             urls.append(part.image_url.url)
+        elif part.type == "image_url":
+            raise _missing(f"messages[{index}].content[{number}].image_url", "an image_url part has an object with url")
         elif part.type == "text" and part.text is None:
             raise _missing(f"messages[{index}].content[{number}].text", "a text part has text")
 

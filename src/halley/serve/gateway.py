@@ -112,10 +112,11 @@ class Gateway:
         path, method = request.path, request.method
         if b"upgrade" in request.fields and path.startswith(b"/v1"):
             raise Refused(Condition.UPGRADE, "WebSocket and other upgrades are not served; use HTTP streaming.")
-        reading = method in (b"GET", b"HEAD")
-        if path == routes.HEALTH:
+        reading = method in routes.READING
+        allowed = routes.allowed(path)
+        if path == routes.HEALTH and reading:
             self._json(request, 200, msgspec.json.encode({"status": "ok"}))
-        elif path == routes.READY:
+        elif path == routes.READY and reading:
             self._readiness(request)
         elif path == routes.CATALOGUE and reading:
             self._json(request, 200, self._catalogue, _PUBLIC)
@@ -127,8 +128,7 @@ class Gateway:
         elif path in routes.PAGES and reading:
             fields = b"location: %b\r\ncontent-type: text/plain\r\nx-request-id: %b\r\n" % (routes.PAGES[path], self.new_id().encode())
             request.connection.answer(308, fields, b"See %b\n" % routes.PAGES[path])
-        elif path in routes.METHODS:
-            allowed = routes.METHODS[path]
+        elif allowed is not None:
             refusal = Refused(Condition.WRONG_METHOD, f"{_shown(method)} is not served at {_shown(path)}; use {_shown(allowed)}.")
             self._refuse(request, refusal, b"allow: %b\r\n" % allowed)
         else:
@@ -148,7 +148,7 @@ class Gateway:
                 Condition.UNKNOWN_URL,
                 f"There is nothing at {_shown(request.path)}. The base URL of an OpenAI client is {self._root(request)}/v1.",
             )
-        if request.body and request.method in (b"GET", b"HEAD"):
+        if request.body and request.method in routes.READING:
             raise Refused(Condition.INVALID, "A page is asked for without a body.")
         Forward(self, request).begin()
 

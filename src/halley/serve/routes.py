@@ -28,6 +28,7 @@ METHODS: dict[bytes, bytes] = {route.path: route.method for exchange in EXCHANGE
     MODELS: b"GET",
     CATALOGUE: b"GET",
 }
+READING = (b"GET", b"HEAD")
 # Aliases are documentation addresses: reading them leads to the page.
 PAGES: dict[bytes, bytes] = {
     route.path: b"/docs/chat-completions" for exchange in EXCHANGES for route in exchange.routes if route.canonical is not None
@@ -35,6 +36,16 @@ PAGES: dict[bytes, bytes] = {
 # What users put in front of a path, from the base URLs of other gateways and hosts.
 _PREFIXES = frozenset({b"v1", b"api", b"openai", b"v1beta"})
 _KNOWN = (*METHODS, HEALTH, READY)
+
+
+def allowed(path: bytes) -> bytes | None:
+    """What may be asked for at a path that exists, as an `allow` field has it; None of a path of which this table knows nothing."""
+    method = METHODS.get(path)
+    if path in PAGES and method is not None:
+        return b"%b, GET, HEAD" % method
+    if method == b"GET" or path in (HEALTH, READY) or path.startswith(MODEL_PREFIX) and path != MODEL_PREFIX:
+        return b"GET, HEAD"
+    return method
 
 
 def suggestion(path: bytes) -> bytes | None:

@@ -6,6 +6,7 @@ parser for five seconds, and a thousand nested arrays end in a RecursionError, w
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 
@@ -19,6 +20,7 @@ _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _ROUND_TO_SQUARE = bytes.maketrans(b"{}", b"[]")
 _KEY = re.compile(rb'[\s,{]*+("[^"\\]*+(?:\\.[^"\\]*+)*+")\s*+:\s*+', re.DOTALL)
+_ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")  # could spell any word
 _END = re.compile(rb"\s*}\s*")
 
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -101,6 +103,27 @@ def set_members(body: bytes, found: Members, changes: Mapping[str, bytes]) -> by
         done = close
     out.append(body[done:])
     return b"".join(out)
+
+
+def check_one_reading(body: bytes, found: Members, core: frozenset[str], deep: Mapping[str, bytes]) -> None:
+    """Refuse what another reader could take for something else than this one did. Raises Malformed.
+
+    `core` names the top-level members that are judged: none may come in other letters, because some readers fold case. `deep` names
+    those of which more than the top level is judged, each with the word without which that is not so: no key twice inside them.
+    """
+    if not core.issuperset(found):
+        for key in found.keys() - core:
+            if key.casefold() in core:
+                raise Malformed(f'The field "{key[:64]}" must be spelled "{key.casefold()}".')
+    for key, word in deep.items():
+        if key in found and (word in body or (b"\\u00" in body and _ESCAPED_LETTER.search(body) is not None)):
+            # As slow as a parser that makes every value, which is why it is not done to every body.
+            json.loads(bytes(found[key]), object_pairs_hook=_unique, parse_int=str, parse_float=str)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> None:
+    if len({key.casefold() for key, _ in pairs}) != len(pairs):
+        raise Malformed(f"A key is given twice in one object, which has {', '.join(key[:64] for key, _ in pairs[:8])}.")
 
 
 def _spans(body: bytes, found: Members) -> list[tuple[str, int, int]]:
