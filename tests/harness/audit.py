@@ -99,25 +99,27 @@ def cost(tokens: Tokens) -> int:
     )
 
 
-def audit(gateway: Gateway, simulator: Simulator, *, unread: Container[str] = ()) -> Audited:
+def audit(gateway: Gateway, simulator: Simulator, *, unread: Container[str] = (), since: float = 0.0) -> Audited:
     """Waits until everything has ended on both sides, then checks. Raises AssertionError that names the request and what is wrong.
 
     `unread`: models whose clients did not read what the upstream had generated, so that the charge may be far below the bill.
+    `since`: only requests admitted from then on (Unix seconds), for a campaign that empties the simulator's bill while nothing runs.
     """
     until(lambda: simulator.state()["open_streams"] == 0, lambda: f"upstream streams stay open: {simulator.state()}")
     until(
-        lambda: _settled(gateway, simulator), lambda: f"not everything has ended: {_missing(gateway, simulator)}\n{gateway.logs()[-4000:]}"
+        lambda: not _missing(gateway, simulator, since),
+        lambda: f"not everything has ended: {_missing(gateway, simulator, since)}\n{gateway.logs()[-4000:]}",
     )
     verified = gateway.cli("ledger", "verify", "--json", check=False)
     assert json.loads(verified.stdout)["differences"] == [], verified.stdout
     bill = _bill(simulator)
-    requests = tuple(_requests(gateway, bill, unread))
+    requests = tuple(_requests(gateway, bill, unread, since))
     unknown = bill.keys() - {request.id for request in requests}
     assert not unknown, f"the upstream was asked without a record in the ledger: {sorted(unknown)[:3]}"
     for request in requests:
         _CHECKS[request.ending](request)
         assert 0 <= request.charge <= request.hold, f"charged more than was held: {request}"
-    _check_accounts(gateway, requests)
+    _check_accounts(gateway)
     found = Audited(requests)
     assert found.bill == sum(attempt.cost for attempts in bill.values() for attempt in attempts)
     return found
@@ -201,16 +203,13 @@ def rows(gateway: Gateway) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def _settled(gateway: Gateway, simulator: Simulator) -> bool:
-    return not _missing(gateway, simulator)
-
-
-def _missing(gateway: Gateway, simulator: Simulator) -> set[str]:
+def _missing(gateway: Gateway, simulator: Simulator, since: float) -> set[str]:
     """Requests that are known on one side and have not ended in the ledger."""
     asked = set(_bill(simulator))
     with rows(gateway) as connection:
-        begun = {row["id"] for row in connection.execute("SELECT id FROM requests")}
-        ended = {row["request"] for row in connection.execute("SELECT request FROM endings")}
+        begun = {row["id"] for row in connection.execute("SELECT id FROM requests WHERE at >= ?", (since,))}
+        query = "SELECT request FROM endings JOIN requests ON requests.id = request WHERE requests.at >= ?"
+        ended = {row["request"] for row in connection.execute(query, (since,))}
     return (asked | begun) - ended
 
 
@@ -230,10 +229,10 @@ def _bill(simulator: Simulator) -> dict[str, tuple[Attempt, ...]]:
     return {request: tuple(attempts) for request, attempts in found.items()}
 
 
-def _requests(gateway: Gateway, bill: Mapping[str, tuple[Attempt, ...]], unread: Container[str]) -> Iterator[Request]:
-    query = "SELECT * FROM requests LEFT JOIN endings ON endings.request = requests.id"
+def _requests(gateway: Gateway, bill: Mapping[str, tuple[Attempt, ...]], unread: Container[str], since: float) -> Iterator[Request]:
+    query = "SELECT * FROM requests LEFT JOIN endings ON endings.request = requests.id WHERE requests.at >= ?"
     with rows(gateway) as connection:
-        for row in connection.execute(query):
+        for row in connection.execute(query, (since,)):
             usage: dict[str, Any] = json.loads(row["usage"])
             yield Request(
                 row["id"],
@@ -251,12 +250,12 @@ def _requests(gateway: Gateway, bill: Mapping[str, tuple[Attempt, ...]], unread:
             )
 
 
-def _check_accounts(gateway: Gateway, requests: tuple[Request, ...]) -> None:
+def _check_accounts(gateway: Gateway) -> None:
     """Credit that came in is what is left, what is lent, and what was charged; nobody owes anything that was not given on credit."""
     charged: defaultdict[str, int] = defaultdict(int)
-    for request in requests:
-        charged[request.account] += request.charge
     with rows(gateway) as connection:
+        charges = "SELECT account, SUM(charge) AS charge FROM endings JOIN requests ON requests.id = request GROUP BY account"
+        charged.update({row["account"]: row["charge"] for row in connection.execute(charges)})
         balances = {row["ledger_account"]: row["amount"] for row in connection.execute("SELECT * FROM balances")}
         credited = connection.execute(
             "SELECT account, SUM(amount) AS amount FROM entries JOIN postings ON postings.id = entries.posting"

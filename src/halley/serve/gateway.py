@@ -216,6 +216,7 @@ class Gateway:
                 series = f"halley_requests_total{{{labels}}}"
                 values[series] = values.get(series, 0) + count
         values["halley_open_requests"] = len(self.runs)
+        values["halley_relay_tasks"] = len(asyncio.all_tasks())
         values["halley_journal_bytes_total"] = self.journal.written
         return values
 

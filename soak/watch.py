@@ -1,0 +1,94 @@
+"""What the processes of a node take, and what its relays say of themselves: readings for a campaign that looks for growth."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+from tests.harness.gateway import Gateway
+from tests.harness.http import Client
+
+_LOST = (
+    "Traceback (most recent call last)",
+    "was never retrieved",
+    "was never awaited",
+    "Exception ignored",
+    "was destroyed but it is pending",
+)
+
+
+class Taken(NamedTuple):
+    """What a process takes now. Memory is the resident set, MiB."""
+
+    memory: float
+    descriptors: int
+    threads: int
+
+
+def taken(pid: int) -> Taken:
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return Taken(int(status["VmRSS"].split()[0]) / 1024, len(os.listdir(f"/proc/{pid}/fd")), int(status["Threads"]))
+
+
+def figures(gateway: Gateway) -> Mapping[str, int]:
+    """The node's metrics, by series."""
+    with gateway.client() as client:
+        lines = client.ask("GET", "/metrics").body().decode().splitlines()
+    return {name: int(value) for name, _, value in (line.rpartition(" ") for line in lines if line and not line.startswith("#"))}
+
+
+def slope(readings: Sequence[tuple[float, float]]) -> float:
+    """Growth per second by least squares over (seconds, value)."""
+    x, y = fmean(at for at, _ in readings), fmean(value for _, value in readings)
+    spread = sum((at - x) ** 2 for at, _ in readings)
+    return sum((at - x) * (value - y) for at, value in readings) / spread if spread else 0.0
+
+
+def lost(gateway: Gateway) -> Iterator[str]:
+    """Lines of the log that speak of an exception nobody took care of."""
+    return (line for line in gateway.logs().splitlines() if any(sign in line for sign in _LOST))
+
+
+class LagWatch:
+    """Asks the relays once a second how old the oldest unfolded journal record is. Connections stay open, enough to meet every relay."""
+
+    def __init__(self, url: str, relays: int) -> None:
+        self._url = url
+        self._connections = 8 * relays
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lag", daemon=True)
+        self.lags: list[float] = []
+        self.relays: set[str] = set()
+        self.faults = 0
+
+    def __enter__(self) -> LagWatch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(30.0)
+
+    def _run(self) -> None:
+        clients = [Client(self._url) for _ in range(self._connections)]
+        try:
+            while not self._stop.wait(1.0):
+                try:
+                    self.lags.append(max(self._lag(client) for client in clients))
+                except (OSError, EOFError):
+                    self.faults += 1
+                    return
+        finally:
+            for client in clients:
+                client.close()
+
+    def _lag(self, client: Client) -> float:
+        reply = client.ask("GET", "/readyz")
+        # A relay's ids have its own beginning.
+        self.relays.add(reply.fields["x-request-id"][:-8])
+        return float(json.loads(reply.body())["journal_lag_s"])
