@@ -17,6 +17,8 @@ from bench.canned import CACHED_TOKENS, CHUNKS, PRICE_TEXTS, PRICES, PROMPT_TOKE
 from bench.http import Door, serves
 from bench.processes import Program, pinned
 from bench.rows import CONNECTIONS, Place, Started
+from halley.chat.usage import Usage
+from halley.store.journal import End, decode
 
 _ROOT = Path(__file__).parent.parent
 _HALLEY = (sys.executable, "-P", "-m", "halley.cli.main")
@@ -99,7 +101,7 @@ class HalleyRow:
         count = sum(answers.values())
         expected = {"input": PROMPT_TOKENS * count, "cache_read": CACHED_TOKENS * count, "output": CHUNKS * count}
         ends = list(self._charged())
-        found = {name: sum(usage.get(name, 0) for usage in ends) for name in expected}
+        found = {name: sum(getattr(usage, name) for usage in ends) for name in expected}
         if len(ends) != count or found != expected:
             raise Wrong(f"the journal has {len(ends)} endings with {found} for {count} answers with {expected}")
         owed = charge(PROMPT_TOKENS, CACHED_TOKENS, CHUNKS, PRICES) * count
@@ -136,12 +138,12 @@ class HalleyRow:
     def _children(self) -> dict[str, int]:
         return json.loads((self.home / "up.json").read_text())["children"]
 
-    def _charged(self) -> Iterator[dict[str, int]]:
+    def _charged(self) -> Iterator[Usage]:
         """The usage of every ending in the journal that cost something."""
         for path in sorted((self.home / "journal").glob("*.jsonl")):
-            for record in map(json.loads, path.read_text().splitlines()):
-                if record["type"] == "end" and record["charge"]:
-                    yield record["usage"]
+            for record in map(decode, path.read_bytes().splitlines()):
+                if type(record) is End and record.charge:
+                    yield record.usage
 
     def _spent(self) -> int:
         """Nano-dollars that the ledger has booked as spent: what was paid in, less what is free and what is lent to relays."""

@@ -24,7 +24,7 @@ def started(number: int, hold: int = 1000, leased: bool = True, version: str = "
 
 
 def ended(number: int, charge: int = 100) -> End:
-    return End(f"req_{number:026d}", 2.0, "settle", "unreported", 200, "p", Usage(), True, charge, 0, 1, 1, 1, 0.1, 0.2, 0.3)
+    return End(f"req_{number:026d}", 2.0, "unreported", 200, "p", Usage(), True, charge, 0, 1, 1, 1, 0.1, 0.2, 0.3)
 
 
 def dying(home: Path, name: str, journal: bytes) -> subprocess.Popen[bytes]:

@@ -18,7 +18,7 @@ def start(request: str) -> Start:
 
 
 def end(request: str) -> End:
-    return End(request, 2.0, "settle", "complete", 200, "sim", Usage(1, 2), False, 5, 0, 1, 10, 20, 0.1, 0.2, 0.3)
+    return End(request, 2.0, "complete", 200, "sim", Usage(1, 2), False, 5, 0, 1, 10, 20, 0.1, 0.2, 0.3)
 
 
 def records(directory: Path) -> list[str]:
@@ -85,7 +85,7 @@ def test_a_full_disk_keeps_whole_records_refuses_the_rest_and_leaves_nothing_tor
 
 
 def test_a_long_segment_is_followed_by_the_next_and_never_touched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SEGMENT_BYTES", 100)
+    monkeypatch.setattr(module, "SEGMENT_BYTES", 50)
 
     async def scene() -> None:
         writer = JournalWriter(str(tmp_path), "relay-1", asyncio.get_running_loop())
@@ -102,7 +102,7 @@ def test_a_long_segment_is_followed_by_the_next_and_never_touched_again(tmp_path
 
 
 def test_a_segment_that_cannot_be_opened_leaves_the_long_one_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SEGMENT_BYTES", 100)
+    monkeypatch.setattr(module, "SEGMENT_BYTES", 50)
 
     async def scene() -> None:
         writer = JournalWriter(str(tmp_path), "relay-1", asyncio.get_running_loop())

@@ -27,9 +27,9 @@ USAGE_FRAME = b"data: " + json.dumps({"choices": [], "usage": USAGE}).encode() +
 DONE = b"data: [DONE]\n\n"
 
 
-def only_end(found: Rig) -> tuple[str, str, int, int]:
+def only_end(found: Rig) -> tuple[str, int, int]:
     end = found.end
-    return end.ending, end.kind, end.charge, end.loss
+    return end.ending, end.charge, end.loss
 
 
 def test_a_whole_answer_passes_as_it_came_and_is_charged_as_reported(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_whole_answer_passes_as_it_came_and_is_charged_as_reported(tmp_path: P
         assert client.field("x-halley-provider") == "first"
         assert client.field("x-halley-attempts") == "1"
         assert client.field("x-request-id") == start.request
-        assert only_end(found) == ("complete", "settle", COST, 0)
+        assert only_end(found) == ("complete", COST, 0)
         assert found.end.upstream_request_id == "up-1"
 
 
@@ -76,7 +76,7 @@ def test_a_stream_passes_raw_and_only_our_own_usage_frame_is_taken_out(tmp_path:
         found.flush()
         assert client.finished
         assert client.body == TEXT + FINISH + (USAGE_FRAME if asked else b"") + DONE
-        assert only_end(found) == ("complete", "settle", COST, 0)
+        assert only_end(found) == ("complete", COST, 0)
 
 
 def test_the_end_marker_settles_even_when_the_upstream_does_not_hang_up(tmp_path: Path) -> None:
@@ -101,8 +101,8 @@ def test_a_broken_stream_ends_with_one_error_event_and_no_done_and_is_not_charge
         events = [part for part in client.body.split(b"\n\n") if part]
         assert json.loads(events[-1].removeprefix(b"data: "))["error"]["code"] == "upstream_error"
         assert b"[DONE]" not in client.body
-        ending, kind, charge, loss = only_end(found)
-        assert (ending, kind, charge) == ("broke", "release", 0)
+        ending, charge, loss = only_end(found)
+        assert (ending, charge) == ("broke", 0)
         assert loss > 0
 
 
@@ -111,7 +111,7 @@ def test_after_break_delivered_charges_what_came(tmp_path: Path) -> None:
         found.ask(stream=True)
         found.call.stream(TEXT)
         found.call.fail("cut")
-        ending, _, charge, loss = only_end(found)
+        ending, charge, loss = only_end(found)
         assert (ending, loss) == ("broke", 0)
         assert charge == found.end.usage.input * 1000 + 20 * 2000
 
@@ -124,7 +124,7 @@ def test_an_error_frame_of_the_provider_is_passed_and_ours_is_not_added(tmp_path
         found.call.stream(error, done=True)
         found.flush()
         assert client.body == TEXT + error
-        assert only_end(found)[:3] == ("broke", "release", 0)
+        assert only_end(found)[:2] == ("broke", 0)
 
 
 def test_a_client_that_leaves_pays_input_and_delivered_output_when_the_upstream_can_be_cancelled(tmp_path: Path) -> None:
@@ -133,8 +133,8 @@ def test_a_client_that_leaves_pays_input_and_delivered_output_when_the_upstream_
         found.call.stream(TEXT)
         client.leave()
         assert found.call.aborted
-        ending, kind, charge, loss = only_end(found)
-        assert (ending, kind, loss, found.end.status) == ("left", "settle", 0, 499)
+        ending, charge, loss = only_end(found)
+        assert (ending, loss, found.end.status) == ("left", 0, 499)
         assert found.end.usage.output == 20
         assert charge == found.end.usage.input * 1000 + 20 * 2000
         assert found.end.estimated
@@ -148,7 +148,7 @@ def test_an_upstream_that_bills_to_the_end_is_read_to_the_end_in_the_background(
         assert not found.call.aborted
         assert found.ends() == []
         found.call.stream(TEXT + FINISH + USAGE_FRAME + DONE, done=True)
-        assert only_end(found) == ("drained", "settle", COST, 0)
+        assert only_end(found) == ("drained", COST, 0)
 
 
 def test_an_answer_that_is_not_streamed_is_drained_too_and_over_the_cap_it_is_cut(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_client_that_leaves_before_anything_was_sent_pays_nothing(tmp_path: Pa
         client = found.ask(stream=True)
         found.call.sent = False
         client.leave()
-        assert only_end(found) == ("failed", "release", 0, 0)
+        assert only_end(found) == ("failed", 0, 0)
 
 
 def test_a_client_that_leaves_between_end_and_answer_still_has_one_ending(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_client_that_leaves_between_end_and_answer_still_has_one_ending(tmp_pa
         client = found.ask()
         found.call.reply(200, WHOLE)
         client.leave()
-        assert only_end(found) == ("complete", "settle", COST, 0)
+        assert only_end(found) == ("complete", COST, 0)
         assert not client.finished
 
 
@@ -192,7 +192,7 @@ def test_an_upstream_error_passes_in_the_providers_own_words_without_our_secret(
         found.flush()
         assert (client.status, client.body) == (code, words.replace(b"upstream-secret-one", b"***"))
         assert client.field("retry-after") == "7"
-        assert only_end(found) == ("failed", "release", 0, 0)
+        assert only_end(found) == ("failed", 0, 0)
 
 
 @pytest.mark.parametrize("status", [401, 402])
@@ -222,8 +222,8 @@ def test_a_whole_answer_that_is_no_json_is_a_fault_that_the_operator_pays(tmp_pa
         found.call.reply(200, body, kind=b"text/event-stream")
         found.flush()
         assert client.status == 502
-        ending, kind, charge, loss = only_end(found)
-        assert (ending, kind, charge) == ("unusable", "release", 0)
+        ending, charge, loss = only_end(found)
+        assert (ending, charge) == ("unusable", 0)
         if body.startswith(b"data"):
             assert loss == COST
 
@@ -234,7 +234,7 @@ def test_json_instead_of_a_stream_is_an_error_and_no_empty_stream(tmp_path: Path
         found.call.reply(200, WHOLE)
         found.flush()
         assert (client.status, client.error["code"]) == (502, "upstream_error")
-        assert only_end(found) == ("unusable", "release", 0, COST)
+        assert only_end(found) == ("unusable", 0, COST)
 
 
 def test_an_answer_without_usage_is_counted_by_us_and_marked(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_an_error_object_with_status_200_is_not_charged(tmp_path: Path) -> None:
     with rig(tmp_path) as found:
         found.ask()
         found.call.reply(200, b'{"error":{"message":"soft"}}')
-        assert only_end(found) == ("failed", "release", 0, 0)
+        assert only_end(found) == ("failed", 0, 0)
 
 
 @pytest.mark.parametrize("fault", ["connect", "tls", "cut", 500, 502, 503, 429, 401])
@@ -264,7 +264,7 @@ def test_before_the_first_byte_another_offer_is_asked_and_only_its_answer_is_cha
         found.call.reply(200, WHOLE)
         found.flush()
         assert (client.status, client.field("x-halley-attempts"), client.field("x-halley-provider")) == (200, "2", "second")
-        assert only_end(found) == ("complete", "settle", COST, 0)
+        assert only_end(found) == ("complete", COST, 0)
         assert found.end.attempts == 2
 
 
@@ -405,7 +405,7 @@ def test_a_free_model_works_without_credit(tmp_path: Path) -> None:
     with rig(tmp_path, snapshot(unlimited=False)) as found:
         found.ask(model="sim/free")
         found.call.reply(200, WHOLE)
-        assert only_end(found) == ("complete", "release", 0, 0)
+        assert only_end(found) == ("complete", 0, 0)
 
 
 def test_a_charge_stops_at_the_hold_and_the_rest_is_the_operators(tmp_path: Path) -> None:
@@ -449,7 +449,7 @@ def test_an_end_that_cannot_be_written_is_never_followed_by_a_complete_answer(tm
         assert client.was_cut
         found.gateway.journal._write = write  # type: ignore[method-assign]
         found.gateway.journal.each_second(0.0)
-        assert only_end(found) == ("complete", "settle", COST, 0)
+        assert only_end(found) == ("complete", COST, 0)
 
 
 def test_at_the_drain_limit_open_streams_get_one_error_event_and_are_settled(tmp_path: Path) -> None:
@@ -473,7 +473,7 @@ def test_a_bug_ends_the_request_with_a_500_that_tells_only_the_request_id(tmp_pa
         found.flush()
         assert (client.status, client.error["code"]) == (500, "internal_error")
         assert "Traceback" not in client.error["message"]
-        assert only_end(found) == ("failed", "release", 0, 0)
+        assert only_end(found) == ("failed", 0, 0)
 
 
 def test_a_long_stream_leaves_progress_records_that_a_crash_would_be_charged_by(tmp_path: Path) -> None:

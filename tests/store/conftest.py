@@ -46,7 +46,7 @@ def pair() -> Callable[..., tuple[Start, End]]:
         ending = "complete" if not loss else "broke"
         paid = 0 if loss else charge
         start = Start(name, 1.0, account, "key_1", "chat", "m", MODEL.version, hold, account == "acme", False, tokens)
-        end = End(name, 2.0, "settle" if paid else "release", ending, 200, "p", usage, False, paid, loss, 1, 10, 20, 0.1, 0.2, 0.3)
+        end = End(name, 2.0, ending, 200, "p", usage, False, paid, loss, 1, 10, 20, 0.1, 0.2, 0.3)
         return start, end
 
     return make

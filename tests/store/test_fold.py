@@ -77,8 +77,8 @@ def test_a_dead_relay_is_charged_the_last_progress_and_its_lease_goes_back(store
         assert fold.end_of_relay(connection, RELAY, 4.0) == 2
         rows = {row.request: row for row in connection.execute(select(schema.endings))}
         assert verify(connection).differences == ()
-    assert (rows[streamed.request].ending, rows[streamed.request].kind, rows[streamed.request].charge) == ("crash", "settle", 180)
-    assert (rows[silent.request].ending, rows[silent.request].kind, rows[silent.request].charge) == ("crash", "release", 0)
+    assert (rows[streamed.request].ending, rows[streamed.request].charge) == ("crash", 180)
+    assert (rows[silent.request].ending, rows[silent.request].charge) == ("crash", 0)
     kept = balances(store)
     assert (kept["held:acme"], kept["available:acme"]) == (0, 10**12 - 180)
 

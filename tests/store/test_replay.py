@@ -46,19 +46,19 @@ def test_a_journal_is_read_over_its_segments_in_order(tmp_path: Path, pair: Pair
 
 
 def test_a_line_that_is_no_record_is_kept_and_the_rest_is_read(tmp_path: Path, pair: Pair) -> None:
-    (tmp_path / f"{RELAY}.0.jsonl").write_bytes(b'{"type":"start"}\n\xff\n' + encode(pair()))
+    (tmp_path / f"{RELAY}.0.jsonl").write_bytes(b'["start"]\n\xff\n' + encode(pair()))
     journal = Journal(tmp_path, RELAY)
     read = journal.read(Position())
-    assert read is not None and len(read.records) == 2 and [each.line for each in read.strays] == [b'{"type":"start"}', b"\xff"]
+    assert read is not None and len(read.records) == 2 and [each.line for each in read.strays] == [b'["start"]', b"\xff"]
     journal.close()
 
 
 def test_a_segment_that_was_cut_does_not_stop_the_next_one(tmp_path: Path, pair: Pair) -> None:
-    (tmp_path / f"{RELAY}.0.jsonl").write_bytes(b'{"type"')
+    (tmp_path / f"{RELAY}.0.jsonl").write_bytes(b'["start","r')
     (tmp_path / f"{RELAY}.1.jsonl").write_bytes(encode(pair()))
     journal = Journal(tmp_path, RELAY)
     cut = journal.read(Position())
-    assert cut is not None and [each.line for each in cut.strays] == [b'{"type"'] and cut.after == Position(7, 1, 0)
+    assert cut is not None and [each.line for each in cut.strays] == [b'["start","r'] and cut.after == Position(11, 1, 0)
     rest = journal.read(cut.after)
     assert rest is not None and len(rest.records) == 2
     journal.close()

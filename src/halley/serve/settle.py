@@ -83,7 +83,6 @@ def conclude(run: Run, ending: Ending, status: int, reported: Usage | None, outp
         End(
             run.id,
             gateway.wall(),
-            "settle" if settled.charge else "release",
             ending,
             status,
             provider,

@@ -116,7 +116,6 @@ def _crash(request: str, at: float, charge: NanoDollars, provider: str, usage: s
     return End(
         request=request,
         at=at,
-        kind="settle" if charge else "release",
         ending=CRASH,
         status=0,
         provider=provider,
@@ -211,7 +210,6 @@ def _row(end: End, posting: int | None) -> Row:
         end.request,
         posting,
         end.at,
-        end.kind,
         end.ending,
         end.status,
         end.provider,

@@ -129,7 +129,6 @@ endings = Table(
     # The aggregated posting that this charge and loss are part of; NULL when both are zero.
     Column("posting", BigInteger, ForeignKey("postings.id"), index=True),
     Column("at", Float, nullable=False),
-    Column("kind", Text, nullable=False),
     Column("ending", Text, nullable=False),
     Column("status", Integer, nullable=False),
     Column("provider", Text, nullable=False),
@@ -145,7 +144,6 @@ endings = Table(
     Column("total_ms", Float, nullable=False),
     Column("upstream_request_id", Text),
     Column("lost", Text),
-    CheckConstraint("kind IN ('settle', 'release')", name="endings_kind"),
     CheckConstraint("charge >= 0 AND loss >= 0", name="endings_money"),
 )
 

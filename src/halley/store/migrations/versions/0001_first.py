@@ -137,7 +137,6 @@ def upgrade() -> None:
         sa.Column("request", sa.Text(), nullable=False),
         sa.Column("posting", sa.BigInteger(), nullable=True),
         sa.Column("at", sa.Float(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("ending", sa.Text(), nullable=False),
         sa.Column("status", sa.Integer(), nullable=False),
         sa.Column("provider", sa.Text(), nullable=False),
@@ -153,7 +152,6 @@ def upgrade() -> None:
         sa.Column("total_ms", sa.Float(), nullable=False),
         sa.Column("upstream_request_id", sa.Text(), nullable=True),
         sa.Column("lost", sa.Text(), nullable=True),
-        sa.CheckConstraint("kind IN ('settle', 'release')", name="endings_kind"),
         sa.CheckConstraint("charge >= 0 AND loss >= 0", name="endings_money"),
         sa.ForeignKeyConstraint(
             ["posting"],
