@@ -64,16 +64,16 @@ class Hour:
     def flow(self, seconds: float) -> None:
         """Load for so long, with readings, and a look at the ledger in the middle."""
         self.load.flow()
-        end, middle = time.monotonic() + seconds, time.monotonic() + seconds / 2
-        reading, verified = time.monotonic(), False
+        began = reading = time.monotonic()
+        end, verifying = began + seconds, began + seconds / 2
         while (now := time.monotonic()) < end:
             if now >= reading:
                 reading += _READING_S
                 self._read()
-            if now >= middle and not verified:
-                verified = True
+            if now >= verifying:
+                verifying = end
                 self._verify()
-            time.sleep(max(min(end, reading) - time.monotonic(), 0.01))
+            time.sleep(max(min(end, reading, verifying) - time.monotonic(), 0.01))
         self.load.pause()
 
     def cut(self) -> None:

@@ -88,7 +88,6 @@ def test_a_picture_is_judged_whatever_its_part_calls_itself(kind: str) -> None:
     assert openai_chat.peek(ask(messages=[{"role": "user", "content": [part]}])).image_urls == ["https://a.test/x.png"]
 
 
-
 @pytest.mark.parametrize("body", [b"", b" ", b"[]", b'{"model":"m"', ask()[:-1] + b',"temperature":NaN}', b'{"messages":[]}'])
 def test_a_body_that_is_no_request_is_refused(body: bytes) -> None:
     refusal(body)

@@ -20,7 +20,11 @@ def calls() -> list[tuple[str, str]]:
     for path in modules():
         for node in ast.walk(parsed(path)):
             match node:
-                case ast.Call(func=func, args=[ast.Constant(value=str(point))]) if ast.unparse(func) in ("crash.here", "crash.due", "_soon"):
+                case ast.Call(func=func, args=[ast.Constant(value=str(point))]) if ast.unparse(func) in (
+                    "crash.here",
+                    "crash.due",
+                    "_soon",
+                ):
                     found.append((name(path), point))
                 case _:
                     continue
