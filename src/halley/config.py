@@ -66,6 +66,9 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body_rate: Count = 16384
     idle_seconds: Seconds = 75.0
     write_stall_seconds: Seconds = 30.0
+    max_connections: Count = 16384
+    shed_lag_ms: Annotated[int, Meta(ge=10, le=60000)] = 200
+    shed_memory_mb: Count | None = None
 
 
 class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,6 +77,10 @@ class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     idle_seconds: Seconds = 120.0
     pool_idle_seconds: Seconds = 50.0
     pool_size: Count = 1024
+    pool_waiting: Annotated[int, Meta(ge=0)] = 1024
+    answer_bytes: Count = 67108864
+    abandoned_streams: Annotated[int, Meta(ge=0)] = 64
+    abandoned_seconds: Seconds = 120.0
 
 
 class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,6 +101,7 @@ class Billing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after_break: Literal["nothing", "delivered"] = "nothing"
     default_output_cap: Count | None = None
     markup: Factor = "1"
+    journal_lag_seconds: Seconds = 120.0
 
 
 class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

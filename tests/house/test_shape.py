@@ -23,7 +23,8 @@ ALOUD: dict[str, set[str]] = {
     "serve/drains.py": {"*"},  # the end of the process
     "serve/crashes.py": {"*"},  # imported by a relay that is about to kill itself
     "net/clock.py": {"*"},  # the one timer that everything shares
-    "net/client.py": {"place"},  # a new upstream connection, not a request
+    "net/client.py": {"place", "_wait"},  # a new upstream connection, not a request; a call that found no room
+    "serve/pressure.py": {"_wait"},  # the beat
     "serve/journal.py": {"append", "note"},  # one call per loop iteration, however many records
 }
 SPEAKING = {"info", "warning", "error", "exception", "debug", "critical"}

@@ -533,3 +533,21 @@ def test_in_strict_mode_no_cap_is_set_on_the_quiet(tmp_path: Path) -> None:
         assert asked.least == asked.need
         found.gateway.credit.granted(Granted("acme", 0))
         assert client.status == 402
+
+
+def test_a_full_pool_is_our_overload_and_not_the_offers_fault(tmp_path: Path) -> None:
+    with rig(tmp_path, snapshot(offers=TWO)) as found:
+        client = found.ask()
+        found.call.fail("busy", written=False)
+        assert found.call.pool == "second.test"
+        found.call.fail("busy", written=False)
+        found.flush()
+        assert (client.status, client.error["code"], client.field("retry-after")) == (503, "overloaded", "1")
+        assert only_end(found)[:3] == ("failed", "release", 0)
+        for _ in range(10):
+            found.ask()
+            found.call.fail("busy", written=False)
+            found.call.fail("busy", written=False)
+        assert found.ask().status == 0, "the breakers are closed"
+        assert found.call.pool == "first.test"
+        found.call.reply(200, WHOLE)

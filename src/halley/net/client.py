@@ -18,7 +18,8 @@ __all__ = ["Call", "Deadlines", "Fault", "Origin", "Pool", "Receiver", "render_f
 
 
 class Pool:
-    """The connections to one origin: the last used is the first used again, and at most `size` exist; further calls wait for one."""
+    """The connections to one origin: the last used is the first used again, and at most `size` exist; further calls wait for one, at most
+    `waiting` of them: a call beyond these fails as busy."""
 
     def __init__(
         self,
@@ -30,6 +31,7 @@ class Pool:
         ssl_context: ssl.SSLContext | None = None,
         idle_seconds: float = 50.0,
         size: int = 1024,
+        waiting: int = 1024,
     ) -> None:
         self.origin = origin
         self.deadlines = deadlines
@@ -42,6 +44,7 @@ class Pool:
         self._dials: dict[asyncio.Task[None], Call] = {}
         self._idle_seconds = idle_seconds
         self._size = size
+        self._most_waiting = waiting
         self._ssl_context = ssl_context
         self._checked = b""
         self._closed = False
@@ -84,11 +87,19 @@ class Pool:
                 return
             upstream.drop()
         if len(self.connections) + len(self._dials) >= self._size:
-            self._waiting.append(call)
+            self._wait(call)
             return
         task = asyncio.get_running_loop().create_task(self._dial(call))
         self._dials[task] = call
         task.add_done_callback(self._dial_ended)
+
+    def _wait(self, call: Call) -> None:
+        if len(self._waiting) < self._most_waiting:
+            self._waiting.append(call)
+        else:
+            # In the loop's next round: a receiver is never called from within `call`.
+            fault = Fault("busy", False, f"all {self._size} connections to {self._name()} are busy")
+            asyncio.get_running_loop().call_soon(call.fail, fault)
 
     def _dial_ended(self, task: asyncio.Task[None]) -> None:
         self._dials.pop(task, None)
@@ -195,4 +206,4 @@ class Pool:
         while self._idle and self._idle[0].idle_since < oldest:
             self._idle.pop(0).close()
         while self._waiting and (self._waiting[0].ended or self._waiting[0].since + self._waiting[0].deadlines.connect_s < now):
-            self._waiting.popleft().fail(Fault("connect", False, f"all {self._size} connections to {self._name()} are busy"))
+            self._waiting.popleft().fail(Fault("busy", False, f"all {self._size} connections to {self._name()} are busy"))

@@ -33,7 +33,8 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]
 
 
 class Guards(msgspec.Struct, frozen=True):
-    """Limits of the listener. Bytes, seconds, and bytes per second; `pipeline` is how much is read ahead of the request being served."""
+    """Limits of the listener. Bytes, seconds, and bytes per second; `connections` is how many may be open at a time, `pipeline` how much is
+    read ahead of the request being served."""
 
     head_bytes: int = 32768
     head_fields: int = 100
@@ -43,6 +44,7 @@ class Guards(msgspec.Struct, frozen=True):
     body_rate: int = 16384
     idle_seconds: float = 75.0
     write_stall_seconds: float = 30.0
+    connections: int = 16384
     pipeline: int = 65536
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-FaultKind = Literal["connect", "tls", "first_byte_timeout", "idle_timeout", "cut", "protocol"]
+FaultKind = Literal["busy", "connect", "tls", "first_byte_timeout", "idle_timeout", "cut", "protocol"]
 
 
 class Origin(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ import ssl
 import struct
 from typing import cast
 
-from halley.errors import Refused
+from halley.errors import Condition, Refused
 from halley.net.clock import Clock
 from halley.net.framing import BODILESS, CONTINUE, LAST_CHUNK, STATUS_LINES, status_line
 from halley.net.guards import Guards
@@ -27,6 +27,7 @@ SEND_BUFFER = 262144
 HIGH_WATER = 65536
 LINGER_BYTES = 262144
 LINGER_SECONDS = 1.0
+TURNED_AWAY = 256  # connections over the limit that are still told why
 
 
 class Connection(asyncio.Protocol):
@@ -88,7 +89,18 @@ class Connection(asyncio.Protocol):
         address: object = transport.get_extra_info("peername")
         # A Unix socket has no peer address.
         self.peer = str(cast(tuple[object, ...], address)[0]) if isinstance(address, tuple) else ""
-        self._listener.connections.add(self)
+        connections = self._listener.connections
+        connections.add(self)
+        if len(connections) > self._guards.connections:
+            self._turn_away(len(connections) - self._guards.connections)
+
+    def _turn_away(self, over: int) -> None:
+        """One too many: told so before it has asked, while there are few of them; in a flood just closed."""
+        if over > TURNED_AWAY:
+            self._transport.abort()
+        else:
+            self._reader.refuse(Refused(Condition.OVERLOADED, "The gateway has as many connections as it takes.", retry_after_s=1.0))
+            self._pump()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._listener.connections.discard(self)
@@ -353,8 +365,9 @@ class Listener:
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         handshake_s = self.guards.head_seconds if self._ssl_context else None
         self._server = await asyncio.get_running_loop().create_server(
-            self._connection, sock=listening, backlog=4096, ssl=self._ssl_context, ssl_handshake_timeout=handshake_s
+            self._connection, sock=listening, ssl=self._ssl_context, ssl_handshake_timeout=handshake_s
         )
+        listening.listen(4096)  # not as create_server's backlog, which is also how often asyncio tries to accept when it has no descriptors
         self.clock.every_second.append(self._sweep)
 
     def drain(self) -> None:

@@ -18,12 +18,14 @@ from halley import crash, logs
 from halley.config import Launch, Server
 from halley.dialects import OPENAI_CHAT
 from halley.errors import Condition, Refused
+from halley.net import descriptors
 from halley.net.client import Deadlines, Origin, Pool
 from halley.net.clock import Clock
 from halley.net.server import Guards, Listener
 from halley.serve.forward import REPLY_FIELDS
-from halley.serve.gateway import Gateway, Station
+from halley.serve.gateway import Bounds, Gateway, Station
 from halley.serve.peers import Peers
+from halley.serve.pressure import memory_limit
 from halley.serve.tables import tls_context
 
 _log = logs.get("halley.relay")
@@ -51,6 +53,7 @@ async def serve(launch: Launch, name: str, listen_fd: int, ready_fd: int) -> Non
             ssl_context=secure,
             idle_seconds=upstream.pool_idle_seconds,
             size=upstream.pool_size,
+            waiting=upstream.pool_waiting,
         )
 
     web = Pool(
@@ -61,7 +64,15 @@ async def serve(launch: Launch, name: str, listen_fd: int, ready_fd: int) -> Non
     )
     server = settings.server
     scheme = "https" if server.tls_cert else "http"
-    station = Station(name, launch.home, launch.run, server.workers, settings.limits.json_bytes, scheme)
+    bounds = Bounds(
+        lag_s=server.shed_lag_ms / 1000,
+        memory=memory_limit(server.shed_memory_mb, server.workers),
+        journal_lag_s=settings.billing.journal_lag_seconds,
+        answer_bytes=upstream.answer_bytes,
+        abandoned=upstream.abandoned_streams,
+        abandoned_s=upstream.abandoned_seconds,
+    )
+    station = Station(name, launch.home, launch.run, server.workers, settings.limits.json_bytes, scheme, bounds)
     gateway = Gateway(station, peers=Peers(server.trusted_proxies), clock=clock, pools=pool, web=web)
     guards = Guards(
         head_bytes=server.head_bytes,
@@ -72,6 +83,7 @@ async def serve(launch: Launch, name: str, listen_fd: int, ready_fd: int) -> Non
         body_rate=server.body_rate,
         idle_seconds=server.idle_seconds,
         write_stall_seconds=server.write_stall_seconds,
+        connections=_connections(server),
     )
     link = loop.create_task(gateway.link.run())
     stop = asyncio.Event()
@@ -90,6 +102,7 @@ async def serve(launch: Launch, name: str, listen_fd: int, ready_fd: int) -> Non
     listener = Listener(gateway, guards, clock, ssl_context=_listener_tls(server))
     await listener.accept(socket.socket(fileno=listen_fd))
     # What is loaded by now lives as long as the process, and a request leaves no cycles behind: the collector may look rarely.
+    gateway.pressure.start(loop)
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
     os.write(ready_fd, b"ready\n")
@@ -106,7 +119,17 @@ async def serve(launch: Launch, name: str, listen_fd: int, ready_fd: int) -> Non
     listener.close_all()
     link.cancel()
     gateway.journal.close()
+    gateway.pressure.stop()
     clock.stop()
+
+
+def _connections(server: Server) -> int:
+    """As many clients as are configured, or as there are descriptors for."""
+    limit = descriptors.raise_limit()
+    most = descriptors.clients(server.max_connections, limit)
+    if most < server.max_connections:
+        _log.info("fewer connections than max_connections, for want of file descriptors", count=most, limit=limit)
+    return most
 
 
 def _listener_tls(server: Server) -> ssl.SSLContext | None:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from halley.serve.relay import Run
 
 MOST_IMAGE_TOKENS = 50_000
-JOURNAL_LAG_S = 120.0
 
 # Halley does not fetch these itself, so the port and the transport are the provider's business; where they lead is not.
 _FETCHED_BY_PROVIDERS = urls.UrlPolicy(plain_http=True, ports=None)
@@ -147,9 +146,9 @@ def within_limits(run: Run) -> None:
 
 
 def journal_in_time(run: Run) -> None:
-    """When nobody has folded the journal for two minutes, no more paid work is taken on."""
+    """When nobody has folded the journal for a while, no more paid work is taken on."""
     gateway = run.gateway
-    if not run.model.free and gateway.journal.lag_s(gateway.clock.now) > JOURNAL_LAG_S:
+    if not run.model.free and gateway.journal.lag_s(gateway.clock.now) > gateway.bounds.journal_lag_s:
         raise Refused(Condition.OVERLOADED, "Accounting is behind; paid models are refused until it has caught up.", retry_after_s=5.0)
 
 

@@ -98,8 +98,8 @@ def without_secret(host: Host, words: bytes) -> bytes:
     return words.replace(host.secret, b"***") if host.secret else words
 
 
-def refuse(run: Run, message: str, condition: Condition = Condition.UPSTREAM) -> Answer:
-    return faults.answer(Refused(condition, message), run.route.dialect.write_error, run.id)
+def refuse(run: Run, message: str, condition: Condition = Condition.UPSTREAM, retry_after_s: float | None = None) -> Answer:
+    return faults.answer(Refused(condition, message, retry_after_s=retry_after_s), run.route.dialect.write_error, run.id)
 
 
 def retry_after(fields: Iterable[tuple[bytes, bytes]]) -> float | None:

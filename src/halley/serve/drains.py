@@ -7,23 +7,24 @@ from __future__ import annotations
 
 from typing import Protocol
 
-MOST = 64
-LONGEST_S = 120.0
-
 
 class Abandonable(Protocol):
     def abandon(self) -> None: ...
 
 
 class Drains:
-    def __init__(self) -> None:
+    """At most `most` at a time, each for at most `longest_s`."""
+
+    def __init__(self, most: int, longest_s: float) -> None:
+        self._most = most
+        self._longest_s = longest_s
         self._until: dict[Abandonable, float] = {}
 
     def adopt(self, run: Abandonable, now: float) -> bool:
         """Take over a run without a client; False when there are too many already."""
-        if len(self._until) >= MOST:
+        if len(self._until) >= self._most:
             return False
-        self._until[run] = now + LONGEST_S
+        self._until[run] = now + self._longest_s
         return True
 
     def forget(self, run: Abandonable) -> None:

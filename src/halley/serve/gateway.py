@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import sys
 import time
 from typing import NamedTuple
 
@@ -26,17 +27,32 @@ from halley.serve.forward import Forward
 from halley.serve.journal import JournalWriter
 from halley.serve.link import Link
 from halley.serve.peers import Peers
+from halley.serve.pressure import Pressure
+from halley.serve.pressure import refusal as overload
 from halley.serve.relay import Run
 from halley.serve.tables import PoolFactory, Tables
 from halley.store.messages import Counters, Folded, FromControl, Granted, Hello, Recall
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+LARGE_BODY = 1 << 20
 _PUBLIC = b"access-control-allow-origin: *\r\n"
+
+
+class Bounds(NamedTuple):
+    """What a relay takes on. `memory` is in bytes and refuses new work when it is held; `abandoned` answers are read to their end without a
+    client, each for `abandoned_s`."""
+
+    lag_s: float = 0.2
+    memory: int = 1 << 40
+    journal_lag_s: float = 120.0
+    answer_bytes: int = 64 << 20
+    abandoned: int = 64
+    abandoned_s: float = 120.0
 
 
 class Station(NamedTuple):
     """Where a relay works and as whom: its name, HALLEY_HOME, the directory of the node's sockets, how many relays share a key's limits,
-    the largest JSON body in bytes, and the scheme that clients of the listener speak."""
+    the largest JSON body in bytes, the scheme that clients of the listener speak, and how much is taken on."""
 
     name: str
     home: str
@@ -44,6 +60,7 @@ class Station(NamedTuple):
     workers: int = 1
     body_limit: int = 1 << 25
     scheme: str = "http"
+    bounds: Bounds = Bounds()
 
 
 class Gateway:
@@ -65,7 +82,9 @@ class Gateway:
         self.journal = JournalWriter(directory, self.relay, loop)
         self.link = Link(os.path.join(station.run, "link.sock"), self._hello, self._receive, self._connected)
         self.credit = Credit(self.link.send, time.monotonic)
-        self.drains = Drains()
+        self.bounds = bounds = station.bounds
+        self.pressure = Pressure(bounds.lag_s, bounds.memory)
+        self.drains = Drains(bounds.abandoned, bounds.abandoned_s)
         self.runs: set[Run] = set()
         self.draining = False
         self.refusals: dict[int, int] = {}
@@ -86,7 +105,11 @@ class Gateway:
     def handle(self, request: Request) -> None:
         served = routes.SERVED.get((request.method, request.path))
         if served is not None:
-            Run(self, request, served.route).begin()
+            run = Run(self, request, served.route)
+            if self.pressure.refusal is None:
+                run.begin()
+            else:
+                run.refused(self.pressure.refusal)
             return
         try:
             self._handle_rest(request)
@@ -100,7 +123,9 @@ class Gateway:
         return fields, body
 
     def limit(self, method: bytes, path: bytes, fields: dict[bytes, bytes]) -> int:
-        """Body limit of a route, bytes: so far one for all."""
+        """Body limit of a route, bytes: so far one for all. In overload a large body is refused before it is read."""
+        if self.pressure.refusal is not None and _announced(fields) > LARGE_BODY:
+            raise overload()
         return self._station.body_limit
 
     def count_refusal(self, status: int) -> None:
@@ -165,6 +190,9 @@ class Gateway:
             "draining": self.draining,
             "control": self.link.up,
             "journal_lag_s": round(self.journal.lag_s(self.clock.now), 1),
+            "overloaded": self.pressure.reason,
+            "loop_lag_ms": _ms(self.pressure.lag_s),
+            "memory_bytes": self.pressure.resident,
         }
         self._json(request, 200 if ready else 503, msgspec.json.encode(state))
 
@@ -203,6 +231,7 @@ class Gateway:
 
     def _each_second(self) -> None:
         now = self.clock.now
+        self.pressure.each_second()
         self.journal.each_second(now)
         self.credit.each_second(now)
         self.drains.each_second(now)
@@ -218,12 +247,27 @@ class Gateway:
         values["halley_open_requests"] = len(self.runs)
         values["halley_relay_tasks"] = len(asyncio.all_tasks())
         values["halley_journal_bytes_total"] = self.journal.written
+        pressure, label = self.pressure, f'{{relay="{_label(self._station.name)}"}}'
+        values[f"halley_loop_lag_ms{label}"] = _ms(pressure.lag_s)
+        values[f"halley_memory_bytes{label}"] = pressure.resident
+        values[f"halley_overloaded{label}"] = int(pressure.reason is not None)
+        values["halley_loop_late_total"] = pressure.late
         return values
 
 
 def _shown(raw: bytes) -> str:
     """A piece of a client's head in a message: printable, bounded."""
     return raw[:200].decode("latin-1").encode("ascii", "backslashreplace").decode()
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _announced(fields: dict[bytes, bytes]) -> int:
+    """How long a body says it will be. One that does not say may be as long as it likes."""
+    length = fields.get(b"content-length", b"")
+    return int(length) if length.isdigit() else sys.maxsize
 
 
 def _label(text: str) -> str:

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 PROGRESS_S = 5.0
 PROGRESS_FRAMES = 1000
-WHOLE_LIMIT = 64 << 20
 EVENT_STREAM = b"text/event-stream"
 STREAM_FIELDS = b"cache-control: no-cache, no-transform\r\nx-accel-buffering: no\r\n"
 
@@ -252,9 +251,9 @@ class Run:
         if data:
             self.parts.append(data)
             self.received += len(data)
-            if self.received > WHOLE_LIMIT:
+            if self.received > self.gateway.bounds.answer_bytes:
                 call.abort()
-                self._fail(Refused(Condition.UPSTREAM, f"The provider's answer is larger than {WHOLE_LIMIT >> 20} MiB."), UNUSABLE)
+                self._fail(Refused(Condition.UPSTREAM, "The provider's answer is larger than this gateway takes."), UNUSABLE)
                 return
         if done:
             body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
@@ -281,8 +280,11 @@ class Run:
     def failed(self, call: Call, fault: Fault) -> None:
         if self.stage in (ENDING, OVER):
             return
-        self._offer_failed()
         host = self.offer.host.name
+        if fault.kind == "busy":
+            self._again(answers.refuse(self, f'All connections to the provider "{host}" are busy.', Condition.OVERLOADED, 1.0))
+            return
+        self._offer_failed()
         if self.stage is STREAM:
             self._end_stream(b"")
         elif fault.kind in ("first_byte_timeout", "idle_timeout"):
