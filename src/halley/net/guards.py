@@ -29,7 +29,7 @@ SINGLE = frozenset(
 )
 # Of these a second value is a second claim to be somebody.
 CREDENTIALS = frozenset((b"authorization", b"x-api-key", b"x-goog-api-key"))
-_HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
 
 
 class Guards(msgspec.Struct, frozen=True):
@@ -73,7 +73,9 @@ def check_host(host: bytes | None, version: str) -> None:
     if host is None:
         if version == "1.1":
             raise Refused(Condition.INVALID, "the Host header is missing")
-    elif _HOST.fullmatch(host.strip(b" \t")) is None:
+        return
+    found = _HOST.fullmatch(host.strip(b" \t"))
+    if found is None or int(found[1] or 0) > 65535:
         raise Refused(Condition.INVALID, "the Host header is not a host name or address with an optional port")
 
 
@@ -108,15 +110,21 @@ def too_large(limit: int) -> Refused:
     return Refused(Condition.BODY_TOO_LARGE, f"the request body is larger than {limit} bytes")
 
 
-def split_target(target: bytes) -> tuple[bytes, bytes]:
-    """The path and the query of an origin-form, absolute-form or asterisk-form target."""
+def stays_open(value: bytes) -> bool:
+    """Whether a `connection` field of HTTP/1.0 keeps the connection: the parser would not see that it also says `close`."""
+    words = {word.strip(b" \t").lower() for word in value.split(b",")}
+    return b"keep-alive" in words and b"close" not in words
+
+
+def split_target(target: bytes, method: bytes) -> tuple[bytes, bytes]:
+    """The path and the query of an origin-form, absolute-form or (of OPTIONS) asterisk-form target."""
     if not target.startswith(b"/"):
         if target[:7].lower() == b"http://" or target[:8].lower() == b"https://":
             authority, slash, rest = target.partition(b"://")[2].partition(b"/")
             target = slash + rest
-            if b"?" in authority or b"@" in authority or not slash:
+            if b"?" in authority or b"@" in authority or not authority or not slash:
                 raise Refused(Condition.INVALID, "the request target is not a path")
-        elif target != b"*":
+        elif target != b"*" or method != b"OPTIONS":
             raise Refused(Condition.INVALID, "the request target is not a path")
     if b"#" in target:
         raise Refused(Condition.INVALID, "the request target holds a fragment")

@@ -24,6 +24,7 @@ from halley.net.guards import (
     declared_length,
     given_twice,
     split_target,
+    stays_open,
     too_large,
 )
 from halley.net.request import Request
@@ -206,9 +207,9 @@ class Reader:
         self._method = method = parser.get_method()
         if method == b"CONNECT":
             raise Refused(Condition.WRONG_METHOD, "CONNECT is not served")
-        self._path, self._query = split_target(target)
-        # Only 1.1 is kept alive unasked; asking the parser for the version formats a string.
-        plain = b"connection" not in fields and parser.should_keep_alive()
+        self._path, self._query = split_target(target, method)
+        # Only 1.1 is kept alive unasked, and the parser takes both fields for asking; its version costs formatting a string.
+        plain = b"connection" not in fields and b"proxy-connection" not in fields and parser.should_keep_alive()
         self._version = version = "1.1" if plain else check_version(parser.get_http_version())
         host = fields.get(b"host")
         hosts = self._listener.hosts
@@ -262,6 +263,8 @@ class Reader:
             return
         # The parser knows about keep-alive only inside this callback.
         keep = self._parser.should_keep_alive() and not self._parser.should_upgrade()
+        if keep and self._version != "1.1":
+            keep = stays_open(self._fields.get(b"connection", b""))
         body = self._body if self._parts is None else b"".join(self._parts)
         self._body = b""
         self._parts = None
