@@ -1,27 +1,30 @@
 """What Halley says while it runs: one JSON object per line on standard error; to a terminal, a readable line for what is wrong only.
 
-Only fields of the allow-list `FIELDS` are written: bodies, prompts, headers and keys have no field, so they cannot be logged. What is
-written still passes a redactor for key shapes and for every live secret that `guard` was told of. Nothing here is called for a request that
-succeeds: its journal record is its log row.
+Only fields of the allow-list `FIELDS` are written: bodies, prompts, headers and keys have no field, so they cannot be logged. Of an
+exception its class and the places of its trace are told; its words only where they are Halley's own or the system's, because those of any
+other may quote what was being worked on. What is written still passes a redactor for key shapes and for every live secret that `guard` was
+told of, and after `adopt` so does whatever the process writes to `sys.stderr`. Nothing here is called for a request that succeeds: its
+journal record is its log row.
 """
 
 from __future__ import annotations
 
-import base64
-import json
+import io
 import logging
 import os
-import re
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterator
+from types import TracebackType
 from typing import Final
-from urllib.parse import quote
 
 import msgspec
 
-from halley.secret import Secret
+from halley.errors import HalleyError
+from halley.redaction import Redactor
+from halley.secret import Secret, SecretBytes
 
 Value = str | int | float | bool | None | BaseException | tuple[str, ...]
 
@@ -36,64 +39,8 @@ FIELDS: Final = frozenset(
 
 _LONGEST = 2000
 _FRAMES = 12
+_CAUSES = 4
 _STRUCTURE = frozenset({"at", "level", "log", "event"})
-
-_SHAPES = re.compile(
-    r"(?P<lead>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{6,}"
-    r"|(?P<head>\b(?:x-api-key|x-goog-api-key|api-key|authorization|cookie)[\"']?\s*[:=]\s*[\"']?(?:(?:bearer|basic)\s+)?)[^\s\"',;]{4,}"
-    r"|(?P<query>[?&](?:api_?key|key|token|access_token|signature|sig|code)=)[^&\s\"'#]+"
-    r"|(?P<user>[a-z][a-z0-9+.-]*://)[^/\s\"'@]*@"
-    r"|\b(?:sk|rk|pk|xai|gsk|hf|r8|fw|pplx|nvapi|ghp|whsec)[-_][A-Za-z0-9_-]{8,}"
-    r"|\bAIza[A-Za-z0-9_-]{20,}"
-    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
-    r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
-    re.IGNORECASE,
-)
-_HIDDEN = "[redacted]"
-
-
-class Redactor:
-    """Replaces key shapes and known secrets in a text. `guard` may be called at any time, `clean` is called for every line."""
-
-    __slots__ = ("_forms", "_known")
-
-    def __init__(self) -> None:
-        self._forms: set[str] = set()
-        self._known: re.Pattern[str] | None = None
-
-    def guard(self, secrets: Iterable[Secret]) -> None:
-        """From now on these never appear: plain, URL-encoded, as JSON text, in hexadecimal, or inside a text that was base64-encoded."""
-        for secret in secrets:
-            self._forms.update(form for form in _forms(secret.reveal()) if len(form) >= 8)
-        longest_first = sorted(self._forms, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
-
-    def clean(self, text: str) -> str:
-        if self._known is not None:
-            text = self._known.sub(_HIDDEN, text)
-        return _SHAPES.sub(_hide, text)
-
-
-def _hide(found: re.Match[str]) -> str:
-    kept = found.lastgroup and found.group(found.lastgroup)
-    return f"{kept or ''}{_HIDDEN}{'@' if found.lastgroup == 'user' else ''}"
-
-
-def _forms(plain: str) -> Iterable[str]:
-    yield plain
-    yield quote(plain)
-    yield quote(plain, safe="")
-    yield quote(quote(plain, safe=""), safe="")
-    yield json.dumps(plain)[1:-1]
-    yield json.dumps(plain, ensure_ascii=False)[1:-1]
-    data = plain.encode()
-    yield data.hex()
-    for shift in range(3):
-        # Inside a longer text (`user:secret`) base64 starts in one of three phases; characters that share bits with neighbours are cut off.
-        encoded = base64.b64encode(b"\0" * shift + data).decode().rstrip("=")
-        inner = encoded[(0, 2, 3)[shift] : len(encoded) if (shift + len(data)) % 3 == 0 else -1]
-        yield inner
-        yield inner.replace("+", "-").replace("/", "_")
 
 
 class Log:
@@ -147,7 +94,7 @@ class Sink:
         """Cleaned before it is encoded, because encoding could hide a secret from the last look at the whole line."""
         match value:
             case BaseException():
-                return self._redactor.clean(f"{type(value).__name__}: {value}")[:_LONGEST]
+                return self._redactor.clean(_told(value))[:_LONGEST]
             case str():
                 return self._redactor.clean(value)[:_LONGEST]
             case tuple():
@@ -161,7 +108,34 @@ def _now() -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{int(seconds * 1000) % 1000:03d}Z"
 
 
+def _told(fault: BaseException) -> str:
+    """The class of an exception, and what it says if that can be nothing from outside."""
+    kind = type(fault).__name__
+    if isinstance(fault, HalleyError):
+        return f"{kind}: {fault}"
+    if isinstance(fault, OSError):
+        return f"{kind}: {fault.strerror}" if fault.strerror else kind
+    # A database's own name for what went wrong (SQLITE_FULL, 40001), whose sentence would bring the statement along.
+    code = getattr(getattr(fault, "orig", fault), "sqlite_errorname", None) or getattr(getattr(fault, "orig", fault), "sqlstate", None)
+    return f"{kind}: {code}" if isinstance(code, str) else kind
+
+
 def _trace(fault: BaseException) -> list[str]:
+    """Where it was raised, the innermost last; then what caused it, likewise."""
+    first, *causes = _chain(fault)
+    return _places(first) + [line for cause in causes for line in (f"because of {_told(cause)}", *_places(cause))]
+
+
+def _chain(fault: BaseException | None) -> Iterator[BaseException]:
+    """The exception and what caused it, the nearest first."""
+    for _ in range(_CAUSES):
+        if fault is None:
+            return
+        yield fault
+        fault = fault.__cause__ or (None if fault.__suppress_context__ else fault.__context__)
+
+
+def _places(fault: BaseException) -> list[str]:
     frames = traceback.extract_tb(fault.__traceback__)[-_FRAMES:]
     return [f"{'/'.join(frame.filename.split(os.sep)[-2:])}:{frame.lineno} {frame.name}" for frame in frames]
 
@@ -181,13 +155,56 @@ def _word(value: object, *, quoted: bool = True) -> str:
 
 
 class _Adopted(logging.Handler):
-    """Lines of libraries that use the standard `logging` (uvicorn, alembic), through the same sink and redactor."""
+    """Lines of libraries that use the standard `logging` (asyncio, uvicorn, alembic), through the same sink and redactor.
+
+    What they say is the first line of their own words: arguments, and asyncio's further lines, are representations of what was worked on.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         level = "error" if record.levelno >= logging.ERROR else "warning" if record.levelno >= logging.WARNING else "info"
         fault = record.exc_info[1] if record.exc_info else None
         fields: dict[str, Value] = {"fault": fault} if fault is not None else {}
-        _sink.write(level, record.name, record.getMessage()[:_LONGEST], fields)
+        _sink.write(level, record.name, _redactor.clean(str(record.msg).strip().partition("\n")[0])[:_LONGEST], fields)
+
+
+class Filtered(io.TextIOBase):
+    """A standard error whose lines are redacted before they are written, each with one `write(2)`."""
+
+    encoding = "utf-8"
+    errors = "backslashreplace"
+
+    def __init__(self, descriptor: int, redactor: Redactor) -> None:
+        self._descriptor = descriptor
+        self._redactor = redactor
+        self._begun = ""
+        self._lock = threading.Lock()
+
+    def write(self, text: str, /) -> int:
+        with self._lock:
+            whole, line_end, self._begun = (self._begun + text).rpartition("\n")
+            self._put(whole + line_end)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._lock:
+            begun, self._begun = self._begun, ""
+            self._put(begun)
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return os.isatty(self._descriptor)
+
+    def writable(self) -> bool:
+        return True
+
+    def _put(self, text: str) -> None:
+        if text:
+            try:
+                os.write(self._descriptor, self._redactor.clean(text).encode("utf-8", "backslashreplace"))
+            except OSError:
+                return  # as in `Sink`: nobody reads it any more
 
 
 _redactor = Redactor()
@@ -199,13 +216,39 @@ def get(name: str) -> Log:
     return Log(name)
 
 
-def guard(*secrets: Secret) -> None:
+def guard(*secrets: Secret | SecretBytes) -> None:
     """Tells the redactor of secrets that are alive in this process."""
     _redactor.guard(secrets)
 
 
+def clean(text: str) -> str:
+    """A text for a person without what must not be seen."""
+    return _redactor.clean(text)
+
+
 def adopt(level: int = logging.WARNING) -> None:
-    """Sends the standard library's `logging` here, from `level` on. Called once, at the start of a process whose libraries log."""
+    """Everything this process says goes through the sink from now on: the standard library's `logging` from `level` on, exceptions that
+    nobody caught, and whatever is printed to standard error. Called once, before anything else is imported that might speak."""
     root = logging.getLogger()
     root.handlers[:] = [_Adopted()]
     root.setLevel(level)
+    if sys.stderr is not None and not isinstance(sys.stderr, Filtered):
+        sys.stderr.flush()
+        sys.stderr = Filtered(2, _redactor)
+    sys.excepthook = _uncaught
+    sys.unraisablehook = _unraisable
+    threading.excepthook = _lost_thread
+
+
+def _uncaught(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
+    del kind, trace
+    _sink.write("error", "halley", "a bug ended the process", {"fault": fault})
+
+
+def _unraisable(seen: sys.UnraisableHookArgs) -> None:
+    _sink.write("error", "halley", "an exception where none can be raised", {"fault": seen.exc_value})
+
+
+def _lost_thread(seen: threading.ExceptHookArgs) -> None:
+    if not isinstance(seen.exc_value, SystemExit):
+        _sink.write("error", "halley", "a bug ended a thread", {"fault": seen.exc_value})

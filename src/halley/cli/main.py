@@ -73,7 +73,10 @@ def halley() -> None:
 
 
 def main() -> None:
-    """The console entry: what Halley raises on purpose becomes a line on standard error and exit code 1."""
+    """The console entry: what Halley raises on purpose becomes a line on standard error and exit code 1. Keys in it are hidden."""
+    from halley import logs
+
+    logs.adopt()
     try:
         halley.main(prog_name="halley")
     except HalleyError as fault:

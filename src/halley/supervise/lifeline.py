@@ -12,6 +12,8 @@ import runpy
 import signal
 import sys
 
+from halley import logs
+
 
 def _watch(fd: int) -> None:
     # Signals belong to the main thread, whose loop must wake up for them.
@@ -23,6 +25,7 @@ def _watch(fd: int) -> None:
 
 def main() -> None:
     fd, module = int(sys.argv[1]), sys.argv[2]
+    logs.adopt()  # before the module is imported: also what goes wrong there is said without secrets
     del sys.argv[:2]  # runpy puts the module's own file in the place of what is now the first argument
     _thread.start_new_thread(_watch, (fd,))
     runpy.run_module(module, run_name="__main__", alter_sys=True)
