@@ -19,7 +19,8 @@ from tests.harness.process import HALLEY, LIMIT_S, environment, until
 
 
 class Gateway:
-    """Starts on entry and has ended on exit. `toml` is the whole configuration file; `workers` goes on the command line."""
+    """Starts on entry and has ended on exit. `toml` is the whole configuration file; `workers` goes on the command line; `environ` is what
+    the next start and every command get."""
 
     def __init__(self, place: Path, toml: str = "", *, workers: int = 1, environ: Mapping[str, str] | None = None) -> None:
         self.place = place
@@ -28,7 +29,7 @@ class Gateway:
         self.log = place / "gateway.log"
         self._toml = toml
         self._workers = workers
-        self._environ = environment(self.home, environ)
+        self.environ = environment(self.home, environ)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Gateway:
@@ -60,7 +61,7 @@ class Gateway:
         (self.home / "up.json").unlink(missing_ok=True)
         with self.log.open("ab") as log:
             arguments = ["up", "--config", str(self.config), "--port", "0", "--workers", str(self._workers)]
-            self._process = subprocess.Popen([*HALLEY, *arguments], stdout=log, stderr=log, env=self._environ, cwd=self.place)
+            self._process = subprocess.Popen([*HALLEY, *arguments], stdout=log, stderr=log, env=self.environ, cwd=self.place)
         self.wait_ready()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
@@ -112,7 +113,7 @@ class Gateway:
     def cli(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs `halley ARGUMENTS` on this home."""
         done = subprocess.run(
-            [*HALLEY, *arguments], capture_output=True, text=True, env=self._environ, cwd=self.place, timeout=LIMIT_S, check=False
+            [*HALLEY, *arguments], capture_output=True, text=True, env=self.environ, cwd=self.place, timeout=LIMIT_S, check=False
         )
         assert done.returncode == 0 or not check, f"halley {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
         return done

@@ -13,6 +13,8 @@ from halley import crash
 from halley.serve.crashes import WRAPPED
 from tests.house.tree import ROOT, modules, name, parsed
 
+DOORS = ("crash.here", "crash.due", "_soon")
+
 
 def calls() -> list[tuple[str, str]]:
     """Module and point of every `here("…")`, `due("…")` and `_soon("…")`."""

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import signal
@@ -20,29 +19,14 @@ from tests.harness.audit import Audited, audit
 from tests.harness.crowd import Crowd, Member
 from tests.harness.gateway import Gateway
 from tests.harness.http import Client
+from tests.harness.mixed import MIXED, QUICK, SLOW, STUBBORN, desert, over, strike, throw
 from tests.harness.priced import configuration, customer, encoded
 from tests.harness.process import until
 from tests.harness.simulator import Simulator
 
 ROUNDS = int(os.environ.get("HALLEY_ROUNDS", "2"))
 STREAMS = 32
-SLOW = "sim/tokens-60+slow-50ms"
 LONG = "sim/tokens-60000+slow-1ms"
-QUICK = "sim/tokens-5"
-MIXED = (
-    SLOW,
-    QUICK,
-    "sim/tokens-30+slow-50ms+usage-each-chunk",
-    "sim/tokens-40+slow-20ms+no-usage",
-    "sim/tokens-40+slow-20ms+wrong-usage",
-    "sim/tokens-40+slow-20ms+cut-at-3000",
-    "sim/error-frame-after-3+slow-30ms",
-    "sim/tokens-20+head-delay-300ms",
-    "sim/status-503",
-    "sim/tokens-20+bad-json",
-    "sim/tokens-200+write-7",
-)
-STUBBORN = "sim/tokens-50+slow-20ms+bills-to-end"
 
 
 class House(NamedTuple):
@@ -80,10 +64,6 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 def whole(member: Member) -> bool:
     return member.whole and b"[DONE]" in member.received and b'"error"' not in member.received
-
-
-def over(member: Member) -> bool:
-    return member.ended or member.whole
 
 
 def test_a_killed_relay_takes_its_streams_along_and_no_others(house: House) -> None:
@@ -184,17 +164,12 @@ def test_the_books_hold_whatever_dies_when(house: House, seed: int) -> None:
 def blow(house: House, dice: random.Random, keys: tuple[str, ...]) -> None:
     """Mixed traffic, some clients that leave, and one blow in the middle of it."""
     with Crowd(house.gateway.url) as crowd:
-        for _ in range(STREAMS):
-            model = dice.choice((*MIXED, STUBBORN))
-            with contextlib.suppress(ConnectionError):
-                crowd.ask(dice.choice(keys), encoded(model, stream=dice.random() < 0.8))
+        throw(crowd, dice, keys, STREAMS)
         crowd.listen(0.05)
         limit = time.monotonic() + dice.uniform(0.0, 1.0)
         while time.monotonic() < limit:
             crowd.listen(0.02)
-        for member in dice.sample(crowd.members, 4):
-            if not member.ended:
-                crowd.dismiss(member, dice.choice((Member.leave, Member.reset)))
+        desert(crowd, dice, 4)
         children = house.gateway.children()
         match dice.choice(("relay", "control", "both", "roll", "supervisor", "nothing")):
             case "relay":
@@ -212,12 +187,6 @@ def blow(house: House, dice: random.Random, keys: tuple[str, ...]) -> None:
                 pass
         crowd.until(over)
     until(lambda: serves(house), lambda: f"the gateway did not come back:\n{house.gateway.logs()}")
-
-
-def strike(children: dict[str, int], *names: str) -> None:
-    for name in names:
-        with contextlib.suppress(ProcessLookupError, KeyError):
-            os.kill(children[name], signal.SIGKILL)
 
 
 def serves(house: House) -> bool:
