@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from halley.chat.usage import Usage
-from halley.store import fold, ledger, schema
+from halley.store import customers, fold, ledger, schema
 from halley.store.database import Store
 from halley.store.journal import End, Progress, Record, Start
 from halley.store.replay import Position, Read
@@ -133,3 +133,34 @@ def test_folding_keeps_up_with_five_thousand_requests_a_second(store: Store, pai
     rate = 10_000 / (time.perf_counter() - began)
     print(f"folded {rate:.0f} requests/s")
     assert rate > 500
+
+
+def test_a_journal_that_comes_back_after_its_lease_was_closed_is_booked_once_and_the_account_pays(store: Store, pair: Pair) -> None:
+    known, late, open_ = pair(), pair(), pair()
+    with store.begin() as connection:
+        fold.fold(connection, RELAY, read(*known), 3.0)
+        assert fold.end_of_relay(connection, RELAY, 4.0) == 0
+    before = balances(store)
+    assert before["held:acme"] == 0
+    for turn in range(3):
+        with store.begin() as connection:
+            assert fold.fold(connection, RELAY, read(*known, *late, open_[0], at=1 + turn), 5.0) == (1 if turn == 0 else 0)
+            assert fold.end_of_relay(connection, RELAY, 6.0) == (1 if turn == 0 else 0)
+            assert verify(connection).differences == ()
+    after = balances(store)
+    assert after["held:acme"] == 0
+    assert after["available:acme"] == before["available:acme"] - late[1].charge
+    assert after["revenue"] == before["revenue"] + late[1].charge
+
+
+def test_what_was_spent_twice_meanwhile_is_owed(store: Store, pair: Pair) -> None:
+    late = pair()
+    with store.begin() as connection:
+        fold.end_of_relay(connection, RELAY, 4.0)
+        customers.add_credit(connection, "acme", -(10**12), 4.5)
+        fold.fold(connection, RELAY, read(*late), 5.0)
+        fold.fold(connection, "relay-9-without-any-lease", read(*pair()), 5.0)
+        for relay in (RELAY, "relay-9-without-any-lease"):
+            fold.end_of_relay(connection, relay, 6.0)
+        assert verify(connection).differences == ()
+    assert balances(store)["available:acme"] == -2 * late[1].charge

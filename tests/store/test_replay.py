@@ -76,3 +76,38 @@ def test_a_relay_is_gone_when_its_lock_is_free(tmp_path: Path) -> None:
         assert gone
         journal.delete()
     assert relays(tmp_path) == []
+
+
+def test_a_missing_segment_is_told_and_those_after_it_are_read(tmp_path: Path, pair: Pair) -> None:
+    first, third = pair(), pair()
+    (tmp_path / f"{RELAY}.0.jsonl").write_bytes(encode(first))
+    (tmp_path / f"{RELAY}.2.jsonl").write_bytes(encode(third))
+    journal = Journal(tmp_path, RELAY)
+    start = journal.read(Position())
+    assert start is not None and journal.read(start.after) is None, "it may be still to come"
+    (tmp_path / f"{RELAY}.0.jsonl").unlink()
+    journal.close()
+    gap = journal.read(Position())
+    assert gap is not None and [each.reason for each in gap.strays] == ["segment 0 is missing, and later ones are there"]
+    rest = journal.read(gap.after)
+    assert rest is not None and rest.records == third and rest.after == Position(len(encode(third)), 2, len(encode(third)))
+    journal.close()
+
+
+def test_a_journal_that_came_back_without_its_lock_is_found_and_foreign_files_are_left_alone(tmp_path: Path, pair: Pair) -> None:
+    (tmp_path / f"{RELAY}.3.jsonl").write_bytes(encode(pair()))
+    for name in ("notes.txt", f"{RELAY}.old.jsonl", "x.jsonl", f"{RELAY}.3.jsonl.gz", ".lock"):
+        (tmp_path / name).write_bytes(b"foreign")
+    assert relays(tmp_path) == [RELAY]
+    journal = Journal(tmp_path, RELAY)
+    with journal.gone() as gone:
+        assert gone
+        assert journal.size(0) == (tmp_path / f"{RELAY}.3.jsonl").stat().st_size
+        journal.delete()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".lock",
+        "notes.txt",
+        f"{RELAY}.3.jsonl.gz",
+        f"{RELAY}.old.jsonl",
+        "x.jsonl",
+    ]

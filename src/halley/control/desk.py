@@ -15,7 +15,7 @@ from halley.control.plan import Plan
 from halley.money import NanoDollars
 from halley.policy import catalogue
 from halley.policy.snapshot import ModelRow, ProviderRow, Snapshot
-from halley.store import customers, fold, ledger, replay
+from halley.store import customers, fold, ledger, replay, sift
 from halley.store.database import Store, StoreLock, open_store
 from halley.store.messages import LeaseState
 from halley.store.values import Limits
@@ -105,10 +105,10 @@ class Desk:
         return replay.relays(self._directory)
 
     def borrowers(self) -> list[str]:
-        """Relays with a journal or an open lease here; one without a journal lost its files, and its lease must end all the same."""
+        """Relays with a journal, an open lease, or an unclosed place in the ledger: one whose files are lost must end all the same."""
         with self.store.begin() as connection:
-            lent = {lease.relay for lease in ledger.open_leases(connection)}
-        return sorted(lent.union(self.journals()))
+            known = {lease.relay for lease in ledger.open_leases(connection)}.union(fold.unclosed(connection))
+        return sorted(known.union(self.journals()))
 
     def fold(self, relay: str) -> int | None:
         """One batch of a relay's journal. Returns the offset that the ledger now covers, None when there was nothing to fold."""
@@ -121,12 +121,7 @@ class Desk:
         read = journal.read(place)
         if read is None:
             return None
-        crash.here("control.fold.read")
-        with self.store.begin() as connection:
-            ended = fold.fold(connection, relay, read, self.now())
-            crash.here("control.fold.uncommitted")
-        crash.here("control.fold.committed")
-        self.folded_requests += ended
+        self.folded_requests += sift.book(self.store, relay, read, self.now())
         self._places[relay] = read.after
         if read.after.segment > place.segment:
             journal.forget_before(read.after.segment)

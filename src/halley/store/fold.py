@@ -100,8 +100,9 @@ def end_of_relay(connection: Connection, relay: str, at: float) -> int:
     return count
 
 
-def closed(connection: Connection, relay: str) -> bool:
-    return connection.scalar(select(journals.c.closed_at).where(journals.c.relay == relay)) is not None
+def unclosed(connection: Connection) -> set[str]:
+    """Relays whose journal is not closed in the ledger."""
+    return set(connection.scalars(select(journals.c.relay).where(journals.c.closed_at.is_(None))))
 
 
 def count_open(connection: Connection) -> int:
@@ -188,7 +189,7 @@ def _write_ends(connection: Connection, relay: str, ends: dict[str, End], starts
         account: ledger.post(connection, "settle", account, settlement(account, total.leased, total.unleased, total.loss), at)
         for account, total in sums.items()
     }
-    ledger.charge_leases(connection, relay, {account: total.leased for account, total in sums.items()})
+    ledger.charge_leases(connection, relay, {account: total.leased for account, total in sums.items()}, at)
     rows = [_row(end, written[holds[end.request].account] if end.charge or end.loss else None) for end in good]
     insert_rows(connection, endings, _END_COLUMNS, rows)
     return len(good)

@@ -154,13 +154,22 @@ def close_leases(connection: Connection, relay: str, at: float) -> None:
             post(connection, "return", each.account, {held(each.account): -amount, available(each.account): amount}, at)
 
 
-def charge_leases(connection: Connection, relay: str, charges: Mapping[str, NanoDollars]) -> None:
-    """Move the charged totals of a relay's leases; `charges` by account."""
+def charge_leases(connection: Connection, relay: str, charges: Mapping[str, NanoDollars], at: float) -> None:
+    """Move the charged totals of a relay's leases; `charges` by account.
+
+    Where a lease does not cover its charge, the relay was given up for lost, its credit went back, and its journal came all the same: what
+    is missing is lent now. The account may have spent it otherwise meanwhile; then its balance goes below zero, until it gets credit.
+    """
+    left = leases.c.granted - leases.c.returned - leases.c.charged
     for account, amount in charges.items():
         if amount:
-            connection.execute(
-                update(leases).where(leases.c.account == account, leases.c.relay == relay).values(charged=leases.c.charged + amount)
-            )
+            ours = (leases.c.account == account, leases.c.relay == relay)
+            outstanding = connection.scalar(update(leases).where(*ours).values(charged=leases.c.charged + amount).returning(left))
+            if outstanding is None:
+                grant(connection, account, relay, amount, at)
+                connection.execute(update(leases).where(*ours).values(charged=amount))
+            elif outstanding < 0:
+                grant(connection, account, relay, -outstanding, at)
 
 
 def count_open_leases(connection: Connection) -> int:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Generator, Iterable
+import re
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from halley import crash
 from halley.store.journal import Record, decode
 
 BATCH_BYTES = 1 << 20
+# What belongs to a journal; whatever else lies in its directory is left alone.
+_SEGMENT = re.compile(r"(?P<relay>.+)\.(?P<number>\d+)\.jsonl")
+_LOCK = re.compile(r"(?P<relay>.+)\.lock")
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -56,12 +60,12 @@ class Journal:
         """The next whole lines after `at`, at most about `limit` bytes; None when there are none yet."""
         while True:
             if not self._open(at.segment):
-                return None
+                return self._gap(at)
             data = os.pread(self._file, limit, at.position)
             end = data.rfind(b"\n") + 1
             if end:
                 os.fsync(self._file)
-                return _parse(data[:end], at)
+                return parse(data[:end], at)
             if len(data) == limit:
                 limit *= 2
             elif self._segment(at.segment + 1).exists():
@@ -75,14 +79,22 @@ class Journal:
             else:
                 return None
 
+    def _gap(self, at: Position) -> Read | None:
+        """The segment at the place is not there. Nothing to read, if it is to come; lost, if there are later ones."""
+        later = [number for number, _ in self._segments() if number > at.segment]
+        if not later:
+            return None
+        lost = Stray(b"", f"segment {at.segment} is missing, and later ones are there")
+        return Read((), (lost,), Position(at.offset, min(later), 0))
+
     def size(self, since: int) -> int:
         """Bytes in segment `since` and those after it."""
-        return sum(path.stat().st_size for path in self._segments() if _number(path) >= since)
+        return sum(path.stat().st_size for number, path in self._segments() if number >= since)
 
     def forget_before(self, segment: int) -> None:
         """Delete segments that are in the ledger to their end."""
-        for path in self._segments():
-            if _number(path) < segment:
+        for number, path in self._segments():
+            if number < segment:
                 path.unlink(missing_ok=True)
 
     @contextmanager
@@ -100,7 +112,7 @@ class Journal:
 
     def delete(self) -> None:
         self.close()
-        for path in self._segments():
+        for _, path in self._segments():
             path.unlink(missing_ok=True)
         crash.here("control.relay_end.unlocked")
         self._lock.unlink(missing_ok=True)
@@ -128,13 +140,15 @@ class Journal:
     def _segment(self, number: int) -> Path:
         return self._directory / f"{self.relay}.{number}.jsonl"
 
-    def _segments(self) -> Iterable[Path]:
-        return sorted(self._directory.glob(f"{self.relay}.*.jsonl"))
+    def _segments(self) -> list[tuple[int, Path]]:
+        found = [each for name in os.listdir(self._directory) if (each := _SEGMENT.fullmatch(name)) and each["relay"] == self.relay]
+        return sorted((int(each["number"]), self._directory / each[0]) for each in found)
 
 
 def relays(directory: Path) -> list[str]:
-    """Every relay that has a journal here: its lock is made first and deleted last."""
-    return sorted(path.name.removesuffix(".lock") for path in directory.glob("*.lock"))
+    """Every relay that has a journal here: a lock, which is made first and deleted last, or a segment that came back without one."""
+    found = [_LOCK.fullmatch(name) or _SEGMENT.fullmatch(name) for name in os.listdir(directory)]
+    return sorted({each["relay"] for each in found if each})
 
 
 def _locked(file: int) -> bool:
@@ -146,15 +160,11 @@ def _locked(file: int) -> bool:
     return True
 
 
-def _number(path: Path) -> int:
-    return int(path.name.split(".")[-2])
-
-
 def _next(at: Position, skipped: int) -> Position:
     return Position(at.offset + skipped, at.segment + 1, 0)
 
 
-def _parse(data: bytes, at: Position) -> Read:
+def parse(data: bytes, at: Position) -> Read:
     records: list[Record] = []
     strays: list[Stray] = []
     for line in data.split(b"\n"):
