@@ -53,6 +53,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Port = 4100
     workers: Annotated[int, Meta(ge=1, le=256)] = 1
     drain_seconds: Seconds = 300.0
+    drain_notice_seconds: Annotated[float, Meta(ge=0, le=3600)] = 1.0
     public_url: Url = ""
     trusted_proxies: tuple[Network, ...] = ()
     tls_cert: str = ""

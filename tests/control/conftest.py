@@ -30,7 +30,7 @@ class ControlProcess:
         self.environ = {**os.environ, "PYTHONPATH": str(SRC), "HALLEY_HOME": str(home), "HALLEY_DETECT": "0"}
         ready, told = os.pipe()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "halley.control", "--ready-fd", str(told)],
+            [sys.executable, "-m", "halley.control", "--channel-fd", str(told)],
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=[told],

@@ -25,6 +25,7 @@ ELSEWHERE: dict[str, str] = {
     "net/clock.py": "net/test_server.py",
     "net/framing.py": "net/test_server.py",
     "net/request.py": "net/test_server.py",
+    "net/listener.py": "net/test_server.py",
     "net/reader.py": "net/test_guards.py",
     "net/origin.py": "net/test_client.py",
     "net/upstream.py": "net/test_client.py",

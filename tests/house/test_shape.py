@@ -22,6 +22,7 @@ ALOUD: dict[str, set[str]] = {
     "serve/link.py": {"*"},  # the connection to control, one per process
     "serve/drains.py": {"*"},  # the end of the process
     "serve/crashes.py": {"*"},  # imported by a relay that is about to kill itself
+    "serve/orders.py": {"*"},  # and who ordered it
     "net/clock.py": {"*"},  # the one timer that everything shares
     "net/client.py": {"place", "_wait"},  # a new upstream connection, not a request; a call that found no room
     "serve/pressure.py": {"_wait"},  # the beat

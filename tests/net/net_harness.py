@@ -13,7 +13,9 @@ import uvloop
 from halley.errors import Refused
 from halley.net.client import Call, Deadlines, Fault, Origin, Pool
 from halley.net.clock import Clock
-from halley.net.server import Guards, Listener, Request
+from halley.net.guards import Guards
+from halley.net.listener import Listener
+from halley.net.request import Request
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 WANTED = frozenset((b"content-type", b"x"))
@@ -86,6 +88,9 @@ class Held:
     def client_ready(self) -> None:
         self.ready_times += 1
         self.flood()
+
+    def expel(self, refusal: Refused) -> None:
+        self.connection.answer(refusal.condition.status, b"", refusal.message.encode())
 
     def flood(self) -> None:
         if self.request.path == b"/flood":

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from net_harness import raw, run, serving, until
 
+from halley.errors import Condition, Refused
 from halley.net.server import Guards
 
 GET = b"GET /canary HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -264,7 +265,7 @@ def test_a_cut_stream_does_not_look_complete(version: bytes, loop: str) -> None:
     run(loop, work)
 
 
-def test_draining_closes_the_idle_and_lets_the_busy_finish(loop: str) -> None:
+def test_draining_ends_the_busy_and_the_halfway_with_their_answer_and_the_idle_after_their_grace(loop: str) -> None:
     async def work() -> None:
         async with serving() as server:
             port = server.port
@@ -274,10 +275,13 @@ def test_draining_closes_the_idle_and_lets_the_busy_finish(loop: str) -> None:
             busy[1].write(b"GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
             halfway[1].write(GET[:20])
             await until(lambda: len(server.echo.held) == 1)
-            server.listener.drain()
-            assert await idle[0].read() == b""
+            await until(lambda: sum(connection.busy for connection in server.listener.connections) == 2)
+            server.listener.stop_accepting()
+            server.listener.drain(0.2)
             with pytest.raises(ConnectionError):
                 await asyncio.open_connection("127.0.0.1", port)
+            assert server.listener.open == 3 and server.listener.busy
+            assert await idle[0].read() == b""
             assert server.listener.open == 2
             server.echo.held[0].connection.begin(200, b"", b"a")
             server.echo.held[0].connection.finish(b"b")
@@ -288,6 +292,29 @@ def test_draining_closes_the_idle_and_lets_the_busy_finish(loop: str) -> None:
                 writer.close()
             idle[1].close()
             await until(lambda: server.listener.open == 0)
+            assert not server.listener.busy and not server.listener.expecting
+
+    run(loop, work)
+
+
+def test_who_was_told_that_the_connection_is_kept_may_ask_once_more_while_draining(loop: str) -> None:
+    async def work() -> None:
+        async with serving() as server:
+            idle, streaming = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
+            idle[1].write(GET)
+            await idle[0].readuntil(b"GET /canary ")
+            streaming[1].write(b"GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
+            await until(lambda: len(server.echo.held) == 1)
+            server.echo.held[0].connection.begin(200, b"", b"a")
+            server.listener.drain(10.0)
+            server.echo.held[0].connection.finish(b"b")
+            assert b"connection: close" not in await streaming[0].readuntil(b"0\r\n\r\n")
+            for reader, writer in (idle, streaming):
+                assert server.listener.expecting
+                writer.write(GET)
+                assert b"connection: close\r\n" in await reader.read()
+                writer.close()
+            await until(lambda: not server.listener.expecting)
 
     run(loop, work)
 
@@ -297,12 +324,34 @@ def test_a_client_that_has_just_come_may_still_ask_once_while_draining(loop: str
         async with serving() as server:
             asking, silent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
             await until(lambda: server.listener.open == 2)
-            server.listener.drain()
-            asking[1].write(GET)
-            assert b"connection: close\r\n" in await asking[0].read()
+            server.listener.drain(0.5)
+            late = await asyncio.open_connection("127.0.0.1", server.port)
+            for reader, writer in (asking, late):
+                writer.write(GET)
+                assert b"connection: close\r\n" in await reader.read()
+                writer.close()
             assert await silent[0].read() == b""
-            asking[1].close()
             silent[1].close()
+
+    run(loop, work)
+
+
+def test_a_request_that_has_not_arrived_whole_can_be_refused_at_the_end(loop: str) -> None:
+    async def work() -> None:
+        async with serving() as server:
+            halfway, busy = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
+            halfway[1].write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345")
+            busy[1].write(b"GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
+            await until(lambda: sum(connection.busy for connection in server.listener.connections) == 2)
+            ending = Refused(Condition.OVERLOADED, "the end")
+            server.listener.drain(0.0)
+            server.listener.give_up(ending)
+            for owner in server.listener.owners:
+                owner.expel(ending)
+            for reader, writer in (halfway, busy):
+                said = await reader.read()
+                assert said.startswith(b"HTTP/1.1 503 ") and said.endswith(b"the end")
+                writer.close()
 
     run(loop, work)
 

@@ -3,7 +3,7 @@
 It appends what happens to it to `events` in HALLEY_HOME: one line of `<milliseconds> <name> <pid> <event>` per event.
 `orders` is JSON, by name of the child, read at each start:
 {"fail": text | "exit_after_s": s | "deaf": true | "drain_s": s | "silent": true}.
-As a relay it answers every connection with its pid.
+As a relay it answers every connection with its pid, takes orders from its channel and tells of each.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--local", action="store_true")
     parser.add_argument("--name")
     parser.add_argument("--listen-fd", type=int)
-    parser.add_argument("--ready-fd", type=int, required=True)
+    parser.add_argument("--channel-fd", type=int, required=True)
     options = parser.parse_args()
     name = options.name or ("upstream" if options.local else "control")
     launch = json.loads(sys.stdin.buffer.read())
@@ -46,6 +46,8 @@ def main() -> None:
         tell(f"term{stops}")
 
     signal.signal(signal.SIGTERM, stop)
+    channel = socket.socket(fileno=options.channel_fd)
+    channel_open = [] if name in ("control", "upstream") else [channel]
     tell("started")
     if "fail" in orders:
         sys.exit(orders["fail"])
@@ -53,8 +55,7 @@ def main() -> None:
         (home / "starter-key").write_text("sk-starter")
     if not orders.get("silent"):
         tell("ready")
-        os.write(options.ready_fd, b"ready\n")
-        os.close(options.ready_fd)
+        channel.send(b"ready\n")
     listening = socket.socket(fileno=options.listen_fd) if options.listen_fd is not None else None
     end = time.monotonic() + orders.get("exit_after_s", 60.0)
     drained = None
@@ -66,9 +67,15 @@ def main() -> None:
             return
         soon = min(end, drained if drained is not None and not orders.get("deaf") else end)
         serving = [listening] if listening is not None and not stops else []
-        readable, _, _ = select.select([awake, *serving], [], [], max(0.0, soon - time.monotonic()))
+        readable, _, _ = select.select([awake, *channel_open, *serving], [], [], max(0.0, soon - time.monotonic()))
         if awake in readable:
             awake.recv(64)
+        if channel in readable:
+            words = channel.recv(64).decode().split()
+            for word in words:
+                tell(word)
+                stops += word in ("end", "leave", "now")
+            channel_open = channel_open if words else []
         if listening is not None and listening in readable:
             listening.setblocking(False)
             try:

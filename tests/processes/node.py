@@ -96,7 +96,8 @@ def running(pid: int) -> bool:
 
 
 def command(home: Path, server: Mapping[str, object]) -> list[str]:
-    return [sys.executable, "-c", _PROGRAM, str(home), json.dumps({"port": 0, "drain_seconds": 10.0, **server})]
+    settings = {"port": 0, "drain_seconds": 10.0, "drain_notice_seconds": 0.1, **server}
+    return [sys.executable, "-c", _PROGRAM, str(home), json.dumps(settings)]
 
 
 def environment() -> dict[str, str]:

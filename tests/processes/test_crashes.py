@@ -124,31 +124,6 @@ def test_a_killed_supervisor_takes_everything_along_and_the_next_start_settles_i
     assert house.audit().endings == {"crash": STREAMS, "complete": 2}
 
 
-def test_a_node_that_is_told_to_end_finishes_its_streams_first(house: House) -> None:
-    with house.crowd(SLOW) as crowd:
-        begun = time.monotonic()
-        os.kill(house.gateway.pid, signal.SIGTERM)
-        crowd.until(whole)
-        assert house.gateway.wait_end() == 0
-        assert time.monotonic() - begun < 20.0
-    assert house.audit().endings == {"complete": STREAMS}
-
-
-def test_at_the_drain_limit_each_stream_gets_one_error_event(tmp_path: Path) -> None:
-    with Simulator(tmp_path) as simulator:
-        toml = configuration(simulator.url, (LONG, QUICK), server="drain_seconds = 0.5")
-        with Gateway(tmp_path, toml) as gateway:
-            house = House(gateway, simulator, customer(gateway, "late", "5000"))
-            with house.crowd(LONG, 8) as crowd:
-                os.kill(gateway.pid, signal.SIGTERM)
-                crowd.until(lambda member: member.whole)
-                assert gateway.wait_end() == 0
-                for member in crowd:
-                    assert member.received.count(b'"error"') == 1
-                    assert b"[DONE]" not in member.received
-            assert house.audit().endings == {"broke": 8}
-
-
 @pytest.mark.parametrize("seed", range(ROUNDS))
 def test_the_books_hold_whatever_dies_when(house: House, seed: int) -> None:
     dice = random.Random(seed)

@@ -83,9 +83,10 @@ def test_relays_end_first_then_control_then_the_upstream(tmp_path: Path) -> None
     with node(tmp_path / "home", {"relay-0": {"drain_s": 0.3}, "relay-1": {"drain_s": 0.1}}, workers=2) as up:
         up.signal(signal.SIGTERM)
         assert up.ended() == 0
-        order = [(event.name, event.what) for event in up.events() if event.what in ("term1", "ended")]
-        assert set(order[:2]) == {("relay-0", "term1"), ("relay-1", "term1")}
-        assert order[2:] == [
+        order = [(event.name, event.what) for event in up.events() if event.what in ("unready", "end", "term1", "ended")]
+        assert set(order[:2]) == {("relay-0", "unready"), ("relay-1", "unready")}
+        assert set(order[2:4]) == {("relay-0", "end"), ("relay-1", "end")}
+        assert order[4:] == [
             ("relay-1", "ended"),
             ("relay-0", "ended"),
             ("control", "term1"),
@@ -108,17 +109,17 @@ def test_a_relay_that_does_not_end_in_its_time_is_killed(tmp_path: Path) -> None
 def test_a_second_signal_is_passed_on_at_once(tmp_path: Path) -> None:
     with node(tmp_path / "home", {"relay-0": {"drain_s": 50.0}}, drain_seconds=60.0) as up:
         up.signal(signal.SIGTERM)
-        up.until(lambda: bool(up.events("relay-0", "term1")))
+        up.until(lambda: bool(up.events("relay-0", "end")))
         up.signal(signal.SIGTERM)
         assert up.ended() == 0
-        assert up.events("relay-0", "term2")
+        assert up.events("relay-0", "now")
         assert up.events("control", "ended")
 
 
 def test_a_control_that_crashes_while_relays_drain_comes_back_to_fold(tmp_path: Path) -> None:
     with node(tmp_path / "home", {"relay-0": {"drain_s": 1.5}}) as up:
         up.signal(signal.SIGTERM)
-        up.until(lambda: bool(up.events("relay-0", "term1")))
+        up.until(lambda: bool(up.events("relay-0", "end")))
         os.kill(up.events("control", "started")[0].pid, signal.SIGKILL)
         assert up.ended() == 0
         assert len(up.events("control", "started")) == 2
@@ -160,7 +161,7 @@ def test_a_rolling_restart_replaces_every_relay_and_refuses_nobody(tmp_path: Pat
         # One after the other, and each leaves only when its successor serves.
         for name in ("relay-0", "relay-1"):
             ready = up.events(name, "ready")[1].at_ms
-            left = up.events(name, "term1")[0].at_ms
+            left = up.events(name, "leave")[0].at_ms
             assert ready <= left
 
 

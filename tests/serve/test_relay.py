@@ -7,6 +7,7 @@ import pytest
 
 from halley.errors import Condition, Refused
 from halley.policy.snapshot import OfferRow
+from halley.serve.relay import Run
 from halley.store.journal import End, Progress, Start
 from halley.store.messages import Granted
 from tests.serve.rig import KEY, Rig, make_key, rig, snapshot
@@ -462,6 +463,36 @@ def test_at_the_drain_limit_open_streams_get_one_error_event_and_are_settled(tmp
         assert streaming.body.startswith(TEXT + b'data: {"error":')
         assert waiting.status == 503
         assert sorted(end.ending for end in found.ends()) == ["broke", "failed"]
+
+
+def test_at_the_drain_limit_who_had_left_is_settled_as_that_and_who_waits_for_credit_is_answered(tmp_path: Path) -> None:
+    with rig(tmp_path, snapshot(unlimited=False)) as found:
+        waiting = found.ask()
+        assert isinstance(waiting.owner, Run)
+        waiting.owner.expel(Refused(Condition.OVERLOADED, "restarting"))
+        assert (waiting.status, found.ends()) == (503, [])
+    with rig(tmp_path / "other", snapshot(offers=(OfferRow("second", "sim/echo"),))) as found:
+        gone = found.ask(stream=True)
+        found.call.stream(TEXT)
+        gone.leave()
+        (run,) = found.gateway.runs
+        run.expel(Refused(Condition.OVERLOADED, "restarting"))
+        assert found.call.aborted
+        assert (found.end.ending, found.end.charge > 0) == ("left", True)
+
+
+def test_who_comes_while_the_node_ends_is_told_to_come_back(tmp_path: Path) -> None:
+    with rig(tmp_path) as found:
+        found.gateway.unready = True
+        assert found.post(b"", path=b"/readyz", method=b"GET").status == 503
+        served = found.ask()
+        found.gateway.draining = found.gateway.turning_away = True
+        client = found.ask()
+        assert (client.status, client.error["code"], client.field("retry-after")) == (503, "overloaded", "1")
+        assert found.post(b"", path=b"/healthz", method=b"GET").status == 200
+        found.call.reply(200, WHOLE)
+        found.flush()
+        assert served.status == 200 and [end.ending for end in found.ends()] == ["complete"]
 
 
 def test_a_bug_ends_the_request_with_a_500_that_tells_only_the_request_id(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_comment_in_a_code_block_is_no_heading() -> None:
 def test_the_local_process_serves_the_assistant_and_no_fault_script() -> None:
     listening = socket.create_server(("127.0.0.1", 0))
     read_end, write_end = os.pipe()
-    arguments = ["--local", "--listen-fd", str(listening.fileno()), "--ready-fd", str(write_end)]
+    arguments = ["--local", "--listen-fd", str(listening.fileno()), "--channel-fd", str(write_end)]
     child = subprocess.Popen(
         [sys.executable, "-m", "halley.simulator", *arguments],
         stdin=subprocess.PIPE,

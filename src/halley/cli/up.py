@@ -46,7 +46,7 @@ def run(asked: Launch, programs: Programs | None = None) -> int:
     directory = run_directory(place)
     private_directory(directory)
     server = asked.settings.server
-    listening = listening_socket(server.host, server.port, os.environ)
+    listening, passed = listening_socket(server.host, server.port, os.environ)
     url = base_url(listening, "https" if server.tls_cert else "http")
     upstream = bind("127.0.0.1", 0)
     server = msgspec.structs.replace(server, port=listening.getsockname()[1])
@@ -57,7 +57,10 @@ def run(asked: Launch, programs: Programs | None = None) -> int:
         local_url=f"{base_url(upstream, 'http')}/v1",
     )
     announce = _announcement(url, place / "starter-key")
-    return Supervisor(launch, listening, upstream, url=url, say=_say, announce=announce, held=(lock,), programs=programs).run()
+    supervisor = Supervisor(
+        launch, listening, upstream, url=url, say=_say, announce=announce, held=(lock,), passed=passed, programs=programs
+    )
+    return supervisor.run()
 
 
 def _say(line: str) -> None:

@@ -84,7 +84,7 @@ def _model(settings: Settings) -> list[FileModel]:
     ]
 
 
-async def serve(plan: Plan, environ: Mapping[str, str], ready_fd: int) -> None:
+async def serve(plan: Plan, environ: Mapping[str, str], channel_fd: int) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -98,20 +98,20 @@ async def serve(plan: Plan, environ: Mapping[str, str], ready_fd: int) -> None:
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor decides
     control = Control(plan, environ)
     await control.start()
-    os.write(ready_fd, b"ready\n")
-    os.close(ready_fd)
+    os.write(channel_fd, b"ready\n")
+    os.close(channel_fd)
     await stop.wait()
     await control.stop()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="halley.control")
-    parser.add_argument("--ready-fd", type=int, required=True)
+    parser.add_argument("--channel-fd", type=int, required=True)
     options = parser.parse_args()
     launch = msgspec.json.decode(sys.stdin.buffer.read(), type=Launch)
     try:
         crash.arm("control", launch.home, os.environ)
-        coroutine = serve(plan_of(launch, os.environ), os.environ, options.ready_fd)
+        coroutine = serve(plan_of(launch, os.environ), os.environ, options.channel_fd)
         try:
             import uvloop
         except ImportError:

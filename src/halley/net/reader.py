@@ -30,7 +30,8 @@ from halley.net.guards import (
 from halley.net.request import Request
 
 if TYPE_CHECKING:
-    from halley.net.server import Connection, Listener
+    from halley.net.listener import Listener
+    from halley.net.server import Connection
 
 NEVER = float("inf")
 SLICE = 16384  # so much is parsed at once, which bounds how many pipelined requests exist as objects

@@ -1,4 +1,4 @@
-"""The HTTP/1.1 server side of a relay: one protocol per client connection, and the set of live connections on one listening socket.
+"""The HTTP/1.1 server side of a relay: one protocol per client connection. The set of them on one socket is `net.listener`.
 
 Requests go to the application one at a time per connection, and its answers become bytes. It never knows a route, a key or a dialect: the
 application decides what a request means and how a refusal is worded. No task, future or timer is made per request.
@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 import struct
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from halley.errors import Condition, Refused
-from halley.net.clock import Clock
 from halley.net.framing import BODILESS, CONTINUE, LAST_CHUNK, STATUS_LINES, status_line
 from halley.net.guards import Guards
-from halley.net.reader import BETWEEN, DEAF, SLICE, Reader
+from halley.net.reader import BETWEEN, BODY, DEAF, HEAD, SLICE, Reader
 from halley.net.request import Application, Owner, Request
 
-__all__ = ["Application", "Connection", "Guards", "Listener", "Owner", "Request"]
+if TYPE_CHECKING:
+    from halley.net.listener import Listener
 
-SEND_BUFFER = 262144
+__all__ = ["Application", "Connection", "Guards", "Owner", "Request"]
+
 HIGH_WATER = 65536
 LINGER_BYTES = 262144
 LINGER_SECONDS = 1.0
@@ -35,6 +35,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_backlog",
+        "_begun",
         "_clock",
         "_guards",
         "_head_only",
@@ -69,6 +70,7 @@ class Connection(asyncio.Protocol):
         self._modern = True  # the client in hand speaks 1.1
         self._serving = self._pumping = self._used = self._rearm_due = False
         self._head_only = self._mute = False
+        self._begun = False  # the head of a stream is out, and with it whether the connection is kept
         self._sent = self._ignored = 0
         self._taken = -1  # what the client had taken at the last sweep that found bytes waiting
         self._taken_at = 0.0
@@ -78,7 +80,13 @@ class Connection(asyncio.Protocol):
 
     @property
     def busy(self) -> bool:
-        return self._serving or bool(self._reader.queue) or self._transport.get_write_buffer_size() > 0
+        reader = self._reader
+        return self._serving or bool(reader.queue) or reader.stage in (HEAD, BODY) or self._transport.get_write_buffer_size() > 0
+
+    @property
+    def expected(self) -> bool:
+        """Busy, or a request may still come."""
+        return self._reader.stage == BETWEEN or self.busy
 
     # -- transport ------------------------------------------------------------------------------------------
 
@@ -93,6 +101,8 @@ class Connection(asyncio.Protocol):
         connections.add(self)
         if len(connections) > self._guards.connections:
             self._turn_away(len(connections) - self._guards.connections)
+        elif self._listener.draining:
+            self.drain(LINGER_SECONDS)
 
     def _turn_away(self, over: int) -> None:
         """One too many: told so before it has asked, while there are few of them; in a flood just closed."""
@@ -261,6 +271,7 @@ class Connection(asyncio.Protocol):
                 data = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
             else:
                 self._keep = False
+        self._begun = True
         self._write(b"%b%bdate: %b\r\n%b%b%b" % (line, fields, self._clock.date, framing, self._head_end(), b"" if self._mute else data))
 
     def send(self, data: bytes) -> None:
@@ -278,7 +289,10 @@ class Connection(asyncio.Protocol):
                 self._write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
             else:
                 self._write(LAST_CHUNK)
+        self._begun = False
         self._answered()
+        if self._listener.draining and not self.closed:
+            self.drain(LINGER_SECONDS)
 
     def cut(self) -> None:
         """Ends a stream that must not look complete."""
@@ -322,73 +336,18 @@ class Connection(asyncio.Protocol):
             elif reader.expire(now):
                 self._pump()
 
-    def drain(self) -> None:
-        """Idle: closes. Busy: the answer in hand is the last. Fresh: a client that has just come may still ask once."""
-        self._keep = False
-        if self._serving or self._reader.queue or self._reader.stage != BETWEEN:
-            return
-        if self._used:
-            self._transport.close()
-        else:
-            self._reader.deadline = min(self._reader.deadline, self._clock.tick() + LINGER_SECONDS)
+    def drain(self, grace_s: float) -> None:
+        """The next answer says that it is the last. Who was told that the connection is kept may still ask within so many seconds."""
+        if not self._begun:
+            self._keep = False
+        if self._reader.stage == BETWEEN and not self.busy:
+            self._reader.deadline = min(self._reader.deadline, self._clock.tick() + grace_s)
+
+    def give_up(self, refusal: Refused) -> None:
+        """A request that has not arrived whole is refused now."""
+        if not self._serving and not self._reader.queue and self._reader.stage in (HEAD, BODY):
+            self._reader.refuse(refusal)
+            self._pump()
 
     def abort(self) -> None:
         self._transport.abort()
-
-
-class Listener:
-    """The live connections of one process on one listening socket. Whether the process is ready is the application's knowledge."""
-
-    def __init__(self, application: Application, guards: Guards, clock: Clock, *, ssl_context: ssl.SSLContext | None = None) -> None:
-        self.application = application
-        self.guards = guards
-        self.clock = clock
-        self.connections: set[Connection] = set()
-        self.hosts: set[bytes | None] = set()  # Host values that were found valid
-        self.draining = False
-        self._ssl_context = ssl_context
-        self._server: asyncio.Server | None = None
-
-    @property
-    def open(self) -> int:
-        return len(self.connections)
-
-    @property
-    def busy(self) -> bool:
-        """Whether an answer is still due, or written and not yet taken by its client."""
-        return any(connection.busy for connection in self.connections)
-
-    async def accept(self, listening: socket.socket) -> None:
-        """Serves a bound socket; it may be shared with other processes."""
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # accepted sockets inherit both
-        if listening.family != socket.AF_UNIX:
-            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        handshake_s = self.guards.head_seconds if self._ssl_context else None
-        self._server = await asyncio.get_running_loop().create_server(
-            self._connection, sock=listening, ssl=self._ssl_context, ssl_handshake_timeout=handshake_s
-        )
-        listening.listen(4096)  # not as create_server's backlog, which is also how often asyncio tries to accept when it has no descriptors
-        self.clock.every_second.append(self._sweep)
-
-    def drain(self) -> None:
-        self.draining = True
-        if self._server is not None:
-            self._server.close()
-        for connection in tuple(self.connections):
-            connection.drain()
-
-    def close_all(self) -> None:
-        """Ends everything at once; whoever serves a request is told that its client is gone."""
-        self.drain()
-        for connection in tuple(self.connections):
-            connection.abort()
-        if self._sweep in self.clock.every_second:
-            self.clock.every_second.remove(self._sweep)
-
-    def _connection(self) -> Connection:
-        return Connection(self)
-
-    def _sweep(self) -> None:
-        now = self.clock.now
-        for connection in tuple(self.connections):
-            connection.check(now)

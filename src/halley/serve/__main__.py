@@ -1,4 +1,4 @@
-"""A relay process: reads its launch settings, serves on the inherited socket, drains on SIGTERM."""
+"""A relay process: reads its launch settings, serves on the inherited socket, ends as it is ordered."""
 
 from __future__ import annotations
 
@@ -6,34 +6,33 @@ import argparse
 import asyncio
 import gc
 import os
-import signal
 import socket
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Coroutine
 
 import msgspec
 
 from halley import crash, logs
 from halley.config import Launch, Server
 from halley.dialects import OPENAI_CHAT
-from halley.errors import Condition, Refused
 from halley.net import descriptors
 from halley.net.client import Deadlines, Origin, Pool
 from halley.net.clock import Clock
-from halley.net.server import Guards, Listener
+from halley.net.guards import Guards
+from halley.net.listener import Listener
+from halley.serve.ending import end
 from halley.serve.forward import REPLY_FIELDS
 from halley.serve.gateway import Bounds, Gateway, Station
+from halley.serve.orders import Order, Orders
 from halley.serve.peers import Peers
 from halley.serve.pressure import memory_limit
 from halley.serve.tables import tls_context
 
 _log = logs.get("halley.relay")
 
-_FLUSH_S = 2.0
 
-
-async def serve(launch: Launch, name: str, listen_fd: int, ready_fd: int) -> None:
+async def serve(launch: Launch, name: str, listen_fd: int, channel_fd: int) -> None:
     settings = launch.settings
     loop = asyncio.get_running_loop()
     clock = Clock()
@@ -86,37 +85,22 @@ async def serve(launch: Launch, name: str, listen_fd: int, ready_fd: int) -> Non
         connections=_connections(server),
     )
     link = loop.create_task(gateway.link.run())
-    stop = asyncio.Event()
-    at_once = asyncio.Event()
-
-    def terminate() -> None:
-        (at_once if stop.is_set() else stop).set()
-
-    loop.add_signal_handler(signal.SIGTERM, terminate)
-    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor decides
-    await _first(gateway.ready, stop)
-    if stop.is_set():
-        link.cancel()
-        gateway.journal.close()
-        return
-    listener = Listener(gateway, guards, clock, ssl_context=_listener_tls(server))
-    await listener.accept(socket.socket(fileno=listen_fd))
-    # What is loaded by now lives as long as the process, and a request leaves no cycles behind: the collector may look rarely.
-    gateway.pressure.start(loop)
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 50)
-    os.write(ready_fd, b"ready\n")
-    os.close(ready_fd)
-    await stop.wait()
-
-    gateway.draining = True
-    listener.drain()
-    await _until(lambda: at_once.is_set() or not (gateway.runs or listener.busy), server.drain_seconds)
-    refusal = Refused(Condition.OVERLOADED, "The gateway is restarting; send the request again.", retry_after_s=1.0)
-    for run in list(gateway.runs):
-        run.expel(refusal)
-    await _until(lambda: not (gateway.runs or listener.busy), _FLUSH_S)
-    listener.close_all()
+    orders = Orders(socket.socket(fileno=channel_fd), min(server.drain_notice_seconds, server.drain_seconds))
+    await _first(gateway.ready.wait(), orders.wait(Order.UNREADY))
+    if not orders.given(Order.UNREADY):
+        listener = Listener(gateway, guards, clock, ssl_context=_listener_tls(server))
+        await listener.accept(socket.socket(fileno=listen_fd))
+        # What is loaded by now lives as long as the process, and a request leaves no cycles behind: the collector may look rarely.
+        gateway.pressure.start(loop)
+        gc.freeze()
+        gc.set_threshold(10_000, 20, 50)
+        orders.say("ready")
+        await orders.wait(Order.UNREADY)
+        limit = loop.time() + server.drain_seconds
+        gateway.unready = True
+        await orders.wait(Order.END)
+        await end(gateway, listener, orders, limit)
+    orders.close()
     link.cancel()
     gateway.journal.close()
     gateway.pressure.stop()
@@ -140,27 +124,19 @@ def _listener_tls(server: Server) -> ssl.SSLContext | None:
     return context
 
 
-async def _first(*events: asyncio.Event) -> None:
-    """Until one of the events is set."""
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
+async def _first(*whats: Coroutine[None, None, object]) -> None:
+    """Until one of them has come to its end."""
+    waits = [asyncio.ensure_future(what) for what in whats]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:
         wait.cancel()
-
-
-async def _until(done: Callable[[], bool], limit_s: float) -> None:
-    """Wait for a condition of protocol callbacks, which set no event: looked at twenty times a second, during a drain only."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + limit_s
-    while not done() and loop.time() < deadline:  # noqa: ASYNC110
-        await asyncio.sleep(0.05)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="halley.serve")
     parser.add_argument("--name", required=True)
     parser.add_argument("--listen-fd", type=int, required=True)
-    parser.add_argument("--ready-fd", type=int, required=True)
+    parser.add_argument("--channel-fd", type=int, required=True)
     options = parser.parse_args()
     launch = msgspec.json.decode(sys.stdin.buffer.read(), type=Launch)
     try:
@@ -171,7 +147,7 @@ def main() -> None:
         from halley.serve import crashes
 
         crashes.wrap(armed)
-    coroutine = serve(launch, options.name, options.listen_fd, options.ready_fd)
+    coroutine = serve(launch, options.name, options.listen_fd, options.channel_fd)
     try:
         import uvloop
     except ImportError:

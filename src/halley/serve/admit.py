@@ -93,6 +93,11 @@ def _bad_header(value: bytes) -> str:
     return "The Authorization header must be `Bearer `, one blank, and the key, nothing else."
 
 
+def not_ending(run: Run) -> None:
+    if run.gateway.turning_away:
+        raise Refused(Condition.OVERLOADED, "The gateway is restarting; send the request again.", retry_after_s=1.0)
+
+
 def read(run: Run) -> None:
     run.seen = run.route.dialect.peek(run.request.body)
 
@@ -174,6 +179,7 @@ def worst_price(run: Run) -> None:
 
 CHECKS: tuple[Callable[[Run], None], ...] = (
     credential,
+    not_ending,
     content_type,
     read,
     known_model,

@@ -82,6 +82,11 @@ class Forward:
 
     def client_ready(self) -> None: ...
 
+    def expel(self, refusal: Refused) -> None:
+        if self.call is not None:
+            self.call.abort()
+        self._refuse(refusal)
+
     def broke(self) -> None:
         self._refuse(faults.bug())
 

@@ -64,7 +64,8 @@ class Station(NamedTuple):
 
 
 class Gateway:
-    """One relay process. `draining` turns readiness off; the listener is drained by its owner."""
+    """One relay process. How it ends is told by its owner: `unready` says so to who asks, `draining` tries no second offer any more,
+    `turning_away` takes no new work."""
 
     monotonic = staticmethod(time.monotonic)
     wall = staticmethod(time.time)
@@ -86,7 +87,7 @@ class Gateway:
         self.pressure = Pressure(bounds.lag_s, bounds.memory)
         self.drains = Drains(bounds.abandoned, bounds.abandoned_s)
         self.runs: set[Run] = set()
-        self.draining = False
+        self.unready = self.draining = self.turning_away = False
         self.refusals: dict[int, int] = {}
         self.ready = asyncio.Event()
         self._station = station
@@ -187,7 +188,7 @@ class Gateway:
         ready = self.is_ready
         state = {
             "ready": ready,
-            "draining": self.draining,
+            "draining": self.unready,
             "control": self.link.up,
             "journal_lag_s": round(self.journal.lag_s(self.clock.now), 1),
             "overloaded": self.pressure.reason,
@@ -198,7 +199,7 @@ class Gateway:
 
     @property
     def is_ready(self) -> bool:
-        return self.ready.is_set() and not self.draining
+        return self.ready.is_set() and not self.unready
 
     def _json(self, request: Request, status: int, body: bytes, extra: bytes = b"") -> None:
         request.connection.answer(status, b"%bx-request-id: %b\r\n%b" % (faults.JSON, self.new_id().encode(), extra), body)

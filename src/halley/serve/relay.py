@@ -334,8 +334,11 @@ class Run:
 
     @shield
     def expel(self, refusal: Refused) -> None:
-        """The drain limit is reached: one error event, everything settled, whatever the stage."""
+        """The drain limit is reached: one error event, everything settled, whatever the stage. Who had left is settled as that."""
         if self.stage in (HEAD, STREAM, WHOLE) and self.call is not None:
+            if self.connection is None:
+                self.abandon()
+                return
             self.call.abort()
             if self.headed:
                 self._conclude(BROKE, 200, self.route.dialect.write_error_event(refusal, self.id))

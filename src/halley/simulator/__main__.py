@@ -1,4 +1,4 @@
-"""The `local/*` models as a child of the supervisor: `python -m halley.simulator --local --listen-fd N --ready-fd M`.
+"""The `local/*` models as a child of the supervisor: `python -m halley.simulator --local --listen-fd N --channel-fd M`.
 
 No fault script exists in this process. It reads its `Launch` to the end, as every child does, and needs nothing from it.
 """
@@ -21,14 +21,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m halley.simulator")
     parser.add_argument("--local", action="store_true", required=True, help="serve the local/* models")
     parser.add_argument("--listen-fd", type=int, required=True)
-    parser.add_argument("--ready-fd", type=int, required=True)
+    parser.add_argument("--channel-fd", type=int, required=True)
     options = parser.parse_args()
     sys.stdin.buffer.read()
     listening = socket.socket(fileno=options.listen_fd)
 
     def ready(_: Upstream) -> None:
-        os.write(options.ready_fd, b"ready\n")
-        os.close(options.ready_fd)
+        os.write(options.channel_fd, b"ready\n")
+        os.close(options.channel_fd)
 
     run(Upstream(speakers={MODEL: Assistant(read_sections(packaged_docs()))}), listening, ready, _GRACE_S)
 

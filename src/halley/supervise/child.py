@@ -6,8 +6,8 @@ A `Post` is a place that must be manned (`control`, `relay-0`); a `Child` is one
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -33,15 +33,16 @@ class Program(msgspec.Struct, frozen=True):
 
 
 class Child:
-    """A running process. `ready_fd` is the reading end of its ready pipe, -1 once that is closed."""
+    """A running process, and our end of the channel to it: it says `ready`, a relay also `leaving` when somebody else sent it SIGTERM.
+    A relay is told its orders there (`serve.orders`). `channel` is None once the other side has closed it."""
 
-    __slots__ = ("deadline", "name", "process", "ready", "ready_fd", "started")
+    __slots__ = ("channel", "deadline", "leaving", "name", "process", "ready", "started")
 
-    def __init__(self, name: str, process: subprocess.Popen[bytes], ready_fd: int) -> None:
+    def __init__(self, name: str, process: subprocess.Popen[bytes], channel: socket.socket) -> None:
         self.name = name
         self.process = process
-        self.ready_fd = ready_fd
-        self.ready = False
+        self.channel: socket.socket | None = channel
+        self.ready = self.leaving = False
         self.started = time.monotonic()
         # When it is killed, having been asked to end.
         self.deadline: float | None = None
@@ -50,22 +51,38 @@ class Child:
     def pid(self) -> int:
         return self.process.pid
 
-    def hear(self) -> None:
-        """Reads the ready pipe, which has something to say: the word, or its end."""
-        # It would block if the child is gone but something that it started still holds the pipe.
-        with contextlib.suppress(BlockingIOError):
-            self.ready = os.read(self.ready_fd, 64).startswith(b"ready")
-        self.hang_up()
+    def hear(self) -> bool:
+        """Reads what it says; False at the end of the channel."""
+        assert self.channel is not None
+        try:
+            words = self.channel.recv(1024).split()
+        except BlockingIOError:
+            return True
+        except ConnectionError:
+            words = []
+        self.ready = self.ready or b"ready" in words
+        self.leaving = self.leaving or b"leaving" in words
+        return bool(words)
 
     def hang_up(self) -> None:
-        if self.ready_fd >= 0:
-            os.close(self.ready_fd)
-            self.ready_fd = -1
+        if self.channel is not None:
+            self.channel.close()
+            self.channel = None
 
-    def dismiss(self, grace_s: float) -> None:
-        """Asks it to end, and sets when it is killed otherwise."""
+    def tell(self, word: str) -> None:
+        """An order; one that has died meanwhile needs none."""
+        if self.channel is not None:
+            with contextlib.suppress(OSError):
+                self.channel.send(f"{word}\n".encode())
+
+    def expect_end(self, grace_s: float) -> None:
+        """Sets when it is killed if it has not ended by then; the first time counts."""
         if self.deadline is None:
             self.deadline = time.monotonic() + grace_s
+
+    def dismiss(self, grace_s: float) -> None:
+        """Asks it to end by the signal that every program knows."""
+        self.expect_end(grace_s)
         self.process.send_signal(signal.SIGTERM)
 
     def outcome(self) -> str:
@@ -105,28 +122,32 @@ class Post:
 
 
 def spawn(name: str, program: Program, launch: Launch, life_fd: int, held: Sequence[int]) -> Child:
-    """Starts a process. It inherits its listening socket, its ready pipe, the life pipe and the descriptors `held`, and nothing else."""
-    reading, writing = os.pipe()
+    """Starts a process. It inherits its listening socket, its channel, the life pipe and the descriptors `held`, and nothing else."""
+    ours, theirs = socket.socketpair()
     listening = () if program.listen_fd < 0 else (program.listen_fd,)
-    arguments = [*program.arguments, *(("--listen-fd", str(program.listen_fd)) if listening else ()), "--ready-fd", str(writing)]
-    # -P: a file in the operator's working directory must not take the place of a module.
-    command = [sys.executable, "-P", "-m", "halley.supervise.lifeline", str(life_fd), program.module, *arguments]
-    try:
-        # A file without a name instead of a pipe: a child that hangs before it has read cannot hold up the supervisor.
-        with tempfile.TemporaryFile() as launch_file:
-            launch_file.write(msgspec.json.encode(launch))
-            launch_file.seek(0)
-            process = subprocess.Popen(
-                command,
-                stdin=launch_file,
-                pass_fds=(*listening, writing, life_fd, *held),
-                # Its own group: an interrupt typed at a terminal reaches the supervisor only, which knows the order of ending.
-                process_group=0,
-            )
-    except OSError:
-        os.close(reading)
-        raise
-    finally:
-        os.close(writing)
-    os.set_blocking(reading, False)
-    return Child(name, process, reading)
+    with theirs:
+        arguments = [
+            *program.arguments,
+            *(("--listen-fd", str(program.listen_fd)) if listening else ()),
+            "--channel-fd",
+            str(theirs.fileno()),
+        ]
+        # -P: a file in the operator's working directory must not take the place of a module.
+        command = [sys.executable, "-P", "-m", "halley.supervise.lifeline", str(life_fd), program.module, *arguments]
+        try:
+            # A file without a name instead of a pipe: a child that hangs before it has read cannot hold up the supervisor.
+            with tempfile.TemporaryFile() as launch_file:
+                launch_file.write(msgspec.json.encode(launch))
+                launch_file.seek(0)
+                process = subprocess.Popen(
+                    command,
+                    stdin=launch_file,
+                    pass_fds=(*listening, theirs.fileno(), life_fd, *held),
+                    # Its own group: an interrupt typed at a terminal reaches the supervisor only, which knows the order of ending.
+                    process_group=0,
+                )
+        except OSError:
+            ours.close()
+            raise
+    ours.setblocking(False)
+    return Child(name, process, ours)

@@ -123,11 +123,11 @@ def _alive(pid: str) -> bool:
     return True
 
 
-def listening_socket(host: str, port: int, environ: Mapping[str, str]) -> socket.socket:
-    """The socket that a service manager passed (LISTEN_FDS, for this process only), else a new one bound to host and port."""
+def listening_socket(host: str, port: int, environ: Mapping[str, str]) -> tuple[socket.socket, bool]:
+    """The socket that a service manager passed (LISTEN_FDS, for this process only), else a new one; whether it was passed."""
     if environ.get("LISTEN_PID") == str(os.getpid()) and environ.get("LISTEN_FDS"):
-        return _passed(environ["LISTEN_FDS"])
-    return bind(host, port)
+        return _passed(environ["LISTEN_FDS"]), True
+    return bind(host, port), False
 
 
 def _passed(count: str) -> socket.socket:

@@ -7,6 +7,7 @@ connection (the listening socket stays open here, so that clients wait in its qu
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import selectors
 import signal
@@ -38,7 +39,8 @@ class Programs(msgspec.Struct, frozen=True):
 
 
 class Supervisor:
-    """One node. `listening` is where clients come in, `upstream` where the embedded upstream serves; `held` are inherited by every child.
+    """One node. `listening` is where clients come in (`passed`: a service manager keeps it for the next node), `upstream` where the
+    embedded upstream serves; `held` are inherited by every child.
 
     `say` gets lines for a person; `announce` is called once, when everything serves for the first time.
     """
@@ -53,6 +55,7 @@ class Supervisor:
         say: Callable[[str], None],
         announce: Callable[[], None],
         held: tuple[int, ...] = (),
+        passed: bool = False,
         programs: Programs | None = None,
     ) -> None:
         programs = programs or Programs()
@@ -60,9 +63,12 @@ class Supervisor:
         self._launch = launch
         self._url = url
         self._port: int = listening.getsockname()[1]
+        self._listening = listening
+        self._passed = passed
         self._say = say
         self._announce = announce
         self._held = held
+        self._notice_s = min(server.drain_notice_seconds, server.drain_seconds)
         self._drain_s = server.drain_seconds + _DRAIN_MARGIN_S
         self._upstream = Post("upstream", Program(programs.upstream, ("--local",), upstream.fileno()))
         self._control = Post("control", Program(programs.control))
@@ -76,7 +82,7 @@ class Supervisor:
         self._signals: list[int] = []
         self._failed: Child | None = None
         self._serving = False
-        self._stops = 0
+        self._stops: list[int] = []
         self._has_terminal = os.isatty(2)
 
     def run(self) -> int:
@@ -84,16 +90,15 @@ class Supervisor:
         with self._listening_for_signals():
             for post in self._posts:
                 self._start(post)
-            self._pump(lambda: self._manned() or self._failed is not None or self._stops > 0, self._say_who_is_missing)
+            self._pump(lambda: self._manned() or self._failed is not None or bool(self._stops), self._say_who_is_missing)
             if self._manned() and self._failed is None:
                 self._serving = True
                 self._publish()
                 self._announce()
-                self._pump(lambda: self._stops > 0)
-            self._rolling.clear()
-            self._dismiss(self._relays, self._drain_s)
-            self._dismiss([self._control], _CONTROL_S)
-            self._dismiss([self._upstream], _UPSTREAM_S)
+                self._pump(lambda: bool(self._stops))
+            self._end_relays()
+            self._dismiss(self._control, _CONTROL_S)
+            self._dismiss(self._upstream, _UPSTREAM_S)
         self._status_file.unlink(missing_ok=True)
         if self._failed is not None:
             self._say(f"halley did not start: {self._failed.name} {self._failed.outcome()}; its own message stands above.")
@@ -125,14 +130,16 @@ class Supervisor:
         if number != signal.SIGCHLD:
             self._signals.append(number)
 
-    def _pump(self, done: Callable[[], bool], impatient: Callable[[], None] | None = None) -> None:
-        """Waits for events and answers them until `done`; calls `impatient` whenever it has waited for long."""
+    def _pump(self, done: Callable[[], bool], impatient: Callable[[], None] | None = None, limit: float = math.inf) -> None:
+        """Waits for events and answers them until `done` or the limit; calls `impatient` whenever it has waited for long."""
         patience = time.monotonic() + _PATIENCE_S
-        while not done():
+        while not done() and time.monotonic() < limit:
             due = [post.due for post in self._posts if post.wanted and post.due is not None]
             due += [child.deadline for child in self._children() if child.deadline is not None]
             if impatient is not None:
                 due.append(patience)
+            if limit < math.inf:
+                due.append(limit)
             self._wait(max(0.0, min(due) - time.monotonic()) if due else None)
             self._hear_signals()
             self._reap()
@@ -153,28 +160,46 @@ class Supervisor:
     def _wait(self, timeout_s: float | None) -> None:
         for key, _ in self._selector.select(timeout_s):
             if isinstance(key.data, Child):
-                self._selector.unregister(key.fd)
-                key.data.hear()
-                self._publish()
+                self._hear(key.data)
             elif isinstance(key.fileobj, socket.socket):
                 with contextlib.suppress(BlockingIOError):
                     while key.fileobj.recv(4096):
                         pass
 
+    def _hear(self, child: Child) -> None:
+        assert child.channel is not None
+        if not child.hear():
+            self._selector.unregister(child.channel)
+            child.hang_up()
+        if child.leaving and child.deadline is None:
+            child.expect_end(self._drain_s)
+            post = next((post for post in self._relays if post.child is child and post.wanted), None)
+            if post is not None and post not in self._rolling:
+                self._say(f"{child.name} was told to end; it gets a successor.")
+                self._rolling.append(post)
+        self._publish()
+
     def _hear_signals(self) -> None:
         while self._signals:
             number = self._signals.pop(0)
             if number == signal.SIGHUP and not self._terminal_is_gone():
-                if self._serving and self._stops == 0:
+                if self._serving and not self._stops:
                     self._say("Rolling the relays over.")
                     self._rolling = list(self._relays)
                 continue
-            self._stops += 1
-            if self._stops == 1:
+            self._stops.append(number)
+            if len(self._stops) == 1:
                 self._say("Ending: open requests are finished first; a second signal ends them at once.")
-            for child in self._children() if self._stops > 1 else ():
-                if child.deadline is not None:
-                    child.process.send_signal(signal.SIGTERM)
+            else:
+                self._hurry()
+
+    def _hurry(self) -> None:
+        relays = [child for post in self._relays for child in (post.child, post.successor) if child is not None]
+        for child in (*relays, *self._leaving):
+            child.tell("now")
+        for post in (self._control, self._upstream):
+            if post.child is not None and post.child.deadline is not None:
+                post.child.process.send_signal(signal.SIGTERM)
 
     def _terminal_is_gone(self) -> bool:
         """Whether SIGHUP says that the terminal was closed, rather than asking for a rolling restart."""
@@ -191,7 +216,8 @@ class Supervisor:
 
     def _spawn(self, post: Post) -> Child:
         child = spawn(post.name, post.program, self._launch, self._life, self._held)
-        self._selector.register(child.ready_fd, selectors.EVENT_READ, child)
+        assert child.channel is not None
+        self._selector.register(child.channel, selectors.EVENT_READ, child)
         return child
 
     def _start(self, post: Post) -> None:
@@ -207,9 +233,10 @@ class Supervisor:
         for child in self._children():
             if child.process.poll() is None:
                 continue
-            if child.ready_fd >= 0:
-                self._selector.unregister(child.ready_fd)
+            if child.channel is not None:
                 child.hear()
+                self._selector.unregister(child.channel)
+                child.hang_up()
             if child in self._leaving:
                 self._leaving.remove(child)
                 continue
@@ -225,7 +252,7 @@ class Supervisor:
         if not post.wanted:
             post.child = None
             return
-        if not self._serving and self._stops == 0:
+        if not self._serving and not self._stops:
             # The first to fail is the cause; what fails after it may be its consequence.
             self._failed = self._failed or child
             post.child = None
@@ -242,7 +269,7 @@ class Supervisor:
         """One step of the rolling restart: the first relay in line gets a successor, and leaves when that one serves."""
         while self._rolling:
             post = self._rolling[0]
-            if post.child is None or post.child.deadline is not None:
+            if post.child is None:
                 self._rolling.pop(0)  # it is being started anyway
             elif post.successor is None:
                 try:
@@ -254,27 +281,41 @@ class Supervisor:
             elif post.successor.ready:
                 old, post.child, post.successor = post.child, post.successor, None
                 self._leaving.append(old)
-                old.dismiss(self._drain_s)
+                old.expect_end(self._drain_s)
+                old.tell("leave")
                 self._rolling.pop(0)
                 self._publish()
             else:
                 return
 
-    def _dismiss(self, posts: list[Post], grace_s: float) -> None:
-        """Asks the children of the posts to end, and returns when they have."""
-        for post in posts:
+    def _end_relays(self) -> None:
+        """Readiness first, then the open requests; newcomers are told to come back, or wait for the next node on a passed socket."""
+        self._rolling.clear()
+        for post in self._relays:
             post.wanted, post.due = False, None
             for child in (post.child, post.successor):
-                if child is None:
-                    continue
-                if post in self._relays and not child.ready:
+                if child is not None and not child.ready:
                     child.process.kill()  # it has served nobody, and may be waiting for a control process that never comes
-                else:
-                    child.dismiss(grace_s)
-        ending = [child for post in posts for child in (post.child, post.successor) if child is not None]
-        if posts is self._relays:
-            ending += self._leaving
-        self._pump(lambda: all(child.process.returncode is not None for child in ending))
+        ending = [child for post in self._relays for child in (post.child, post.successor) if child is not None] + self._leaving
+        for child in ending:
+            child.expect_end(self._drain_s)
+            child.tell("unready")
+        # Who presses Ctrl-C has no load balancer that must notice first.
+        notice_s = self._notice_s if self._stops[:1] == [signal.SIGTERM] else 0.0
+        self._pump(lambda: len(self._stops) > 1 or _gone(ending), limit=time.monotonic() + notice_s)
+        for child in ending:
+            child.tell("leave" if self._passed else "end")
+        # The last relay that closes its own takes along whom it has not answered, and nobody new can come.
+        self._listening.close()
+        self._pump(lambda: _gone(ending))
+
+    def _dismiss(self, post: Post, grace_s: float) -> None:
+        """Asks the child of the post to end, and returns when it has."""
+        post.wanted, post.due = False, None
+        child = post.child
+        if child is not None:
+            child.dismiss(grace_s)
+            self._pump(lambda: _gone([child]))
 
     # What others can see
 
@@ -295,3 +336,7 @@ class Supervisor:
     def _say_who_is_missing(self) -> None:
         missing = [post.name for post in self._posts if post.child is None or not post.child.ready]
         self._say(f"Still waiting for {', '.join(missing)}.")
+
+
+def _gone(children: list[Child]) -> bool:
+    return all(child.process.returncode is not None for child in children)
