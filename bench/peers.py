@@ -168,6 +168,6 @@ class PortkeyRow:
         where = cache() / f"portkey-{PORTKEY}"
         if not (where / "complete").exists():
             where.mkdir(exist_ok=True)
-            _install(["npm", "install", "--silent", "--no-audit", "--no-fund", f"@portkey-ai/gateway@{PORTKEY}"], where)
+            _install(["npm", "install", "--ignore-scripts", "--silent", "--no-audit", "--no-fund", f"@portkey-ai/gateway@{PORTKEY}"], where)
             (where / "complete").touch()
         return where

@@ -69,7 +69,7 @@ def _one(data: bytes, position: int) -> tuple[Said, int]:
         raise _Bad
     fields, position = _fields(data, line.end())
     old = line[3] == b"0"
-    if b"host" in fields and _HOST.fullmatch(fields[b"host"]) is None or (b"host" not in fields and not old):
+    if (b"host" in fields and _HOST.fullmatch(fields[b"host"]) is None) or (b"host" not in fields and not old):
         raise _Bad
     connection = {word.strip().lower() for word in fields.get(b"connection", b"").split(b",")}
     closes = b"close" in connection or (old and b"keep-alive" not in connection)

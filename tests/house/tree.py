@@ -27,7 +27,7 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
-def functions(path: Path) -> Iterator[tuple[str, ast.AST]]:
+def functions(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
     """Every node of a module with the name of the function that it stands in (`<module>` outside of any)."""
 
     def walk(node: ast.AST, inside: str) -> Iterator[tuple[str, ast.AST]]:
@@ -36,7 +36,7 @@ def functions(path: Path) -> Iterator[tuple[str, ast.AST]]:
             yield here, child
             yield from walk(child, here)
 
-    yield from walk(parsed(path), "<module>")
+    yield from walk(tree, "<module>")
 
 
 def texts() -> Iterator[tuple[str, str]]:

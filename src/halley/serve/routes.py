@@ -43,7 +43,7 @@ def allowed(path: bytes) -> bytes | None:
     method = METHODS.get(path)
     if path in PAGES and method is not None:
         return b"%b, GET, HEAD" % method
-    if method == b"GET" or path in (HEALTH, READY) or path.startswith(MODEL_PREFIX) and path != MODEL_PREFIX:
+    if method == b"GET" or path in (HEALTH, READY) or (path.startswith(MODEL_PREFIX) and path != MODEL_PREFIX):
         return b"GET, HEAD"
     return method
 
