@@ -67,12 +67,15 @@ def answers(raw: bytes, methods: list[bytes]) -> list[Answer]:
             continue
         length = _LENGTH.search(head[2])
         assert length is not None, f"an answer without a length: {head[0]!r}"
-        size = 0 if methods[len(found) : len(found) + 1] == [b"HEAD"] else int(length[1])
+        closes = b"\r\nconnection: close\r\n" in b"\r\n" + head[2]
+        # A refused HEAD has no body either, though a strict reader found no request there.
+        bodiless = methods[len(found)] == b"HEAD" if len(found) < len(methods) else closes and position == len(raw)
+        size = 0 if bodiless else int(length[1])
         body = raw[position : position + size]
         assert len(body) == size, f"half an answer: {raw!r}"
         position += size
         named = _NAMED.search(body)
-        found.append(Answer(status, named[1] if named else b"", b"\r\nconnection: close\r\n" in b"\r\n" + head[2]))
+        found.append(Answer(status, named[1] if named else b"", closes))
     return found
 
 
