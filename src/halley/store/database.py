@@ -24,6 +24,9 @@ from halley.store import schema
 from halley.store.vault import Vault, open_vault
 
 HEAD = "0001"
+# Schemas that were released, by the version that brought them. Their revisions do not change any more: fixtures/stores has a store of each,
+# and every later version takes it on. A tag is added with its fixture, and none is ever removed.
+TAGS = {"v0.1": "0001"}
 _PEPPER = "pepper"
 
 
