@@ -57,6 +57,8 @@ MAY: dict[tuple[str, str, str], str] = {
     ("serve/pressure.py", "*", "*"): "the loop's lag, a fixed number of times a second",
     ("net/clock.py", "*", "*"): "the one timer and the one clock that everything shares",
     ("serve/faults.py", "shielded", "log"): "a bug, and the one place that sees it",
+    ("serve/lectern.py", "_next", "clock"): "a body over half a mebibyte",
+    ("serve/lector.py", "*", "*"): "the process that reads such bodies",
     ("net/client.py", "place", "task"): "a new upstream connection, which requests then share",
     ("net/client.py", "_dial", "coroutine"): "a new upstream connection",
     ("net/client.py", "_dial", "timer"): "a new upstream connection",

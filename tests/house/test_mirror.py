@@ -17,6 +17,7 @@ from tests.house.tree import ROOT, modules, name, parsed
 ELSEWHERE: dict[str, str] = {
     # Values that processes exchange: written and read in the tests of both ends.
     "chat/usage.py": "policy/test_pricing.py",
+    "chat/peek.py": "dialects/test_openai_chat.py",
     "policy/snapshot.py": "policy/test_routing.py",
     "store/journal.py": "serve/test_journal.py",
     # Read by every command; `config check` is the one that shows all of it.
@@ -29,6 +30,7 @@ ELSEWHERE: dict[str, str] = {
     "net/reader.py": "net/test_guards.py",
     "net/origin.py": "net/test_client.py",
     "net/upstream.py": "net/test_client.py",
+    "serve/lector.py": "serve/test_lectern.py",
     # The loop and what it is made of, tested through whole requests on scripted sockets.
     "serve/": "serve/test_relay.py",
     # Tables and values of the store, and the control process around it.

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halley.wire import jsonbody
-from halley.wire.jsonbody import Malformed
+from halley.wire.jsonbody import Malformed, gate, members, places, set_members
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20),
@@ -150,3 +150,28 @@ def test_bytes_around_a_replaced_member_stay_as_they_came() -> None:
 
 def test_a_member_is_added_to_an_empty_object() -> None:
     assert jsonbody.set_members(b"{ }", jsonbody.members(b"{ }"), {"a": b"1"}) == b'{ "a":1}'
+
+
+def test_text_is_checked_in_pieces_and_the_place_of_the_fault_is_that_in_the_body() -> None:
+    piece = 1 << 20
+    for character in ("é", "€", "😀"):
+        for shift in range(5):
+            body = b'"' + b"a" * (piece - shift - 1) + (character * 3).encode() + b'"'
+            gate(body)
+            with pytest.raises(Malformed, match=rf"byte {len(body) - 1}\)"):
+                gate(body[:-1] + b"\xff")
+    with pytest.raises(Malformed, match=rf"byte {piece}\)"):
+        gate(b"a" * piece + b"\x80" * piece)
+
+
+def test_places_change_a_body_as_its_members_do() -> None:
+    for body in (b'{"a":1,"b":"two","c":{"a":3}}', b' { "a" : 1 , "b":"two","c":{"a":3}\n} ', b"{}"):
+        found = members(body)
+        for changes in ({"a": b"9"}, {"c": b"null", "a": b"[1]"}, {"d": b"4"}, {"b": b'"x"', "e": b"5", "f": b"6"}, {}):
+            assert set_members(body, places(body, found), changes) == set_members(body, found, changes)
+
+
+def test_more_top_level_fields_than_anybody_needs_are_refused() -> None:
+    body = b"{" + b",".join(b'"k%d":1' % number for number in range(1001)) + b"}"
+    with pytest.raises(Malformed, match="more than 1000 top-level fields"):
+        members(body)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from halley.chat.peek import Peek
 from halley.dialects import anthropic, gemini, openai_chat
 from halley.errors import Refused
 
@@ -20,9 +21,9 @@ class Dialect(NamedTuple):
     name: str
     upstream_path: str
     reply_fields: frozenset[bytes]
-    peek: Callable[[bytes], openai_chat.Peek]
-    outbound: Callable[[bytes, openai_chat.Peek, str, int | None, str], bytes]
-    meter: Callable[[openai_chat.Peek], openai_chat.Meter]
+    peek: Callable[[bytes], Peek]
+    outbound: Callable[[bytes, Peek, str, int | None, str], bytes]
+    meter: Callable[[Peek], openai_chat.Meter]
     read_whole: Callable[[bytes], openai_chat.Whole | None]
     content_bytes: Callable[[bytes], int]
     is_error: Callable[[bytes], bool]

@@ -16,6 +16,7 @@ from typing import Annotated, Literal, get_args
 
 import msgspec
 
+from halley.chat.peek import Peek
 from halley.chat.usage import Usage
 from halley.errors import Condition, Refused
 from halley.wire import jsonbody, sse
@@ -24,6 +25,9 @@ Role = Literal["user", "assistant", "system", "tool", "developer", "function"]
 # No context is as long. A larger figure is nonsense, which counts as no report: priced, it would not fit into a ledger's 64 bits.
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Cap = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+
+
+MOST_IMAGES = 1500
 
 
 class _Url(msgspec.Struct):
@@ -62,22 +66,6 @@ class _Ask(msgspec.Struct):
     n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
 
 
-class Peek:
-    """What the gateway needs to know of a request. `cap` is the larger of both caps; `image_urls` are what a provider would fetch."""
-
-    __slots__ = ("cap", "image_urls", "members", "model", "n", "stream", "wants_usage")
-
-    def __init__(self, ask: _Ask, members: jsonbody.Members) -> None:
-        self.model = ask.model
-        self.members = members
-        self.stream = bool(ask.stream)
-        self.n = ask.n or 1
-        low, high = ask.max_tokens, ask.max_completion_tokens
-        self.cap = high if low is None else low if high is None else max(low, high)
-        self.wants_usage = bool(ask.stream_options is not None and ask.stream_options.include_usage)
-        self.image_urls: list[str] = []
-
-
 _decode_ask = msgspec.json.Decoder(_Ask).decode
 _CORE = frozenset(_Ask.__struct_fields__)
 _JUDGED_INSIDE = {"stream_options": b"", "messages": b"image_url"}
@@ -97,7 +85,7 @@ def peek(body: bytes) -> Peek:
         ask = _decode_ask(body)
     except msgspec.DecodeError as error:
         raise _invalid(str(error)) from None
-    seen = Peek(ask, members)
+    seen = _seen(ask, members)
     for index, message in enumerate(ask.messages):
         content = message.content
         if content is None:
@@ -106,7 +94,18 @@ def peek(body: bytes) -> Peek:
             _check_parts(content, index, seen.image_urls)
         if message.role == "tool" and message.tool_call_id is None:
             raise _missing(f"messages[{index}].tool_call_id", "a tool message names the call it answers")
+    if len(seen.image_urls) > MOST_IMAGES:
+        raise Refused(Condition.INVALID, f"messages: at most {MOST_IMAGES} images are taken in one request.", param="messages")
     return seen
+
+
+def _seen(ask: _Ask, members: jsonbody.Members) -> Peek:
+    low, high = ask.max_tokens, ask.max_completion_tokens
+    cap = high if low is None else low if high is None else max(low, high)
+    if len(members.get("stream_options", b"")) > jsonbody.SMALL:
+        raise Refused(Condition.INVALID, f"stream_options: at most {jsonbody.SMALL} bytes are taken.", param="stream_options")
+    wants_usage = bool(ask.stream_options is not None and ask.stream_options.include_usage)
+    return Peek(ask.model, bool(ask.stream), ask.n or 1, cap, wants_usage, [], members)
 
 
 def _check_empty(message: _Message, index: int) -> None:
@@ -132,6 +131,7 @@ def _missing(param: str, why: str) -> Refused:
 def _invalid(text: str) -> Refused:
     """A validation error of the decoder (`Expected X, got Y - at `$.path``) in the caller's spelling."""
     reason, _, path = text.partition(" - at `$")
+    reason = reason[:300]  # it quotes the value
     param = path.rstrip("`").lstrip(".").replace("[...]", "[]") or None
     if reason.startswith("Object missing required field `"):
         field = reason.split("`")[1]
@@ -155,7 +155,7 @@ def outbound(body: bytes, seen: Peek, model: str, cap: int | None, cap_field: st
     return jsonbody.set_members(body, seen.members, changes) if changes else body
 
 
-def _with_usage(options: msgspec.Raw | None) -> bytes:
+def _with_usage(options: msgspec.Raw | bytes | None) -> bytes:
     if options is None or bytes(options) == b"null":
         return b'{"include_usage":true}'
     raw = bytes(options)

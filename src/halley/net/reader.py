@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 NEVER = float("inf")
 SLICE = 16384  # so much is parsed at once, which bounds how many pipelined requests exist as objects
 KNOWN_HOSTS = 1024
+MOST_PARTS = 1024
 
 # What the parser is in the middle of. DEAF: nothing that still comes is a request.
 BETWEEN, HEAD, BODY, DEAF = range(4)
@@ -52,6 +53,7 @@ class Reader:
         "_connection",
         "_fields",
         "_guards",
+        "_joined",
         "_listener",
         "_method",
         "_parser",
@@ -81,6 +83,7 @@ class Reader:
         self._parser = HttpRequestParser(self)
         self._slice = self._seen = 0
         self._method = self._target = b""
+        self._joined: bytearray | None = None
         self._version: Literal["1.0", "1.1"] = "1.1"
         self.queue: deque[Request | Refused] = deque()
         self.stage = BETWEEN
@@ -257,7 +260,16 @@ class Reader:
         elif self._parts is None:
             self._parts = [self._body, data]
         else:
-            self._parts.append(data)
+            parts = self._parts
+            parts.append(data)
+            if len(parts) == MOST_PARTS:  # tiny chunks: a piece costs far more memory than its bytes
+                self._joined = self._joined or bytearray()
+                self._joined += b"".join(parts)
+                parts.clear()
+
+    def _whole(self, parts: list[bytes]) -> bytes:
+        joined, self._joined = self._joined, None
+        return b"".join(parts) if joined is None else b"".join((joined, *parts))
 
     def on_message_complete(self) -> None:
         if self.stage == DEAF:
@@ -266,7 +278,7 @@ class Reader:
         keep = self._parser.should_keep_alive() and not self._parser.should_upgrade()
         if keep and self._version != "1.1":
             keep = stays_open(self._fields.get(b"connection", b""))
-        body = self._body if self._parts is None else b"".join(self._parts)
+        body = self._body if self._parts is None else self._whole(self._parts)
         self._body = b""
         self._parts = None
         self.stage = BETWEEN if keep else DEAF

@@ -104,6 +104,7 @@ async def serve(launch: Launch, name: str, listen_fd: int, channel_fd: int) -> N
     link.cancel()
     gateway.journal.close()
     gateway.pressure.stop()
+    gateway.lectern.close()
     clock.stop()
 
 

@@ -177,11 +177,10 @@ def worst_price(run: Run) -> None:
     run.hold = Hold(run.account, model.worst, run.input_most, cap, seen.n, flexible=seen.cap is None and not strict)
 
 
-CHECKS: tuple[Callable[[Run], None], ...] = (
-    credential,
-    not_ending,
-    content_type,
-    read,
+Checks = tuple[Callable[["Run"], None], ...]
+
+BEFORE_READING: Checks = (credential, not_ending, content_type)
+AFTER_READING: Checks = (
     known_model,
     safe_urls,
     bounds,
@@ -189,3 +188,15 @@ CHECKS: tuple[Callable[[Run], None], ...] = (
     worst_price,
     within_limits,
 )
+CHECKS: Checks = (*BEFORE_READING, read, *AFTER_READING)
+
+
+def passes(run: Run, checks: Checks) -> bool:
+    """Whether all of them let it pass; if not, it has been refused."""
+    try:
+        for check in checks:
+            check(run)
+    except Refused as refusal:
+        run.refused(refusal)
+        return False
+    return True

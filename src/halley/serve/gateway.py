@@ -25,6 +25,7 @@ from halley.serve.credit import Credit
 from halley.serve.drains import Drains
 from halley.serve.forward import Forward
 from halley.serve.journal import JournalWriter
+from halley.serve.lectern import LARGE_BODY, LargeRun, Lectern
 from halley.serve.link import Link
 from halley.serve.peers import Peers
 from halley.serve.pressure import Pressure
@@ -34,7 +35,6 @@ from halley.serve.tables import PoolFactory, Tables
 from halley.store.messages import Counters, Folded, FromControl, Granted, Hello, Recall
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-LARGE_BODY = 1 << 20
 _PUBLIC = b"access-control-allow-origin: *\r\n"
 
 
@@ -86,6 +86,7 @@ class Gateway:
         self.bounds = bounds = station.bounds
         self.pressure = Pressure(bounds.lag_s, bounds.memory)
         self.drains = Drains(bounds.abandoned, bounds.abandoned_s)
+        self.lectern = Lectern(loop)
         self.runs: set[Run] = set()
         self.unready = self.draining = self.turning_away = False
         self.refusals: dict[int, int] = {}
@@ -106,7 +107,7 @@ class Gateway:
     def handle(self, request: Request) -> None:
         served = routes.SERVED.get((request.method, request.path))
         if served is not None:
-            run = Run(self, request, served.route)
+            run = (LargeRun if len(request.body) > LARGE_BODY else Run)(self, request, served.route)
             if self.pressure.refusal is None:
                 run.begin()
             else:
@@ -233,6 +234,7 @@ class Gateway:
     def _each_second(self) -> None:
         now = self.clock.now
         self.pressure.each_second()
+        self.lectern.each_second(now)
         self.journal.each_second(now)
         self.credit.each_second(now)
         self.drains.each_second(now)
@@ -247,6 +249,7 @@ class Gateway:
                 values[series] = values.get(series, 0) + count
         values["halley_open_requests"] = len(self.runs)
         values["halley_relay_tasks"] = len(asyncio.all_tasks())
+        values["halley_open_large_bodies"] = self.lectern.open
         values["halley_journal_bytes_total"] = self.journal.written
         pressure, label = self.pressure, f'{{relay="{_label(self._station.name)}"}}'
         values[f"halley_loop_lag_ms{label}"] = _ms(pressure.lag_s)

@@ -17,15 +17,16 @@ from halley.errors import Condition, Refused
 from halley.policy import routing
 from halley.policy.pricing import BROKE, COMPLETE, DRAINED, FAILED, LEFT, UNREPORTED, UNUSABLE, Ending
 from halley.serve import answers, faults, settle
-from halley.serve.admit import CHECKS
+from halley.serve.admit import CHECKS, passes
 from halley.serve.answers import Answer, Judged
 from halley.serve.faults import shield
 from halley.serve.hold import Hold
 from halley.serve.routes import Route
 
 if TYPE_CHECKING:
+    from halley.chat.peek import Peek
     from halley.chat.usage import Usage
-    from halley.dialects.openai_chat import Meter, Peek
+    from halley.dialects.openai_chat import Meter
     from halley.net.client import Call, Fault
     from halley.net.server import Connection, Request
     from halley.serve.gateway import Gateway
@@ -98,12 +99,11 @@ class Run:
     @shield
     def begin(self) -> None:
         self.request.connection.owner = self
-        try:
-            for check in CHECKS:
-                check(self)
-        except Refused as refusal:
-            self.refused(refusal)
-            return
+        if passes(self, CHECKS):
+            self.reserve()
+
+    def reserve(self) -> None:
+        """Take the hold, and start; or wait for credit."""
         if self.hold.take():
             self._start()
         else:

@@ -14,6 +14,9 @@ import msgspec
 
 STRUCTURAL_LIMIT = 200_000
 DEPTH_LIMIT = 100
+MEMBERS_LIMIT = 1000
+_PIECE = 1 << 20
+SMALL = 4096  # bytes of a member's value that `Places` carries along
 
 # Possessive, and an unterminated string reaches to the end: a quote is looked at once, or a few kilobytes of `\"` would take seconds.
 _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
@@ -29,6 +32,18 @@ _decode_text = msgspec.json.Decoder(str).decode
 Members = dict[str, msgspec.Raw]
 
 
+class Places(msgspec.Struct, frozen=True, array_like=True):
+    """Where the top-level members of a body stand, for one who has the body but has not parsed it: start and end of each value, the small
+    values themselves, and the place of the closing brace."""
+
+    spans: dict[str, tuple[int, int]]
+    values: dict[str, bytes]
+    close: int
+
+    def get(self, key: str) -> bytes | None:
+        return self.values.get(key)
+
+
 class Malformed(ValueError):
     """The body is not JSON that may be parsed; the message is fit for the caller."""
 
@@ -36,10 +51,7 @@ class Malformed(ValueError):
 def gate(body: bytes) -> None:
     """Refuse what would cost too much to parse: too many elements, nested too deep, not UTF-8. Raises Malformed."""
     if not body.isascii():
-        try:
-            body.decode()
-        except UnicodeDecodeError as error:
-            raise Malformed(f"The body is not UTF-8 (byte {error.start}).") from None
+        _check_text(body)
     openers = body.count(b"[") + body.count(b"{")
     elements = openers + body.count(b",") if len(body) > STRUCTURAL_LIMIT else openers
     if openers <= DEPTH_LIMIT and elements <= STRUCTURAL_LIMIT:
@@ -52,6 +64,20 @@ def gate(body: bytes) -> None:
         raise Malformed(f"The body has more than {STRUCTURAL_LIMIT} elements.")
     if _depth(bare) > DEPTH_LIMIT:
         raise Malformed(f"The body is nested deeper than {DEPTH_LIMIT} levels.")
+
+
+def _check_text(body: bytes) -> None:
+    """UTF-8, looked at in pieces: as one text, a body with a single character beyond the others' width is four times as large."""
+    start = 0
+    while start < len(body):
+        end = start + _PIECE
+        while end < len(body) and body[end] & 0xC0 == 0x80 and end > start + _PIECE - 4:  # not through a character
+            end -= 1
+        try:
+            body[start:end].decode()
+        except UnicodeDecodeError as error:
+            raise Malformed(f"The body is not UTF-8 (byte {start + error.start}).") from None
+        start = end
 
 
 def _depth(bare: bytes) -> int:
@@ -75,6 +101,8 @@ def members(body: bytes) -> Members:
         raise Malformed(_plain(error)) from None
     except RecursionError:
         raise Malformed(f"The body is nested deeper than {DEPTH_LIMIT} levels.") from None
+    if len(found) > MEMBERS_LIMIT:
+        raise Malformed(f"The body has more than {MEMBERS_LIMIT} top-level fields.")
     # Compact JSON without a repeated key is exactly as long as its parts: braces, a comma between members, quotes and colon of each.
     expected = 1 + 4 * len(found)
     for key, value in found.items():
@@ -85,9 +113,17 @@ def members(body: bytes) -> Members:
     return found
 
 
-def set_members(body: bytes, found: Members, changes: Mapping[str, bytes]) -> bytes:
-    """The body with some top-level members replaced or added; every other byte stays as it came. `found` is what `members` returned for
-    it."""
+def places(body: bytes, found: Members) -> Places:
+    """Where the members stand that `members` found in this body."""
+    spans = {key: (start, end) for key, start, end in _spans(body, found)}
+    return Places(spans, {key: bytes(value) for key, value in found.items() if len(value) <= SMALL}, body.rindex(b"}"))
+
+
+def set_members(body: bytes, found: Members | Places, changes: Mapping[str, bytes]) -> bytes:
+    """The body with some top-level members replaced or added; every other byte stays as it came. `found` is what `members` or `places`
+    returned for it."""
+    if isinstance(found, Places):
+        return _splice(body, found, changes)
     out: list[bytes] = []
     done = 0
     missing = dict(changes)
@@ -102,6 +138,23 @@ def set_members(body: bytes, found: Members, changes: Mapping[str, bytes]) -> by
         out += (body[done:close], b"," if found else b"", added)
         done = close
     out.append(body[done:])
+    return b"".join(out)
+
+
+def _splice(body: bytes, found: Places, changes: Mapping[str, bytes]) -> bytes:
+    """As `set_members`, with one copy of what may be very large."""
+    view = memoryview(body)
+    out: list[bytes | memoryview] = []
+    done = 0
+    kept = sorted((found.spans[key], value) for key, value in changes.items() if key in found.spans)
+    for (start, end), value in kept:
+        out += (view[done:start], value)
+        done = end
+    added = b",".join(msgspec.json.encode(key) + b":" + value for key, value in changes.items() if key not in found.spans)
+    if added:
+        out += (view[done : found.close], b"," if found.spans else b"", added)
+        done = found.close
+    out.append(view[done:])
     return b"".join(out)
 
 
