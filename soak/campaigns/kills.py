@@ -25,7 +25,7 @@ def run(place: Path, effort: Effort) -> Figures:
     dice = random.Random(effort.seed)
     blows: Counter[str] = Counter()
     endings: Counter[str] = Counter()
-    charges = bill = 0
+    charges = bill = witnessed = 0
     slowest = 0.0
     group = max(min(_GROUP, effort.rounds // 2), 1)
     with Simulator(place) as simulator:
@@ -48,6 +48,7 @@ def run(place: Path, effort: Effort) -> Figures:
                     found = besieged.audit(blow)
                 slowest = max(slowest, besieged.slowest_s)
             endings += found.endings
+            witnessed += found.witnessed.ends
             charges += found.charges
             bill += found.bill
             say(f"{sum(blows.values())} rounds, {endings.total()} requests")
@@ -56,6 +57,7 @@ def run(place: Path, effort: Effort) -> Figures:
         "kills": blows.total(),
         **{f"kills_{what}": count for what, count in sorted(blows.items())},
         "requests": endings.total(),
+        "ends_compared_with_journals": witnessed,
         **{f"ended_{ending}": count for ending, count in sorted(endings.items())},
         "charges_nano": charges,
         "bill_nano": bill,

@@ -1,79 +1,40 @@
-"""The auditor: holds the ledger of a gateway against the bill of the simulator, request by request, in nano-dollars.
+"""The auditor: holds the ledger of a gateway against its journals, its own arithmetic, and the bill of the simulator, request by request.
 
-It shares no arithmetic with the product: prices are the decimal strings of the configuration, rounding is `decimal`'s, and what each ending
-may cost is written here a second time (`_CHECKS`). It reads the store as rows of a file and the bill as JSON.
+`script/audit HOME [--bill URL|FILE]` does it for a home at rest or at work; `audit` waits first, until everything has ended on both sides.
+It shares nothing with the product: it reads the store as a file, journals as lines and the bill as JSON, and has its own settlement table.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sqlite3
+import os
+import subprocess
+import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Iterator, Mapping
-from contextlib import closing, contextmanager
-from decimal import ROUND_HALF_UP, Decimal
+from collections.abc import Callable, Container, Mapping
+from decimal import Decimal
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.harness import books, http, settlement
+from tests.harness.books import Row, Tokens
 from tests.harness.gateway import Gateway
-from tests.harness.priced import INPUT_USD, OUTPUT_USD
-from tests.harness.process import until
+from tests.harness.process import HALLEY, until
+from tests.harness.settlement import PRICED, Attempt, Rates, Request, cost
 from tests.harness.simulator import Simulator
+from tests.harness.witness import Witnessed, witness
 
-# An own count is made from bytes, at four to a token until reports have taught better; the simulator's tokens have six and a half.
-# So far may it be off, as a share of the output, and by this many tokens.
-_OVER, _UNDER = 0.8, 0.35
-_TOKENS = 12
+__all__ = ["Audited", "Tokens", "audit", "cost"]
 
-
-class Tokens(NamedTuple):
-    input: int
-    output: int
-
-
-class Attempt(NamedTuple):
-    """One call in the simulator's bill. `reported` is what it said it cost, `generated` what it did."""
-
-    outcome: str
-    generated: Tokens
-    reported: Tokens | None
-
-    @property
-    def cost(self) -> int:
-        return cost(self.reported or self.generated)
-
-
-class Request(NamedTuple):
-    """A hold and its ending in the ledger, and what the upstream did for it. `unread`: the client read less than the upstream generated."""
-
-    id: str
-    account: str
-    model: str
-    hold: int
-    ending: str
-    status: int
-    charge: int
-    loss: int
-    estimated: bool
-    usage: Tokens
-    tries: int
-    attempts: tuple[Attempt, ...]
-    unread: bool
-
-    @property
-    def bill(self) -> int:
-        return sum(attempt.cost for attempt in self.attempts)
-
-    @property
-    def most_counted(self) -> float:
-        """The largest output that an own count may come to. Reports teach it, also those of a provider that reports ten times the truth."""
-        generated = max((attempt.generated.output for attempt in self.attempts), default=0)
-        return (1 + _OVER) * generated * (10 if "wrong-usage" in self.model else 1) + _TOKENS
+Bill = Mapping[str, tuple[Attempt, ...]]
 
 
 class Audited(NamedTuple):
-    """What a campaign came to, nano-dollars."""
+    """What a campaign came to, nano-dollars. `witnessed` is what was compared with journals."""
 
     requests: tuple[Request, ...]
+    witnessed: Witnessed = Witnessed()
 
     @property
     def charges(self) -> int:
@@ -98,14 +59,6 @@ class Audited(NamedTuple):
         return Audited(tuple(request for request in self.requests if request.id not in known))
 
 
-def cost(tokens: Tokens) -> int:
-    """Each line is rounded once, halves up."""
-    return sum(
-        int((Decimal(usd) * count * 1000).quantize(Decimal(1), ROUND_HALF_UP))
-        for usd, count in ((INPUT_USD, tokens.input), (OUTPUT_USD, tokens.output))
-    )
-
-
 def audit(gateway: Gateway, simulator: Simulator, *, unread: Container[str] = (), since: float = 0.0) -> Audited:
     """Waits until everything has ended on both sides, then checks. Raises AssertionError that names the request and what is wrong.
 
@@ -119,110 +72,62 @@ def audit(gateway: Gateway, simulator: Simulator, *, unread: Container[str] = ()
     )
     verified = gateway.cli("ledger", "verify", "--json", check=False)
     assert json.loads(verified.stdout)["differences"] == [], verified.stdout
-    bill = _bill(simulator)
-    requests = tuple(_requests(gateway, bill, unread, since))
-    unknown = bill.keys() - {request.id for request in requests}
-    assert not unknown, f"the upstream was asked without a record in the ledger: {sorted(unknown)[:3]}"
-    for request in requests:
-        _CHECKS[request.ending](request)
-        assert 0 <= request.charge <= request.hold, f"charged more than was held: {request}"
-    _check_accounts(gateway)
-    found = Audited(requests)
+    bill = _bill(simulator.bill())
+    found = _examine((gateway.home / "journal", gateway.journals), gateway.home, lambda row: PRICED, bill, unread, since)
     assert found.bill == sum(attempt.cost for attempts in bill.values() for attempt in attempts)
     return found
 
 
-# ---- the settlement table, a second time -----------------------------------------------------------------------------------------------
-
-
-def _priced(request: Request) -> None:
-    """The final report, up to the hold; the operator pays what is above it and the attempts that delivered nothing."""
-    last = request.attempts[-1]
-    assert last.reported is not None, f"nothing was reported: {request}"
-    assert request.usage == last.reported, f"the row's usage is not the report: {request}"
-    assert not request.estimated, request
-    assert request.charge == min(cost(last.reported), request.hold), f"charge is {request.charge}, report costs {last.cost}: {request}"
-    assert request.loss == cost(last.reported) - request.charge, request
-    assert all(attempt.outcome != "complete" for attempt in request.attempts[:-1]), f"a second attempt after a whole answer: {request}"
-
-
-def _estimated(request: Request) -> None:
-    """Own count of what was delivered, and it is near the truth."""
-    assert request.estimated, request
-    assert request.charge == min(cost(request.usage), request.hold), f"the charge is not that of the row's usage: {request}"
-    generated = request.attempts[-1].generated.output if request.attempts else 0
-    _near(request, generated)
-
-
-def _near(request: Request, generated: int) -> None:
-    counted = request.usage.output
-    assert counted <= request.most_counted, f"counted {counted} tokens of {generated}: {request}"
-    assert counted >= (1 - _UNDER) * generated - _TOKENS or request.unread, f"counted {counted} tokens of {generated}: {request}"
-
-
-def _left(request: Request) -> None:
-    if request.estimated:
-        _estimated(request)
-    else:
-        _priced(request)
-
-
-def _free(request: Request) -> None:
-    assert request.charge == 0, f"a {request.ending} request is free: {request}"
-    assert all(attempt.outcome != "complete" or request.status == 499 for attempt in request.attempts), f"delivered and free: {request}"
-
-
-def _lost(request: Request) -> None:
-    """Nothing for the customer; what is known of the cost stands in the row."""
-    assert request.charge == 0, f"a {request.ending} request is free: {request}"
-    assert request.loss == cost(request.usage), request
-    if request.estimated and request.ending == "broke":
-        _near(request, request.attempts[-1].generated.output)
-
-
-def _crashed(request: Request) -> None:
-    """The last progress record: never more than was generated, but for the error of an own count."""
-    assert request.charge == min(cost(request.usage), request.hold), request
-    assert request.usage.output <= request.most_counted, f"charged for more than was generated: {request}"
-
-
-_CHECKS: Mapping[str, Callable[[Request], None]] = {
-    "complete": _priced,
-    "unreported": _estimated,
-    "left": _left,
-    "drained": _left,
-    "failed": _free,
-    "unusable": _lost,
-    "broke": _lost,
-    "crash": _crashed,
-}
-
-
-# ---- both sides ------------------------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def rows(gateway: Gateway) -> Iterator[sqlite3.Connection]:
-    """The store as a file, for reading only."""
-    with closing(sqlite3.connect(f"file:{gateway.home / 'halley.db'}?mode=ro", uri=True, timeout=10.0)) as connection:
-        connection.row_factory = sqlite3.Row
-        yield connection
-
-
 def _missing(gateway: Gateway, simulator: Simulator, since: float) -> set[str]:
     """Requests that are known on one side and have not ended in the ledger."""
-    asked = set(_bill(simulator))
-    with rows(gateway) as connection:
-        begun = {row["id"] for row in connection.execute("SELECT id FROM requests WHERE at >= ?", (since,))}
-        query = "SELECT request FROM endings JOIN requests ON requests.id = request WHERE requests.at >= ?"
-        ended = {row["request"] for row in connection.execute(query, (since,))}
-    return (asked | begun) - ended
+    asked = set(_bill(simulator.bill()))
+    with books.store(gateway.home) as connection:
+        rows = tuple(books.requests(connection, since))
+    return (asked | {row.id for row in rows}) - {row.id for row in rows if row.ending}
 
 
-def _bill(simulator: Simulator) -> dict[str, tuple[Attempt, ...]]:
+def _examine(
+    places: tuple[Path, ...], home: Path, rates: Callable[[Row], Rates], bill: Bill | None, unread: Container[str] = (), since: float = 0.0
+) -> Audited:
+    with books.store(home) as connection:
+        rows = {row.id: row for row in books.requests(connection, since)}
+        for row in rows.values():
+            if row.ending:
+                settlement.check_row(row, rates(row))
+        witnessed = witness(rows, books.journals(connection, *places))
+        _check_accounts(books.balances(connection), books.credited(connection), books.charged(connection))
+    requests = tuple(_request(row, (bill or {}).get(row.id, ()), unread) for row in rows.values())
+    if bill is not None:
+        unknown = bill.keys() - rows.keys()
+        assert not unknown, f"the upstream was asked without a record in the ledger: {sorted(unknown)[:3]}"
+        for request in requests:
+            if request.ending:
+                settlement.check_bill(request)
+    return Audited(requests, witnessed)
+
+
+def _request(row: Row, attempts: tuple[Attempt, ...], unread: Container[str]) -> Request:
+    return Request(
+        row.id,
+        row.account,
+        row.model,
+        row.hold,
+        row.ending,
+        row.status,
+        row.charge,
+        row.loss,
+        row.estimated,
+        row.usage,
+        row.attempts,
+        attempts,
+        row.model in unread,
+    )
+
+
+def _bill(said: Mapping[str, Any]) -> Bill:
     """By Halley's request id; what the test itself asked the simulator is not Halley's."""
     found: defaultdict[str, list[Attempt]] = defaultdict(list)
-    for row in simulator.bill()["attempts"]:
+    for row in said["attempts"]:
         if row["request_id"].startswith("req_"):
             reported = row["reported"]
             found[row["request_id"]].append(
@@ -235,43 +140,66 @@ def _bill(simulator: Simulator) -> dict[str, tuple[Attempt, ...]]:
     return {request: tuple(attempts) for request, attempts in found.items()}
 
 
-def _requests(gateway: Gateway, bill: Mapping[str, tuple[Attempt, ...]], unread: Container[str], since: float) -> Iterator[Request]:
-    query = "SELECT * FROM requests LEFT JOIN endings ON endings.request = requests.id WHERE requests.at >= ?"
-    with rows(gateway) as connection:
-        for row in connection.execute(query, (since,)):
-            usage: dict[str, Any] = json.loads(row["usage"])
-            yield Request(
-                row["id"],
-                row["account"],
-                row["model"],
-                row["hold"],
-                row["ending"],
-                row["status"],
-                row["charge"],
-                row["loss"],
-                bool(row["estimated"]),
-                Tokens(usage.get("input", 0), usage.get("output", 0)),
-                row["attempts"],
-                bill.get(row["id"], ()),
-                row["model"] in unread,
-            )
-
-
-def _check_accounts(gateway: Gateway) -> None:
-    """Credit that came in is what is left, what is lent, and what was charged; nobody owes anything that was not given on credit."""
-    charged: defaultdict[str, int] = defaultdict(int)
-    with rows(gateway) as connection:
-        charges = "SELECT account, SUM(charge) AS charge FROM endings JOIN requests ON requests.id = request GROUP BY account"
-        charged.update({row["account"]: row["charge"] for row in connection.execute(charges)})
-        balances = {row["ledger_account"]: row["amount"] for row in connection.execute("SELECT * FROM balances")}
-        credited = connection.execute(
-            "SELECT account, SUM(amount) AS amount FROM entries JOIN postings ON postings.id = entries.posting"
-            " WHERE kind = 'credit' AND ledger_account LIKE 'available:%' GROUP BY account"
+def _check_accounts(balances: Mapping[str, int], credited: Mapping[str, int], charged: Mapping[tuple[str, bool], int]) -> None:
+    """Credit that came in is what is left, what is lent, and what was charged; what was spent without credit is owed."""
+    for account in credited.keys() | {account for account, _ in charged}:
+        available, held = balances.get(f"available:{account}", 0), balances.get(f"held:{account}", 0)
+        spent, owed = charged.get((account, True), 0), charged.get((account, False), 0)
+        assert available >= 0, f"{account} has a negative balance: {available}"
+        assert held >= 0, f"{account} has lent out less than nothing: {held}"
+        came = credited.get(account, 0)
+        assert came == available + held + spent, f"{account}: credit {came}, left {available} + {held}, spent {spent}"
+        assert balances.get(f"owed:{account}", 0) == -owed, (
+            f"{account}: owes {balances.get(f'owed:{account}', 0)}, spent {owed} without credit"
         )
-        for row in credited:
-            account = row["account"]
-            available, held = balances.get(f"available:{account}", 0), balances.get(f"held:{account}", 0)
-            assert available >= 0, f"{account} has a negative balance: {available}"
-            assert held >= 0, f"{account} has lent out less than nothing: {held}"
-            assert row["amount"] == available + held + charged[account], f"{account}: credit {row['amount']}, left {available} + {held}"
     assert balances.get("revenue", 0) == sum(charged.values())
+
+
+# ---- the command -----------------------------------------------------------------------------------------------------------------------
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="script/audit", description="Hold the ledger of a home against its journals and a bill.")
+    parser.add_argument("home", type=Path, metavar="HOME", help="a HALLEY_HOME with its store in SQLite, at rest or at work")
+    parser.add_argument("--bill", metavar="URL|FILE", help="the simulator's root URL, or its bill in a file")
+    options = parser.parse_args()
+    home: Path = options.home.absolute()
+    try:
+        with books.store(home) as connection:
+            prices = {version: _per_unit(rates) for version, rates in books.rates(connection).items()}
+        found = _examine((home / "journal",), home, lambda row: prices[row.price_version], _read_bill(options.bill))
+    except AssertionError as fault:
+        print(f"script/audit: {fault}", file=sys.stderr)
+        return 1
+    figures = {
+        "requests": len(found.requests),
+        "open": sum(not request.ending for request in found.requests),
+        "charges_nano": found.charges,
+        **({"bill_nano": found.bill} if options.bill else {}),
+        **{f"journal_{name}": count for name, count in found.witnessed._asdict().items()},
+    }
+    print(json.dumps(figures))
+    verified = subprocess.run(
+        [*HALLEY, "ledger", "verify"], env={**os.environ, "HALLEY_HOME": str(home)}, capture_output=True, text=True, check=False
+    )
+    print(verified.stdout + verified.stderr, end="", file=sys.stderr)
+    return verified.returncode
+
+
+def _per_unit(rates: Mapping[str, int | None]) -> Rates:
+    """The store keeps pico-dollars."""
+    return {name: Decimal(rate) / 1000 for name, rate in {"input": 0, "output": 0, **rates}.items() if rate is not None}
+
+
+def _read_bill(where: str | None) -> Bill | None:
+    if where is None:
+        return None
+    if not where.startswith("http"):
+        return _bill(json.loads(Path(where).read_text()))
+    status, body = http.ask(where.removesuffix("/").removesuffix("/v1"), "GET", "/sim/bill")
+    assert status == 200, f"{where} answers {status}"
+    return _bill(json.loads(body))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""What a home has in writing: rows of its store and lines of its journals, read as a stranger would, with none of the product's code.
+
+Journals are deleted when they are in the ledger; `keep` holds on to them with hard links, so that they can still be compared afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+# What stands in which place of a journal's line, after the name of its kind.
+_PLACES = {
+    "start": "request at account key route model price_version hold leased stream input_estimate client_request_id",
+    "progress": "request at provider usage charge",
+    "end": "request at ending status provider usage estimated charge loss attempts",
+}
+_SEGMENT = re.compile(r"(?P<relay>.+)\.(?P<number>\d+)\.jsonl")
+
+
+class Tokens(NamedTuple):
+    input: int
+    output: int
+
+
+class Row(NamedTuple):
+    """A hold and its ending in the ledger; `ending` is empty while there is none. `detail` is the whole usage, by its names."""
+
+    id: str
+    account: str
+    relay: str
+    model: str
+    price_version: str
+    hold: int
+    ending: str
+    status: int
+    charge: int
+    loss: int
+    estimated: bool
+    usage: Tokens
+    detail: Mapping[str, int]
+    attempts: int
+
+
+class Line(NamedTuple):
+    """A whole line of a journal; `folded` says that the ledger's place is behind it."""
+
+    relay: str
+    folded: bool
+    kind: str
+    content: dict[str, Any]
+
+
+class Journals(NamedTuple):
+    """`whole` are the relays whose journal is here from its first segment to the ledger's place."""
+
+    lines: tuple[Line, ...]
+    whole: frozenset[str]
+
+
+@contextmanager
+def store(home: Path) -> Iterator[sqlite3.Connection]:
+    """The SQLite store as a file, for reading only, as of one moment."""
+    with closing(sqlite3.connect(f"file:{home / 'halley.db'}?mode=ro", uri=True, timeout=10.0)) as connection:
+        connection.row_factory = sqlite3.Row
+        connection.execute("BEGIN")
+        yield connection
+
+
+def requests(connection: sqlite3.Connection, since: float = 0.0) -> Iterator[Row]:
+    """Those that were admitted from then on, Unix seconds."""
+    query = "SELECT * FROM requests LEFT JOIN endings ON endings.request = requests.id WHERE requests.at >= ?"
+    for row in connection.execute(query, (since,)):
+        usage: dict[str, Any] = json.loads(row["usage"] or "{}")
+        yield Row(
+            row["id"],
+            row["account"],
+            row["relay"],
+            row["model"],
+            row["price_version"],
+            row["hold"],
+            row["ending"] or "",
+            row["status"] or 0,
+            row["charge"] or 0,
+            row["loss"] or 0,
+            bool(row["estimated"]),
+            Tokens(usage.get("input", 0), usage.get("output", 0)),
+            usage,
+            row["attempts"] or 0,
+        )
+
+
+def balances(connection: sqlite3.Connection) -> dict[str, int]:
+    return {row["ledger_account"]: row["amount"] for row in connection.execute("SELECT * FROM balances")}
+
+
+def credited(connection: sqlite3.Connection) -> dict[str, int]:
+    """By account, what came in."""
+    query = (
+        "SELECT account, SUM(amount) AS amount FROM entries JOIN postings ON postings.id = entries.posting"
+        " WHERE kind = 'credit' AND ledger_account LIKE 'available:%' GROUP BY account"
+    )
+    return {row["account"]: row["amount"] for row in connection.execute(query)}
+
+
+def charged(connection: sqlite3.Connection) -> dict[tuple[str, bool], int]:
+    """By account, what was spent out of leases (True) and without (False)."""
+    query = "SELECT account, leased, SUM(charge) AS charge FROM endings JOIN requests ON requests.id = request GROUP BY account, leased"
+    return {(row["account"], bool(row["leased"])): row["charge"] for row in connection.execute(query)}
+
+
+def rates(connection: sqlite3.Connection) -> dict[str, dict[str, int]]:
+    """By price version, pico-dollars per unit."""
+    return {row["version"]: json.loads(row["rates"]) for row in connection.execute("SELECT * FROM prices")}
+
+
+# ---- journals --------------------------------------------------------------------------------------------------------------------------
+
+
+def keep(home: Path, place: Path) -> None:
+    """A second name for every segment that is there now; what is written to it later is kept too."""
+    place.mkdir(exist_ok=True)
+    for path in (home / "journal").glob("*.jsonl"):
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            os.link(path, place / path.name)
+
+
+def journals(connection: sqlite3.Connection, *places: Path) -> Journals:
+    """Every segment in the places, each once. A last line without its end was never written; a line that is no JSON is verify's matter."""
+    at = {row["relay"]: (row["segment"], row["position"]) for row in connection.execute("SELECT * FROM journals")}
+    closed = {row["relay"] for row in connection.execute("SELECT relay FROM journals WHERE closed_at IS NOT NULL")}
+    files = {path.name: path for place in places if place.is_dir() for path in place.iterdir()}
+    found: list[tuple[str, int, Path]] = []
+    for name, path in files.items():
+        if segment := _SEGMENT.fullmatch(name):
+            found.append((segment["relay"], int(segment["number"]), path))
+    lines: list[Line] = []
+    for relay, number, path in sorted(found):
+        position = 0
+        for line in path.read_bytes().split(b"\n")[:-1]:
+            position += len(line) + 1
+            with contextlib.suppress(ValueError):
+                kind, *values = json.loads(line)
+                # The shorter of both: what an end says beyond its attempts is of no account.
+                content = dict(zip(_PLACES[kind].split(), values, strict=False))
+                lines.append(Line(relay, relay in closed or (number, position) <= at.get(relay, (-1, 0)), kind, content))
+    there = {(relay, number) for relay, number, _ in found}
+    whole = {relay for relay, (last, _) in at.items() if all((relay, number) in there for number in range(last + 1))}
+    return Journals(tuple(lines), frozenset(whole))
