@@ -76,6 +76,7 @@ class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connect_seconds: Seconds = 5.0
     first_byte_seconds: Seconds = 600.0
     idle_seconds: Seconds = 120.0
+    total_seconds: Seconds = 3600.0
     pool_idle_seconds: Seconds = 50.0
     pool_size: Count = 1024
     pool_waiting: Annotated[int, Meta(ge=0)] = 1024

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from halley.chat.usage import Usage
-from halley.config import Account, Key, Secrets, Settings
+from halley.config import Account, Key, Secrets, Settings, Upstream
 from halley.policy.snapshot import Snapshot
 from halley.store import keytext
 from halley.store.journal import End, Progress, Start, encode
@@ -215,3 +217,74 @@ def test_an_end_folds_everything_first(start: Start_, short: Path) -> None:
     assert control.stop() == 0
     assert list((short / "journal").iterdir()) == []
     assert sorted(path.name for path in (short / "run").iterdir()) == []
+
+
+def test_a_hold_past_its_deadline_is_ended_counted_and_told_and_what_comes_late_changes_nothing(
+    start: Start_, relay: Start_, short: Path
+) -> None:
+    control = start(Settings(upstream=Upstream(total_seconds=0.5)))
+    control.admin("credit", '{"account":"default","amount":1000000}')
+    name, journal = "relay-0-1-1", short / "journal" / "relay-0-1-1.0.jsonl"
+    records = [started(1), started(2), Progress(started(2).request, 1.5, "p", Usage(5, 5), 70), msgspec.structs.replace(started(3), at=2e9)]
+    process = dying(short, name, encode(records))
+    link = relay(control, name)
+    link.send(LeaseWanted("default", 3000, 3000))
+    granted = link.next(Granted).granted
+    control.until(lambda: control.admin("status")["figures"]["halley_swept_holds_total"] == 2)
+    assert control.admin("status")["figures"]["halley_open_holds"] == 1, "one is not past its deadline"
+    account = control.admin("accounts.show", '{"name":"default"}')["accounts"][0]
+    assert (account["available"], account["held"]) == (1_000_000 - granted, granted - 70)
+    with journal.open("ab") as late:
+        late.write(encode([ended(1), ended(2)]))
+    control.until(lambda: link.next(Folded).offset == journal.stat().st_size)
+    assert control.admin("accounts.show", '{"name":"default"}')["accounts"][0]["held"] == granted - 70
+    assert control.admin("ledger.verify")["differences"] == []
+    process.kill()
+    process.wait(20)
+    link.close()
+    control.until(lambda: control.admin("status")["relays_with_journal"] == [])
+    account = control.admin("accounts.show", '{"name":"default"}')["accounts"][0]
+    assert (account["available"], account["held"]) == (1_000_000 - 70, 0)
+    assert control.admin("ledger.verify")["differences"] == []
+    assert control.stop() == 0
+    assert "holds past their deadline were ended" in control.errors()
+
+
+def test_an_end_that_waits_in_the_journal_comes_before_the_sweeper(start: Start_, short: Path) -> None:
+    control = start(Settings(upstream=Upstream(total_seconds=0.5)))
+    assert control.stop() == 0
+    process = dying(
+        short, "relay-0-1-1", encode([record for number in range(5000) for record in (started(number, leased=False), ended(number))])
+    )
+    again = start(Settings(upstream=Upstream(total_seconds=0.01)))
+    again.until(lambda: again.admin("status")["figures"]["halley_folded_requests_total"] == 5000)
+    assert again.admin("status")["figures"]["halley_swept_holds_total"] == 0
+    process.kill()
+    process.wait(20)
+
+
+def test_a_relay_whose_files_are_lost_is_closed_and_files_that_come_back_are_booked_once(start: Start_, relay: Start_, short: Path) -> None:
+    control = start()
+    control.admin("credit", '{"account":"default","amount":1000000}')
+    name = "relay-0-1-1"
+    process = dying(short, name, encode([started(1), ended(1), started(2), started(4)]))
+    link = relay(control, name)
+    link.send(LeaseWanted("default", 3000, 3000))
+    link.next(Granted)
+    control.until(lambda: control.admin("status")["figures"]["halley_open_holds"] == 2)
+    process.kill()
+    process.wait(20)
+    control.kill()
+    kept = (short / "journal" / f"{name}.0.jsonl").read_bytes() + encode([ended(2), started(3), ended(3)])
+    for path in (short / "journal").iterdir():
+        path.unlink()
+    again = start()
+    again.until(lambda: again.admin("status")["figures"]["halley_open_holds"] == 0)
+    account = again.admin("accounts.show", '{"name":"default"}')["accounts"][0]
+    assert (account["available"], account["held"]) == (1_000_000 - 100, 0), "two were released, nobody knew better"
+    for _ in range(2):
+        (short / "journal" / f"{name}.0.jsonl").write_bytes(kept)
+        again.until(lambda: again.admin("status")["relays_with_journal"] == [])
+        account = again.admin("accounts.show", '{"name":"default"}')["accounts"][0]
+        assert (account["available"], account["held"]) == (1_000_000 - 200, 0), "the third is booked once; the second had ended"
+        assert again.admin("ledger.verify")["differences"] == []

@@ -44,6 +44,7 @@ def plan_of(launch: Launch, environ: Mapping[str, str]) -> Plan:
         settings.billing.default_output_cap,
         settings.server.public_url,
         detect=not settings.providers and environ.get("HALLEY_DETECT") != "0",
+        hold_seconds=2 * settings.upstream.total_seconds,
     )
 
 

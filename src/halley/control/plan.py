@@ -14,7 +14,8 @@ from halley.store.values import FileAccount, FileKey
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """`run` is the directory of the sockets; `detect` asks for a look at model servers on loopback."""
+    """`run` is the directory of the sockets; `detect` asks for a look at model servers on loopback. A hold that is open for longer
+    than `hold_seconds` belongs to no request that could still run."""
 
     home: Path
     run: Path
@@ -29,6 +30,7 @@ class Plan(msgspec.Struct, frozen=True):
     default_output_cap: int | None = None
     public_url: str = ""
     detect: bool = False
+    hold_seconds: float = 7200.0
 
 
 def networks(names: tuple[str, ...] | None) -> tuple[str, ...] | None:

@@ -25,6 +25,8 @@ from halley.store.replay import BATCH_BYTES
 # A round folds and commits what has come since the last one. It is also the longest time that a journal is without an fsync.
 FOLD_S = 0.1
 BURY_S = 1.0
+# The sweeper looks every so often, or ten times within the life of a hold if that is sooner.
+SWEEP_S = 60.0
 
 _log = logs.get("halley.control")
 
@@ -56,6 +58,7 @@ class Control:
             await server.listening()
             path.chmod(0o600)
         self._tasks += [spawn(self._fold_rounds(), name="fold"), spawn(self._bury_rounds(), name="bury")]
+        self._tasks.append(spawn(self._sweep_rounds(), name="sweep"))
         if self.plan.detect:
             self._tasks.append(spawn(self._detect(), name="detect"))
 
@@ -64,7 +67,7 @@ class Control:
         for server in self._servers:
             server.should_exit = True
         for task in self._tasks:
-            if task.get_name() in ("fold", "bury", "detect"):
+            if task.get_name() in ("fold", "bury", "sweep", "detect"):
                 task.cancel()
         await asyncio.wait(self._tasks, timeout=5.0)
         await self._fold_all()
@@ -121,6 +124,16 @@ class Control:
         for relay in await self.turns.take(self.desk.borrowers):
             if relay not in self.link.connected and await self.turns.take(self.desk.end_if_gone, relay):
                 _log.info("the journal of a relay that is gone was closed", relay=relay)
+
+    async def _sweep_rounds(self) -> None:
+        limit = self.plan.hold_seconds
+        while True:
+            await asyncio.sleep(min(SWEEP_S, limit / 10))
+            try:
+                for relay, count in (await self.turns.take(self.desk.sweep)).items():
+                    _log.error("holds past their deadline were ended; this is a bug", relay=relay, count=count, limit=limit)
+            except Exception as fault:  # top of a named background loop
+                _log.error("a round over late holds failed", fault=fault)
 
     async def _detect(self) -> None:
         providers, models = await detect()

@@ -12,6 +12,7 @@ Pure: usage, price and ending in, money out. The table is `settle`; every dialec
 | left | the final usage if it came, else input and delivered output |
 | drained | the full report of an upstream that could not be cancelled; without one, as `left` |
 | crash | the last progress record; the rest is operator loss |
+| expired | as crash: the hold was open past its deadline, and its relay said no more |
 
 A report that came while the answer was still growing is partial: it is no final usage, but the own count takes its input, and its output
 where that is more. A charge never exceeds the hold: what is above it is operator loss.
@@ -27,7 +28,7 @@ from halley.chat.usage import Usage
 from halley.money import NanoDollars, PicoDollars, Price, ceiling, half_up
 
 # Plain strings: an enum's member look-up costs 0.2 µs each time on the reference interpreter, and this is the path of every request.
-Ending = Literal["complete", "unreported", "failed", "unusable", "broke", "left", "drained", "crash"]
+Ending = Literal["complete", "unreported", "failed", "unusable", "broke", "left", "drained", "crash", "expired"]
 COMPLETE: Final = "complete"
 UNREPORTED: Final = "unreported"
 FAILED: Final = "failed"
@@ -36,6 +37,7 @@ BROKE: Final = "broke"
 LEFT: Final = "left"
 DRAINED: Final = "drained"
 CRASH: Final = "crash"
+EXPIRED: Final = "expired"
 
 
 class Settlement(msgspec.Struct, frozen=True):

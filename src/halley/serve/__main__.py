@@ -25,6 +25,7 @@ from halley.serve.ending import end
 from halley.serve.forward import REPLY_FIELDS
 from halley.serve.gateway import Bounds, Gateway, Station
 from halley.serve.orders import Order, Orders
+from halley.serve.overtime import Overtime
 from halley.serve.peers import Peers
 from halley.serve.pressure import memory_limit
 from halley.serve.tables import tls_context
@@ -73,6 +74,8 @@ async def serve(launch: Launch, name: str, listen_fd: int, channel_fd: int) -> N
     )
     station = Station(name, launch.home, launch.run, server.workers, settings.limits.json_bytes, scheme, bounds)
     gateway = Gateway(station, peers=Peers(server.trusted_proxies), clock=clock, pools=pool, web=web)
+    overtime = Overtime(gateway.runs, upstream.total_seconds)
+    clock.every_second.append(lambda: overtime.each_second(clock.now))
     guards = Guards(
         head_bytes=server.head_bytes,
         head_fields=server.head_fields,

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, selec
 
 from halley.chat.usage import Usage
 from halley.money import NanoDollars
-from halley.policy.pricing import CRASH
+from halley.policy.pricing import CRASH, EXPIRED, Ending
 from halley.store import ledger
 from halley.store.bulk import Row, insert_rows, inserting
 from halley.store.journal import End, Progress, Record, Start
@@ -85,19 +85,33 @@ def fold(connection: Connection, relay: str, read: Read, at: float) -> int:
 
 def end_of_relay(connection: Connection, relay: str, at: float) -> int:
     """The relay is gone and its journal is folded: end what it left open by the crash row, close its leases and its journal."""
-    columns = (requests.c.id, requests.c.progress_charge, requests.c.progress_provider, requests.c.progress_usage)
-    crashed = {
-        row.id: _crash(row.id, at, row.progress_charge or 0, row.progress_provider or "", row.progress_usage)
-        for row in connection.execute(
-            select(*columns)
-            .outerjoin(endings, endings.c.request == requests.c.id)
-            .where(requests.c.relay == relay, endings.c.request.is_(None))
-        )
-    }
-    count = _write_ends(connection, relay, crashed, {}, at, [])
+    count = _end_open(connection, relay, CRASH, at)
     ledger.close_leases(connection, relay, at)
     connection.execute(update(journals).where(journals.c.relay == relay).values(closed_at=at))
     return count
+
+
+def overdue(connection: Connection, before: float) -> set[str]:
+    """Relays that have a hold open which began before then, Unix seconds."""
+    query = select(requests.c.relay).outerjoin(endings, endings.c.request == requests.c.id)
+    return set(connection.scalars(query.where(requests.c.at < before, endings.c.request.is_(None)).distinct()))
+
+
+def expire(connection: Connection, relay: str, before: float, at: float) -> int:
+    """The relay lives and said nothing more of these requests: end those that began before then. Their charge leaves the lease, which stays
+    open; the relay does not spend what it still sets aside for them, and gives it back when it ends."""
+    return _end_open(connection, relay, EXPIRED, at, requests.c.at < before)
+
+
+def _end_open(connection: Connection, relay: str, ending: Ending, at: float, *which: ColumnElement[bool]) -> int:
+    """End open holds of a relay, each by its last progress."""
+    columns = (requests.c.id, requests.c.hold, requests.c.progress_charge, requests.c.progress_provider, requests.c.progress_usage)
+    query = select(*columns).outerjoin(endings, endings.c.request == requests.c.id)
+    ends = {
+        row.id: _last_progress(row.id, ending, at, row.hold, row.progress_charge or 0, row.progress_provider or "", row.progress_usage)
+        for row in connection.execute(query.where(requests.c.relay == relay, endings.c.request.is_(None), *which))
+    }
+    return _write_ends(connection, relay, ends, {}, at, [])
 
 
 def unclosed(connection: Connection) -> set[str]:
@@ -112,17 +126,19 @@ def count_open(connection: Connection) -> int:
     )
 
 
-def _crash(request: str, at: float, charge: NanoDollars, provider: str, usage: str | None) -> End:
+def _last_progress(
+    request: str, ending: Ending, at: float, hold: NanoDollars, charge: NanoDollars, provider: str, usage: str | None
+) -> End:
     used = msgspec.json.decode(usage, type=Usage) if usage else Usage()
     return End(
         request=request,
         at=at,
-        ending=CRASH,
+        ending=ending,
         status=0,
         provider=provider,
         usage=used,
         estimated=True,
-        charge=charge,
+        charge=max(min(charge, hold, _DEAREST), 0),
         loss=0,
         attempts=1,
         bytes_in=0,
