@@ -33,6 +33,17 @@ CANARY = "canary-upstream-credential"
 NOT_SERVED = (404, 405)
 
 
+# What lines about these need. Where nothing is served it does not matter that nobody has it; elsewhere such a line is left out.
+_NOT_YET = {
+    **{name: "none" for name in ("TASK", "TASK_OTHER", "FILE_OTHER", "RESPONSE_OTHER", "USER_OTHER", "ORDER", "CODE", "NOW", "PW", "CSRF")},
+    **{name: "none" for name in ("MODEL_EMBED", "MODEL_IMAGE", "MODEL_TTS", "MODEL_STT", "MODEL_VIDEO", "MODEL_DISABLED", "ALLOWED_IP")},
+    **{name: "none" for name in ("SESSION_USER", "SESSION_ADMIN", "GOOD_SIG", "HMAC_EMPTY_KEY", "ORIGIN")},
+    "DASH": "/app/api",
+    "PROVIDER_CALLBACK": "/callbacks/provider",
+    "PAYMENT_WEBHOOK": "/webhooks/payment",
+}
+
+
 class Attacked(NamedTuple):
     gateway: Gateway
     simulator: Simulator
@@ -123,6 +134,7 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
             "UPSTREAM_KEY": CANARY,
             "MODEL": "sim/tokens-3",
             "MODEL_UPPER": "SIM/TOKENS-3",
+            "MODEL_EXPENSIVE": "sim/echo",
         }
         yield Attacked(gateway, simulator, values, good)
 
@@ -137,6 +149,8 @@ def test_a_bad_request_is_refused_in_its_dialect_and_leaves_no_trace(attacked: A
     expect = line["expect"]
     # What the gateway may leave to the upstream is judged there, and the verdict must come back.
     values = {**attacked.values, "MODEL": "sim/status-400"} if expect.get("by") == "either" else attacked.values
+    if line.get("path") and line["path"].partition("?")[0].encode() not in METHODS:
+        values = {**_NOT_YET, **values}
     try:
         sent = corpus.render(line, values, "127.0.0.1")
     except corpus.Unfilled as missing:

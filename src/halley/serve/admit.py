@@ -107,6 +107,8 @@ def known_model(run: Run) -> None:
     name = run.seen.model
     model = models.get(name)
     if model is None:
+        if "\0" in name or not name.strip():
+            raise Refused(Condition.INVALID, "model is not a name: it holds nothing, or NUL.", param="model")
         raise unknown_model(name, [visible.id for visible in run.gateway.tables.visible(run.caller)])
     allowed = run.caller.models
     if allowed is not None and model.id not in allowed:
