@@ -1,8 +1,8 @@
 """One TOML file and the environment become frozen `Settings`; every mistake is named with file, line and a suggestion.
 
 Precedence: flags > environment (`HALLEY_<SECTION>_<KEY>`) > file > default. Unknown keys are errors. Secrets are references (`env:NAME`,
-`file:PATH`) or literals and stay unresolved here; the control process resolves them with `resolve_secret`. The values stand first, the
-doors (`home`, `run_directory`, `find`, `load`, `resolve_secret`) at the end; how an untyped document becomes a struct is `config_build`.
+`file:PATH`) or literals and stay unresolved here; `config_secrets` resolves them. The values stand first, the doors (`home`,
+`run_directory`, `find`, `load`) at the end; how an untyped document becomes a struct is `config_build`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,10 @@ import msgspec
 from msgspec import Meta
 from msgspec import inspect as shape
 
-from halley.config_build import Mistake, build, explain, from_text, suggestion
+from halley.config_build import ConfigError, Mistake, build, explain, from_text, suggestion
 from halley.config_checks import NOTHING_KNOWN, Known, contradictions
-from halley.errors import HalleyError
 from halley.money import Price
-from halley.secret import Secret
-from halley.store import keytext
+from halley.secret import Secret, hidden, revealed
 from halley.toml_lines import Address, positions
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -39,13 +37,10 @@ Usd = Annotated[str, Meta(extra={"spelling": "usd"})]
 Factor = Annotated[str, Meta(extra={"spelling": "factor"})]
 Date = Annotated[str, Meta(extra={"spelling": "date"})]
 Network = Annotated[str, Meta(extra={"spelling": "network"})]
-Reference = Annotated[str, Meta(extra={"spelling": "reference"})]
+Reference = Annotated[Secret, Meta(extra={"spelling": "reference"})]
 Pointer = Annotated[str, Meta(extra={"spelling": "pointer"})]
 # USD per million tokens (`per_request`: USD per request) as decimal strings, by the names that `money.Price` has.
 Prices = Annotated[dict[str, str], Meta(extra={"spelling": "price", "keys": Price.__struct_fields__})]
-
-
-_NO_KEY = 'is not a key of Halley ("sk-" and 38 letters and digits, the last six a checksum); `halley keys generate` makes one'
 
 
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -123,7 +118,7 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     kind: str
     base_url: Url = ""
-    api_key: Reference = ""
+    api_key: Reference = Secret("")
     api_keys: tuple[Reference, ...] = ()
     enabled: bool = True
     cancel: Literal["stops_billing", "bills_to_end"] | None = None
@@ -200,13 +195,13 @@ class Launch(msgspec.Struct, frozen=True):
     run: str
     local_url: str = ""
 
+    def pack(self) -> bytes:
+        """With its secrets, for the child alone."""
+        return msgspec.json.encode(self, enc_hook=revealed)
 
-class ConfigError(HalleyError):
-    """The configuration cannot be used. `problems` are whole lines for a person: where, what, and what would be right."""
-
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
+    @classmethod
+    def unpack(cls, data: bytes) -> Launch:
+        return msgspec.json.decode(data, type=cls, dec_hook=hidden)
 
 
 def home(environ: Mapping[str, str]) -> Path:
@@ -238,33 +233,6 @@ def find(explicit: Path | None, environ: Mapping[str, str], cwd: Path) -> Path |
             return path
     here = cwd / "halley.toml"
     return here if here.is_file() else None
-
-
-def resolve_secret(reference: str, environ: Mapping[str, str]) -> Secret:
-    """The secret that `env:NAME`, `file:PATH` or a literal stands for. Raises ConfigError when it is absent or empty; never shows it."""
-    match reference.partition(":"):
-        case ("env", ":", name):
-            value = environ.get(name, "")
-            missing = f"the environment variable {name} is not set"
-        case ("file", ":", name):
-            try:
-                value = Path(name).expanduser().read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as fault:
-                raise ConfigError([f"{reference}: cannot be read ({fault.__class__.__name__})"]) from None
-            missing = f"the file {name} is empty"
-        case _:
-            value, missing = reference, "is empty"
-    if not value.strip():
-        raise ConfigError([f"{reference}: {missing}"])
-    return Secret(value.strip())
-
-
-def client_key(key: Key, environ: Mapping[str, str]) -> Secret:
-    """The text of a `[[keys]]` entry. Raises ConfigError also for one that relays would refuse unseen, for want of Halley's checksum."""
-    found = resolve_secret(key.key, environ)
-    if not keytext.well_formed(found.reveal()):
-        raise ConfigError([_NO_KEY])
-    return found
 
 
 def load(

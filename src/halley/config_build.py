@@ -17,7 +17,9 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import inspect as shape
 
-from halley import money
+from halley import logs, money
+from halley.errors import HalleyError
+from halley.secret import Secret
 from halley.toml_lines import Address, line_of
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -32,6 +34,14 @@ class Mistake(msgspec.Struct, frozen=True):
 
     address: Address
     message: str
+
+
+class ConfigError(HalleyError):
+    """The configuration cannot be used. `problems` are whole lines for a person: where, what, and what would be right."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(map(logs.clean, problems))
+        super().__init__("\n".join(self.problems))
 
 
 class _Wrong(ValueError):
@@ -81,6 +91,8 @@ def _address_text(address: Address) -> str:
 def _path_text(path: Iterable[str | int]) -> str:
     text = ""
     for part in path:
+        if isinstance(part, str) and (len(part) > 40 or sum(character.isdigit() for character in part) > 2):
+            part = "…"  # no name of a setting
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
 
@@ -184,6 +196,8 @@ def _scalar(kind: shape.Type, value: object, at: Address, mistakes: list[Mistake
             return _bounded(kind, float(value), at, mistakes)
         case shape.StrType(), str():
             return value
+        case shape.CustomType(), str():
+            return Secret(value)  # no other type of our own is in the settings
         case shape.StrType(), datetime.date():
             return value.isoformat()
         case _:
@@ -205,11 +219,12 @@ _WANTED: dict[type[shape.Type], str] = {
     shape.IntType: "a whole number",
     shape.FloatType: "a number",
     shape.StrType: "a string",
+    shape.CustomType: "a string",
 }
 
 
 def _quote_hint(kind: shape.Type, value: object) -> str:
-    if isinstance(kind, shape.StrType) and isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(kind, shape.StrType | shape.CustomType) and isinstance(value, int | float) and not isinstance(value, bool):
         return f'; write it in quotes: "{value}"'
     return ""
 
@@ -219,10 +234,8 @@ def _show(value: object) -> str:
     match value:
         case bool():
             return str(value).lower()
-        case str() if len(value) <= 24:
-            return f'"{value}"'
         case str():
-            return "a long string"
+            return quoted(value)
         case Mapping():
             return "a table"
         case list() | tuple():
@@ -231,6 +244,12 @@ def _show(value: object) -> str:
             return "nothing"
         case _:
             return str(value)
+
+
+def quoted(text: str) -> str:
+    """A word of the file for a message, unless it is long enough to be a key that was pasted into the wrong place."""
+    harmless = len(text) <= 12 or (len(text) <= 40 and not any(character.isdigit() for character in text))
+    return f'"{text}"' if harmless else f"a string of {len(text)} characters"
 
 
 def _noted(mistakes: list[Mistake], at: Address, message: str) -> _Wrong:
@@ -249,8 +268,8 @@ def _spelled(value: object, extra: Mapping[str, object], at: Address, mistakes: 
             else:
                 # Prices by the token are written per million, all others per unit: they differ in how fine they may be.
                 _checked(each, f"unit_{spelling}" if name.startswith("per_") else spelling, (*at, name), mistakes)
-    elif isinstance(value, str):
-        _checked(value, spelling, at, mistakes)
+    elif isinstance(value, str | Secret):
+        _checked(value if isinstance(value, str) else value.reveal(), spelling, at, mistakes)
     return cast("object", value)
 
 
@@ -262,38 +281,51 @@ def _checked(text: str, spelling: str, at: Address, mistakes: list[Mistake]) -> 
             raise _noted(mistakes, at, str(wrong)) from None
 
 
+def _decimal(text: str) -> None:
+    """Said here for what could be a key that was pasted into the wrong place: `money` quotes what it cannot read."""
+    if not re.fullmatch(r"[-+0-9.,eE_ ]{1,40}", text):
+        raise ValueError(f"{quoted(text)} is not a decimal number")
+
+
 def _usd(text: str) -> None:
+    _decimal(text)
     if money.usd(text) < 0:
-        raise ValueError(f'"{text}" is negative')
+        raise ValueError(f"{quoted(text)} is negative")
 
 
 def _price(text: str) -> None:
+    _decimal(text)
     if money.rate_per_million(text) < 0:
-        raise ValueError(f'"{text}" is negative')
+        raise ValueError(f"{quoted(text)} is negative")
 
 
 def _unit_price(text: str) -> None:
+    _decimal(text)
     if money.rate_per_unit(text) < 0:
-        raise ValueError(f'"{text}" is negative')
+        raise ValueError(f"{quoted(text)} is negative")
 
 
 def _factor(text: str) -> None:
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text):
-        raise ValueError(f'"{text}" is not a factor; write for example "1.15"')
+        raise ValueError(f'{quoted(text)} is not a factor; write for example "1.15"')
 
 
 def _url(text: str) -> None:
     """An address that an operator configures: http or https with a host, no credentials, no query."""
-    parts = urlsplit(text)
+    try:
+        parts, port = urlsplit(text), urlsplit(text).port
+    except ValueError:
+        # Not the library's words: they hold what stands in the place of the port, which after a forgotten "@" is a password.
+        raise ValueError("is not a URL with a host and, if any, a numeric port") from None
     if parts.scheme not in ("http", "https"):
-        raise ValueError(f'"{text[:40]}" must begin with https:// or http://')
+        raise ValueError(f"{quoted(text)} must begin with https:// or http://")
     if "@" in parts.netloc:
         raise ValueError("a URL must not hold credentials; use api_key")
     if not parts.hostname or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError(f'"{text[:40]}" is not a URL with a host')
+        raise ValueError(f"{quoted(text)} is not a URL with a host")
     if parts.query or parts.fragment:
-        raise ValueError(f'"{text[:40]}" must end with its path, without ? or #')
-    if parts.port == 0:
+        raise ValueError(f"{quoted(text)} must end with its path, without ? or #")
+    if port == 0:
         raise ValueError("port 0 is no port")
 
 
@@ -301,7 +333,7 @@ def _network(text: str) -> None:
     try:
         ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise ValueError(f'"{text}" is not an IP address or network such as "10.0.0.0/8"') from None
+        raise ValueError(f'{quoted(text)} is not an IP address or network such as "10.0.0.0/8"') from None
 
 
 def _date(text: str) -> None:
@@ -310,7 +342,7 @@ def _date(text: str) -> None:
             raise ValueError
         datetime.datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f'"{text}" is not a date such as "2027-01-31" or "2027-01-31T12:00:00Z"') from None
+        raise ValueError(f'{quoted(text)} is not a date such as "2027-01-31" or "2027-01-31T12:00:00Z"') from None
 
 
 def _reference(text: str) -> None:
@@ -330,12 +362,12 @@ def _pointer(text: str) -> None:
 
 def _name(text: str) -> None:
     if not _NAME.fullmatch(text):
-        raise ValueError(f'"{text[:40]}" is not a name: letters, digits, ".", "_" and "-", at most 64, beginning with a letter or digit')
+        raise ValueError(f'{quoted(text)} is not a name: letters, digits, ".", "_" and "-", at most 64, beginning with a letter or digit')
 
 
 def _model_id(text: str) -> None:
     if not text or len(text) > 200 or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError(f'"{text[:40]}" is not a model id: printable ASCII without blanks, at most 200 characters')
+        raise ValueError(f"{quoted(text)} is not a model id: printable ASCII without blanks, at most 200 characters")
 
 
 _NEVER_EMPTY = ("name", "model", "usd", "price", "unit_price")

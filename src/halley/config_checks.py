@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from halley.config_build import Mistake, suggestion
+from halley.config_build import Mistake, quoted, suggestion
 from halley.toml_lines import Address
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _twice(section: str, entries: list[tuple[Address, str]]) -> Iterable[Mistake
     seen: set[str] = set()
     for address, name in entries:
         if name in seen:
-            yield Mistake((section, *address), f'"{name}" is used twice')
+            yield Mistake((section, *address), f"{quoted(name)} is used twice")
         seen.add(name)
 
 
@@ -72,11 +72,11 @@ def _providers(settings: Settings, known: Known) -> Iterable[Mistake]:
     for index, model in enumerate(settings.models):
         for place, offer in enumerate(model.offers):
             if offer.provider not in names:
-                message = f'no provider is named "{offer.provider}"{suggestion(offer.provider, names)}'
+                message = f"no provider is named {quoted(offer.provider)}{suggestion(offer.provider, names)}"
                 yield Mistake(("models", index, "offers", place, "provider"), message)
     for index, provider in enumerate(settings.providers):
         if known.kinds and provider.kind not in known.kinds:
-            message = f'"{provider.kind}" is not a known kind{suggestion(provider.kind, known.kinds)}'
+            message = f"{quoted(provider.kind)} is not a known kind{suggestion(provider.kind, known.kinds)}"
             yield Mistake(("providers", index, "kind"), message)
         if len(provider.api_keys) + bool(provider.api_key) > 1:
             yield Mistake(("providers", index, "api_keys"), "this version uses one key per provider; write a second provider for the other")

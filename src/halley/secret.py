@@ -59,3 +59,19 @@ class Secret(_Hidden[str]):
 
 class SecretBytes(_Hidden[bytes]):
     __slots__ = ()
+
+
+def revealed(value: object) -> str | bytes:
+    """For an encoder whose output only another process of this node can read (msgspec's `enc_hook`). Raises NotImplementedError."""
+    if isinstance(value, Secret | SecretBytes):
+        return value.reveal()
+    raise NotImplementedError
+
+
+def hidden(kind: type, value: object) -> object:
+    """The other way round (msgspec's `dec_hook`)."""
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    if kind is SecretBytes and isinstance(value, bytes):
+        return SecretBytes(value)
+    raise NotImplementedError

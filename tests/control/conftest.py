@@ -38,7 +38,7 @@ class ControlProcess:
         )
         os.close(told)
         assert self.process.stdin is not None
-        self.process.stdin.write(msgspec.json.encode(Launch(settings, str(home), str(run), "http://127.0.0.1:1/v1")))
+        self.process.stdin.write(Launch(settings, str(home), str(run), "http://127.0.0.1:1/v1").pack())
         self.process.stdin.close()
         self.ready = os.read(ready, 16) == b"ready\n"
         os.close(ready)

@@ -51,6 +51,45 @@ def test_the_commands_work_with_and_without_a_running_gateway(start: Callable[..
     assert migrated.returncode == (1 if running else 0)
 
 
+@pytest.mark.parametrize("running", [True, False], ids=["through control", "on the store"])
+def test_the_master_key_is_rotated_with_and_without_a_running_gateway(start: Callable[..., Any], running: bool) -> None:
+    control = start()
+    path = control.home / "master.key"
+    made = control.cli("keys", "create", "--name", "before").stdout.strip()
+    if not running:
+        assert control.stop() == 0
+    keys = {path.read_text()}
+    for flags in ((), ("--master-key", f"file:{path}")):
+        done = control.cli("secrets", "rotate", *flags, "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout) == {"master_key": f"file:{path}", "secrets": 1, "backups": 0}
+        keys.add(path.read_text())
+    assert len(keys) == 3 and path.stat().st_mode & 0o777 == 0o600
+    assert not any(key.strip() in done.stdout + done.stderr for key in keys)
+    elsewhere = control.cli("secrets", "rotate", "--master-key", "file:/nowhere/else")
+    assert elsewhere.returncode == 1 and path.read_text() in keys
+    assert ("in use here is" if running else "is missing") in elsewhere.stderr
+    if running:
+        assert control.stop() == 0
+    again = start()
+    assert again.ready and "before" in again.cli("keys", "list").stdout
+    assert made not in again.cli("keys", "list").stdout
+
+
+def test_a_key_in_a_variable_needs_a_step_of_the_operators(start: Callable[..., Any]) -> None:
+    control = start()
+    assert control.stop() == 0
+    control.environ["OLD"] = (control.home / "master.key").read_text()
+    refused = control.cli("secrets", "rotate", "--master-key", "env:OLD")
+    assert refused.returncode == 1 and "First set OLD_NEXT to a new key" in refused.stderr
+    control.environ["OLD_NEXT"] = "5a" * 32
+    done = control.cli("secrets", "rotate", "--master-key", "env:OLD")
+    assert done.returncode == 0 and "Move it to OLD" in done.stderr
+    assert control.cli("keys", "list").returncode == 1
+    control.environ["HALLEY_SECRETS_MASTER_KEY"] = "env:OLD"
+    assert control.cli("keys", "list").returncode == 0
+
+
 def test_verify_exits_with_one_and_names_what_differs(start: Callable[..., Any]) -> None:
     import sqlite3
 

@@ -14,6 +14,7 @@ import msgspec
 from halley.chat.usage import Usage
 from halley.config import Account, Key, Secrets, Settings, Upstream
 from halley.policy.snapshot import Snapshot
+from halley.secret import Secret
 from halley.store import keytext
 from halley.store.journal import End, Progress, Start, encode
 from halley.store.messages import Folded, Granted, LeaseReturned, LeaseState, LeaseWanted, Recall
@@ -49,7 +50,7 @@ def test_the_first_start_makes_a_starter_key_and_the_second_keeps_it(start: Star
     text = (short / "starter-key").read_text().strip()
     assert keytext.well_formed(text) and (short / "starter-key").stat().st_mode & 0o777 == 0o600
     snapshot = relay(control, "relay-0-1-1").next(Snapshot)
-    assert keytext.digest(snapshot.pepper, text) in {key.digest for key in snapshot.keys}
+    assert keytext.digest(snapshot.pepper, Secret(text)) in {key.digest for key in snapshot.keys}
     assert snapshot.accounts[0].unlimited and [model.id for model in snapshot.models] == ["local/docs-assistant"]
     assert control.stop() == 0
     again = start()
@@ -60,6 +61,7 @@ def test_the_first_start_makes_a_starter_key_and_the_second_keeps_it(start: Star
 def test_another_master_key_is_refused_with_a_reason(start: Start_, short: Path) -> None:
     assert start().stop() == 0
     (short / "other").write_text("ab" * 32)
+    (short / "other").chmod(0o600)
     refused = start(Settings(secrets=Secrets(f"file:{short / 'other'}")))
     assert not refused.ready and "another master key" in refused.errors() and refused.process.returncode == 1
 
@@ -74,7 +76,7 @@ def test_file_and_store_may_not_name_the_same_account(start: Start_) -> None:
 
 def test_a_key_of_the_file_reaches_relays_and_cannot_be_revoked(start: Start_, relay: Start_) -> None:
     text = keytext.make()
-    control = start(Settings(accounts=(Account("team", "unlimited"),), keys=(Key("ops", text, "team", rpm=3),)))
+    control = start(Settings(accounts=(Account("team", "unlimited"),), keys=(Key("ops", Secret(text), "team", rpm=3),)))
     snapshot = relay(control, "relay-0-1-1").next(Snapshot)
     assert {key.name: key.rpm for key in snapshot.keys}["ops"] == 3
     assert control.http("admin.sock", "POST", "/keys.revoke", b'{"name":"ops"}')[0] == 409

@@ -12,6 +12,7 @@ from halley.cli.main import COMMANDS
 from halley.config import Settings
 from halley.errors import Condition
 from halley.money import Price
+from halley.secret import Secret
 from tests.house.tree import ROOT
 
 
@@ -62,6 +63,8 @@ def default_text(field: shape.Field) -> str:
             return "none"
         case bool():
             return f"`{str(value).lower()}`"
+        case Secret():
+            return '`""`'
         case str():
             return f'`"{value}"`'
         case tuple():

@@ -44,6 +44,7 @@ ELSEWHERE: dict[str, str] = {
     "cli/keys.py": "control/test_commands.py",
     "cli/accounts.py": "control/test_commands.py",
     "cli/credit.py": "control/test_commands.py",
+    "cli/secrets.py": "control/test_commands.py",
     "cli/ledger.py": "control/test_commands.py",
     "cli/migrate.py": "control/test_commands.py",
     "cli/models.py": "control/test_commands.py",

@@ -10,9 +10,10 @@ from halley.policy.catalogue import FileModel, FileOffer
 from halley.policy.pricing import Worst
 from halley.policy.snapshot import ProviderRow
 from halley.providers.compatible import KINDS
+from halley.secret import Secret
 
-OPENAI = ProviderRow("main", "openai", "https://api.openai.com/v1", "k")
-LOCAL = ProviderRow("local", "local", "http://127.0.0.1:1/v1", "")
+OPENAI = ProviderRow("main", "openai", "https://api.openai.com/v1", Secret("k"))
+LOCAL = ProviderRow("local", "local", "http://127.0.0.1:1/v1", Secret(""))
 
 
 def row(name: str, *, hidden: bool = False, price: dict[str, str] | None = None, offers: tuple[FileOffer, ...] = ()) -> FileModel:

@@ -16,6 +16,7 @@ from halley.money import Price, rate_per_million
 from halley.net.client import Fault
 from halley.net.clock import Clock
 from halley.policy.snapshot import AccountRow, KeyRow, ModelRow, OfferRow, ProviderRow, Snapshot
+from halley.secret import Secret, SecretBytes
 from halley.serve.gateway import Gateway, Station
 from halley.serve.peers import Peers
 from halley.store.journal import End, Progress, Start, decode
@@ -198,7 +199,7 @@ def snapshot(*, unlimited: bool = True, offers: tuple[OfferRow, ...] | None = No
     served = offers or (OfferRow("first", "sim/echo"),)
     base: dict[str, object] = {
         "version": 1,
-        "pepper": PEPPER,
+        "pepper": SecretBytes(PEPPER),
         "keys": (
             KeyRow("key_1", hmac.digest(PEPPER, KEY, "sha256"), "acme", "test"),
             KeyRow("key_2", hmac.digest(PEPPER, make_key("narrow"), "sha256"), "acme", "narrow", models=("sim/other",)),
@@ -207,8 +208,8 @@ def snapshot(*, unlimited: bool = True, offers: tuple[OfferRow, ...] | None = No
         ),
         "accounts": (AccountRow("acme", unlimited),),
         "providers": (
-            ProviderRow("first", "openai-compatible", "http://first.test:9/v1", "upstream-secret-one"),
-            ProviderRow("second", "openai-compatible", "http://second.test:9/v1", "upstream-secret-two", "bills_to_end"),
+            ProviderRow("first", "openai-compatible", "http://first.test:9/v1", Secret("upstream-secret-one")),
+            ProviderRow("second", "openai-compatible", "http://second.test:9/v1", Secret("upstream-secret-two"), "bills_to_end"),
         ),
         "models": (
             ModelRow("sim/echo", "Sim", PRICE, "price_1", served, ("echo",), 100_000, 1000),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from halley.secret import Secret
 from halley.store import customers, keytext
 from halley.store.customers import Taken, Unknown
 from halley.store.database import Store
@@ -15,9 +16,10 @@ def test_a_key_is_stored_as_a_digest_and_shown_masked(store: Store) -> None:
     with store.begin() as connection:
         text, key = customers.create_key(connection, store.pepper, "ci", "acme", limits, 1.0)
         rows, _ = customers.snapshot_rows(connection)
+    assert rows[0].digest == keytext.digest(store.pepper, text)
+    text = text.reveal()
     assert keytext.well_formed(text) and not keytext.well_formed(text[:-1] + ("a" if text[-1] != "a" else "b"))
     assert key.shown == f"{text[:5]}…{text[-4:]}"
-    assert rows[0].digest == keytext.digest(store.pepper, text)
     assert (rows[0].models, rows[0].rpm, rows[0].tpm, rows[0].concurrency, rows[0].expires_at) == (("a", "b"), 5, 6, 7, 8.0)
 
 
@@ -41,7 +43,7 @@ def test_unknown_and_taken_names_are_refused(store: Store) -> None:
 
 
 def test_what_the_file_names_belongs_to_the_file(store: Store) -> None:
-    key = FileKey("ops", "team", keytext.make(), Limits(rpm=3))
+    key = FileKey("ops", "team", Secret(keytext.make()), Limits(rpm=3))
     with store.begin() as connection:
         customers.adopt_accounts(connection, (FileAccount("team", True),), 1.0)
         customers.adopt_keys(connection, store.pepper, (key,), 1.0)
@@ -63,4 +65,4 @@ def test_the_same_name_in_file_and_store_is_an_error(store: Store) -> None:
         with pytest.raises(Taken, match="exists in the store"):
             customers.adopt_accounts(connection, (FileAccount("acme", True),), 1.0)
         with pytest.raises(Taken, match="exists in the store"):
-            customers.adopt_keys(connection, store.pepper, (FileKey("ci", "acme", keytext.make(), Limits()),), 1.0)
+            customers.adopt_keys(connection, store.pepper, (FileKey("ci", "acme", Secret(keytext.make()), Limits()),), 1.0)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from halley.store import schema
+from halley.secret import SecretBytes
+from halley.store import customers, schema
 from halley.store.database import HEAD, Store, StoreError, StoreLock, open_store
 from halley.store.vault import Vault, VaultError
+
+
+def everything(home: Path) -> dict[str, tuple[bytes, int, int]]:
+    """Name to content, time of the last change and mode of every file."""
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_mode) for path in home.iterdir()}
 
 
 def test_the_migrations_build_exactly_the_schema(store: Store) -> None:
@@ -23,18 +31,39 @@ def test_a_store_keeps_its_pepper(tmp_path: Path) -> None:
     first = open_store("", tmp_path, "", {})
     first.close()
     second = open_store("", tmp_path, "", {})
-    assert second.pepper == first.pepper and len(first.pepper) == 32 and second.revision == HEAD
+    assert second.pepper == first.pepper and len(first.pepper.reveal()) == 32 and second.revision == HEAD
     second.close()
     assert {(tmp_path / name).stat().st_mode & 0o777 for name in ("halley.db", "master.key")} == {0o600}
 
 
 def test_a_store_made_with_another_master_key_is_refused_and_left_alone(tmp_path: Path) -> None:
     open_store("", tmp_path, "env:KEY", {"KEY": "ab" * 32}).close()
-    before = (tmp_path / "halley.db").read_bytes()
+    before = everything(tmp_path)
     with pytest.raises(VaultError, match="another master key"):
         open_store("", tmp_path, "env:KEY", {"KEY": "cd" * 32})
-    assert (tmp_path / "halley.db").read_bytes() == before
-    assert not (tmp_path / "master.key").exists()
+    assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize("index", [True, False], ids=["with its index", "without"])
+def test_a_store_that_a_kill_left_behind_is_refused_and_left_alone_too(tmp_path: Path, index: bool) -> None:
+    program = (
+        "import os, sys; from pathlib import Path; from halley.store.database import open_store; from halley.store import customers\n"
+        "store = open_store('', Path(sys.argv[1]), 'env:KEY', {'KEY': 'ab' * 32})\n"
+        "with store.begin() as connection: customers.create_account(connection, 'acme', 0.0, unlimited=True)\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", program, tmp_path], check=False, timeout=60)
+    if not index:
+        (tmp_path / "halley.db-shm").unlink()
+    before = everything(tmp_path)
+    assert before["halley.db-wal"][0]
+    with pytest.raises(VaultError, match="another master key"):
+        open_store("", tmp_path, "env:KEY", {"KEY": "cd" * 32})
+    assert everything(tmp_path) == before
+    store = open_store("", tmp_path, "env:KEY", {"KEY": "ab" * 32})
+    with store.begin() as connection:
+        assert [each.id for each in customers.list_accounts(connection)] == ["acme"]
+    store.close()
 
 
 @pytest.mark.parametrize("value", ["", "zz" * 32, "ab" * 31])
@@ -82,8 +111,8 @@ def test_only_one_process_writes(tmp_path: Path) -> None:
 
 
 def test_a_wrapped_secret_does_not_pass_for_another() -> None:
-    vault = Vault(bytes(32), "here")
-    wrapped = vault.wrap("pepper", b"secret")
-    assert vault.unwrap("pepper", wrapped) == b"secret"
+    vault = Vault(SecretBytes(bytes(32)), "here")
+    wrapped = vault.wrap("pepper", SecretBytes(b"secret"))
+    assert vault.unwrap("pepper", wrapped) == SecretBytes(b"secret")
     with pytest.raises(VaultError):
         vault.unwrap("salt", wrapped)

@@ -13,6 +13,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine
 
+from halley.secret import Secret
 from halley.store import database, keytext
 from halley.store.database import HEAD, TAGS, StoreError, open_store
 from halley.store.verify import verify
@@ -94,7 +95,7 @@ def test_a_store_of_a_tag_comes_to_the_head_with_everything_that_was_in_it(tag: 
     with store.begin() as connection:
         found = verify(connection)
     assert found.differences == () and found.requests == len(before["requests"])
-    digests = {keytext.digest(store.pepper, PREFIX + text) for text in facts(tag)["keys"].values()}
+    digests = {keytext.digest(store.pepper, Secret(PREFIX + text)) for text in facts(tag)["keys"].values()}
     store.close()
     assert content(path, old) == before
     with closing(sqlite3.connect(path)) as connection:

@@ -9,6 +9,7 @@ import http.client
 import os
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -50,13 +51,15 @@ class _Error(msgspec.Struct):
     error: str
 
 
-def ask(operation: str, question: msgspec.Struct, answer: type[A]) -> A:
-    """The operation's answer. Raises HalleyError: a refusal of the gateway, or of the store when control is down."""
+def ask(operation: str, question: msgspec.Struct, answer: type[A], flags: Mapping[str, object] | None = None) -> A:
+    """The operation's answer. `flags` are settings for the store, when there is no gateway that has its own.
+
+    Raises HalleyError: a refusal of the gateway, or of the store when control is down."""
     home = config.home(os.environ)
     path = config.run_directory(home) / "admin.sock"
     connection = _Socket(path)
     if not _open(connection, path, home):
-        return _by_ourselves(home, operation, question, answer)
+        return _by_ourselves(home, operation, question, answer, flags)
     try:
         connection.request("POST", f"/{operation}", msgspec.json.encode(question))
         reply = connection.getresponse()
@@ -87,24 +90,24 @@ def _open(connection: _Socket, path: Path, home: Path) -> bool:
             return True
 
 
-def plan() -> Plan:
-    """What control would be started with here: the configuration as `halley up` would find it, without flags."""
+def plan(flags: Mapping[str, object] | None = None) -> Plan:
+    """What control would be started with here: the configuration as `halley up` would find it."""
     from halley.control.__main__ import plan_of
 
     home = config.home(os.environ)
-    settings = read(None)
+    settings = read(None, flags)
     try:
         return plan_of(Launch(settings, os.fspath(home), os.fspath(config.run_directory(home))), os.environ)
     except ConfigError:
         raise ConfigError(unmet(settings)) from None  # the same, with file and line
 
 
-def _by_ourselves(home: Path, operation: str, question: Any, answer: type[A]) -> A:
+def _by_ourselves(home: Path, operation: str, question: Any, answer: type[A], flags: Mapping[str, object] | None) -> A:
     from halley.control.desk import Desk
     from halley.control.office import OPERATIONS
 
     home_directory(home)
-    desk = Desk(plan(), os.environ)
+    desk = Desk(plan(flags), os.environ)
     try:
         desk.look_in()
         found = OPERATIONS[operation].run(desk, question)

@@ -32,6 +32,7 @@ COMMANDS: dict[str, Entry] = {
     "smoke": Entry("smoke", "smoke", "Prove that an API keeps the chat contract."),
     "doctor": Entry("doctor", "doctor", "Look for what would keep Halley from working."),
     "config": Entry("config", "config", "Check the configuration."),
+    "secrets": Entry("secrets", "secrets", "Rotate the master key of the store."),
     "ledger": Entry("ledger", "ledger", "Prove that ledger entries and balances agree."),
     "migrate": Entry("migrate", "migrate", "Bring the store to this version's schema."),
     "simulate": Entry("simulate", "simulate", "Run a scripted upstream for tests."),

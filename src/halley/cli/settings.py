@@ -9,11 +9,13 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from halley.config import ConfigError, Settings, client_key, find, load, located, resolve_secret
+from halley.config import ConfigError, Settings, find, load, located
 from halley.config_build import Mistake
 from halley.config_checks import Known
+from halley.config_secrets import client_key, resolve_secret
 from halley.policy.catalogue import packaged
 from halley.providers.compatible import KINDS
+from halley.secret import Secret
 from halley.toml_lines import Address
 
 # Part of the fixed interface of the file, but not served by this version: said aloud, so that nobody relies on it.
@@ -57,7 +59,7 @@ def unmet(settings: Settings, config: Path | None = None) -> tuple[str, ...]:
 
 
 def _references(settings: Settings) -> Iterable[Mistake]:
-    references: list[tuple[Address, str]] = [(("secrets", "master_key"), settings.secrets.master_key)]
+    references: list[tuple[Address, Secret]] = [(("secrets", "master_key"), Secret(settings.secrets.master_key))]
     for index, provider in enumerate(settings.providers):
         if provider.enabled:
             references.append((("providers", index, "api_key"), provider.api_key))
@@ -70,7 +72,7 @@ def _references(settings: Settings) -> Iterable[Mistake]:
                 yield Mistake(address, str(fault))
     for index, key in enumerate(settings.keys):
         try:
-            client_key(key, os.environ)
+            client_key(key.key, os.environ)
         except ConfigError as fault:
             yield Mistake(("keys", index, "key"), str(fault))
 

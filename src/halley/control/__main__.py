@@ -10,10 +10,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
 from halley import crash, logs
-from halley.config import Launch, Provider, Settings, client_key, resolve_secret
+from halley.config import Launch, Provider, Settings
+from halley.config_secrets import client_key, resolve_secret
 from halley.control.plan import Plan, expiry, networks
 from halley.control.process import Control
 from halley.errors import HalleyError
@@ -29,7 +28,7 @@ def plan_of(launch: Launch, environ: Mapping[str, str]) -> Plan:
     settings = launch.settings
     providers = tuple(_provider(each, environ) for each in settings.providers if each.enabled)
     if launch.local_url:
-        providers += (ProviderRow(LOCAL, LOCAL, launch.local_url, ""),)
+        providers += (ProviderRow(LOCAL, LOCAL, launch.local_url, Secret("")),)
     return Plan(
         Path(launch.home),
         Path(launch.run),
@@ -50,21 +49,21 @@ def plan_of(launch: Launch, environ: Mapping[str, str]) -> Plan:
 
 def _provider(provider: Provider, environ: Mapping[str, str]) -> ProviderRow:
     kind = KINDS[provider.kind]
-    reference = provider.api_key or "".join(provider.api_keys[:1])  # the configuration refuses a second one
+    reference = next((each for each in (provider.api_key, *provider.api_keys) if each), None)  # the configuration refuses a second one
     key = resolve_secret(reference, environ) if reference else Secret("")
     if reference:
         logs.guard(key)
-    return ProviderRow(provider.name, provider.kind, provider.base_url or kind.base_url, key.reveal(), provider.cancel or kind.cancel)
+    return ProviderRow(provider.name, provider.kind, provider.base_url or kind.base_url, key, provider.cancel or kind.cancel)
 
 
 def _keys(settings: Settings, environ: Mapping[str, str]) -> tuple[FileKey, ...]:
     keys: list[FileKey] = []
     for each in settings.keys:
-        secret = client_key(each, environ)
+        secret = client_key(each.key, environ)
         logs.guard(secret)
         expires_at = expiry(each.expires) if each.expires is not None else None
         limits = Limits(each.models, networks(each.ips), each.rpm, each.tpm, each.concurrency, expires_at)
-        keys.append(FileKey(each.name, each.account, secret.reveal(), limits))
+        keys.append(FileKey(each.name, each.account, secret, limits))
     return tuple(keys)
 
 
@@ -109,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="halley.control")
     parser.add_argument("--channel-fd", type=int, required=True)
     options = parser.parse_args()
-    launch = msgspec.json.decode(sys.stdin.buffer.read(), type=Launch)
+    launch = Launch.unpack(sys.stdin.buffer.read())
     try:
         crash.arm("control", launch.home, os.environ)
         coroutine = serve(plan_of(launch, os.environ), os.environ, options.channel_fd)

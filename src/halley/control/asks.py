@@ -34,6 +34,12 @@ class GiveCredit(msgspec.Struct, frozen=True):
     amount: NanoDollars | None
 
 
+class RotateMasterKey(msgspec.Struct, frozen=True):
+    """`master_key`: where the caller takes it to be, as the setting spells it; empty when the answer may be any place."""
+
+    master_key: str = ""
+
+
 class NewKey(msgspec.Struct, frozen=True):
     """The only time that a key's text is shown."""
 

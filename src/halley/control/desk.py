@@ -15,10 +15,11 @@ from halley.control.plan import Plan
 from halley.money import NanoDollars
 from halley.policy import catalogue
 from halley.policy.snapshot import ModelRow, ProviderRow, Snapshot
-from halley.store import customers, fold, ledger, replay, sift
+from halley.store import customers, fold, ledger, masterkey, replay, sift
 from halley.store.database import Store, StoreLock, open_store
 from halley.store.messages import LeaseState
-from halley.store.values import Limits
+from halley.store.values import Limits, Rotated
+from halley.store.vault import VaultError
 
 STARTER = "starter"
 
@@ -30,6 +31,7 @@ class Desk:
         self.folded_requests = 0
         self.swept_holds = 0
         plan.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._environ = environ
         self._lock = StoreLock(plan.home)
         self.store: Store = open_store(plan.store_url, plan.home, plan.master_key, environ)
         self._journals: dict[str, replay.Journal] = {}
@@ -59,7 +61,7 @@ class Desk:
             if all(key.name != STARTER for key in customers.list_keys(connection)):
                 text, _ = customers.create_key(connection, self.store.pepper, STARTER, customers.DEFAULT, Limits(), at)
                 # The file stands before the row is committed: a key without its text would be lost.
-                _write_private(plan.home / "starter-key", text + "\n")
+                _write_private(plan.home / "starter-key", text.reveal() + "\n")
                 crash.here("control.starter.written")
         self._build_models()
 
@@ -68,6 +70,12 @@ class Desk:
         with self.store.begin() as connection:
             customers.ensure_default(connection, self.now())
         self._build_models()
+
+    def rotate_master_key(self, expected: str) -> Rotated:
+        """A new master key. Raises VaultError, also when `expected` names another place than the one in use here; Unwiped."""
+        if expected and str(masterkey.place(expected, self.plan.home, self._environ)) != self.store.master_key:
+            raise VaultError(f"The master key in use here is {self.store.master_key}, not {expected}; nothing was changed.")
+        return self.store.rotate_master_key()
 
     def detected(self, providers: tuple[ProviderRow, ...], models: tuple[ModelRow, ...]) -> None:
         """Model servers that were found on loopback, to be offered beside the configured ones."""

@@ -13,6 +13,7 @@ from halley.money import Price
 from halley.policy import catalogue
 from halley.policy.snapshot import ModelRow, OfferRow, ProviderRow
 from halley.providers.compatible import KINDS
+from halley.secret import Secret
 
 CANDIDATES = ("ollama", "lmstudio", "llamacpp", "vllm")
 TIMEOUT_S = 0.3
@@ -37,7 +38,7 @@ async def detect(urls: dict[str, str] | None = None) -> tuple[tuple[ProviderRow,
     free = Price()
     for (kind, url), names in zip(asked.items(), answers, strict=True):
         if names:
-            providers.append(ProviderRow(kind, kind, url, "", KINDS[kind].cancel))
+            providers.append(ProviderRow(kind, kind, url, Secret(""), KINDS[kind].cancel))
             owner, version = KINDS[kind].title, catalogue.version(free)
             models += [
                 ModelRow(f"{kind}/{name}", owner, free, version, (OfferRow(kind, name),), source="detected on loopback") for name in names

@@ -23,6 +23,7 @@ from halley.control.asks import (
     Named,
     NewKey,
     Nothing,
+    RotateMasterKey,
     Status,
     Verified,
 )
@@ -30,6 +31,7 @@ from halley.control.desk import Desk
 from halley.money import Price, show_rate_per_million, show_rate_per_unit
 from halley.policy.catalogue import PER_MILLION
 from halley.store import customers, verify
+from halley.store.values import Rotated
 
 
 def create_key(desk: Desk, asked: CreateKey) -> NewKey:
@@ -37,13 +39,13 @@ def create_key(desk: Desk, asked: CreateKey) -> NewKey:
         text, key = customers.create_key(connection, desk.store.pepper, asked.name, asked.account, asked.limits, desk.now())
         crash.here("control.key.uncommitted")
     crash.here("control.key.committed")
-    return NewKey(text, key.id, key.account, key.name, key.limits)
+    return NewKey(text.reveal(), key.id, key.account, key.name, key.limits)
 
 
 def rotate_key(desk: Desk, asked: Named) -> NewKey:
     with desk.store.begin() as connection:
         text, key = customers.rotate_key(connection, desk.store.pepper, asked.name, desk.now())
-    return NewKey(text, key.id, key.account, key.name, key.limits)
+    return NewKey(text.reveal(), key.id, key.account, key.name, key.limits)
 
 
 def revoke_key(desk: Desk, asked: Named) -> Keys:
@@ -81,6 +83,10 @@ def give_credit(desk: Desk, asked: GiveCredit) -> Credited:
         else:
             changed = customers.add_credit(connection, asked.account, asked.amount, desk.now())
         return Credited(customers.account(connection, asked.account), changed)
+
+
+def rotate_master_key(desk: Desk, asked: RotateMasterKey) -> Rotated:
+    return desk.rotate_master_key(asked.master_key)
 
 
 def verify_ledger(desk: Desk, asked: Nothing) -> Verified:
@@ -123,6 +129,7 @@ OPERATIONS: dict[str, Operation] = {
     "accounts.list": Operation(Nothing, Accounts, list_accounts),
     "accounts.show": Operation(Named, Accounts, show_account),
     "credit": Operation(GiveCredit, Credited, give_credit, changes=True),
+    "secrets.rotate": Operation(RotateMasterKey, Rotated, rotate_master_key),
     "ledger.verify": Operation(Nothing, Verified, verify_ledger),
     "models": Operation(Nothing, Models, list_models),
     "status": Operation(Nothing, Status, status),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from halley.money import NanoDollars, Price
+from halley.secret import Secret, SecretBytes
 
 
 class KeyRow(msgspec.Struct, frozen=True):
@@ -39,7 +40,7 @@ class ProviderRow(msgspec.Struct, frozen=True):
     name: str
     kind: str
     base_url: str
-    api_key: str
+    api_key: Secret
     cancel: str = "stops_billing"
 
 
@@ -77,7 +78,7 @@ class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
     """Everything a relay needs to serve. `version` grows with every push."""
 
     version: int
-    pepper: bytes
+    pepper: SecretBytes
     keys: tuple[KeyRow, ...]
     accounts: tuple[AccountRow, ...]
     providers: tuple[ProviderRow, ...]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from halley.secret import Secret
 
-def bearer(api_key: str) -> bytes:
-    return f"authorization: Bearer {api_key}\r\n".encode("latin-1") if api_key else b""
+
+def bearer(api_key: Secret) -> bytes:
+    return f"authorization: Bearer {api_key.reveal()}\r\n".encode("latin-1") if api_key else b""
 
 
 SCHEMES = {"bearer": bearer}

@@ -11,8 +11,6 @@ import ssl
 import sys
 from collections.abc import Coroutine
 
-import msgspec
-
 from halley import crash, logs
 from halley.config import Launch, Server
 from halley.dialects import OPENAI_CHAT
@@ -142,7 +140,7 @@ def main() -> None:
     parser.add_argument("--listen-fd", type=int, required=True)
     parser.add_argument("--channel-fd", type=int, required=True)
     options = parser.parse_args()
-    launch = msgspec.json.decode(sys.stdin.buffer.read(), type=Launch)
+    launch = Launch.unpack(sys.stdin.buffer.read())
     try:
         armed = crash.arm("relay", launch.home, os.environ)
     except crash.CannotArm as fault:

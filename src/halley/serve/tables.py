@@ -71,7 +71,7 @@ class Host:
         self.origin = origin
         self.cancels = row.cancel == "stops_billing"
         self.cap_field = kind.cap_field
-        self.secret = row.api_key.encode("latin-1")
+        self.secret = row.api_key.reveal().encode("latin-1")
         self.prefix = b"POST " + base_path.encode("ascii")
         default_port = 443 if origin.scheme == "https" else 80
         name = f"[{origin.host}]" if ":" in origin.host else origin.host
@@ -198,7 +198,7 @@ class Tables:
     def caller(self, key: bytes) -> Caller | None:
         """The caller of a key: one HMAC, then a look-up by digest, so that timing says nothing about the key."""
         snapshot = self.snapshot
-        return self._callers.get(hmac.digest(snapshot.pepper, key, "sha256")) if snapshot is not None else None
+        return self._callers.get(hmac.digest(snapshot.pepper.reveal(), key, "sha256")) if snapshot is not None else None
 
     def remember(self, header: bytes, caller: Caller) -> None:
         """The next request with exactly this Authorization value costs a dictionary look-up; a new snapshot forgets all of them."""

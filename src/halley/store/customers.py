@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, insert, or_, select, update
 from halley.errors import HalleyError
 from halley.money import NanoDollars, Price, show
 from halley.policy.snapshot import AccountRow, KeyRow, ModelRow
+from halley.secret import Secret, SecretBytes
 from halley.store import keytext, ledger
 from halley.store.bulk import inserting
 from halley.store.schema import accounts, balances, keys, prices
@@ -88,14 +89,14 @@ def make_unlimited(connection: Connection, name: str) -> None:
     connection.execute(update(accounts).where(accounts.c.id == name).values(unlimited=True))
 
 
-def create_key(connection: Connection, pepper: bytes, name: str, owner: str, limits: Limits, at: float) -> tuple[str, Key]:
+def create_key(connection: Connection, pepper: SecretBytes, name: str, owner: str, limits: Limits, at: float) -> tuple[Secret, Key]:
     """A new key and its text, which nothing can show again. Raises Taken, Unknown."""
     account(connection, owner)
     if not name.strip():
         raise Taken("A key needs a name.")
     if connection.scalar(select(keys.c.id).where(keys.c.name == name, keys.c.revoked_at.is_(None))) is not None:
         raise Taken(f'There is a key named "{name}" already; choose another name, or rotate it.')
-    text = keytext.make()
+    text = Secret(keytext.make())
     return text, _write_key(connection, pepper, FileKey(name, owner, text, limits), STORE, at)
 
 
@@ -119,7 +120,7 @@ def revoke_key(connection: Connection, name: str, at: float) -> Key:
     return key
 
 
-def rotate_key(connection: Connection, pepper: bytes, name: str, at: float) -> tuple[str, Key]:
+def rotate_key(connection: Connection, pepper: SecretBytes, name: str, at: float) -> tuple[Secret, Key]:
     """A new text under the same name, account and limits; the old one is revoked."""
     old = revoke_key(connection, name, at)
     return create_key(connection, pepper, old.name, old.account, old.limits, at)
@@ -137,7 +138,7 @@ def adopt_accounts(connection: Connection, file_accounts: Iterable[FileAccount],
             connection.execute(update(accounts).where(accounts.c.id == each.name).values(unlimited=each.unlimited, source=FILE))
 
 
-def adopt_keys(connection: Connection, pepper: bytes, file_keys: Iterable[FileKey], at: float) -> None:
+def adopt_keys(connection: Connection, pepper: SecretBytes, file_keys: Iterable[FileKey], at: float) -> None:
     """Make the live keys of the file equal to the file; one that left it is revoked. Raises Taken as `adopt_accounts` does."""
     named = {each.name: each for each in file_keys}
     live = {key.name: key for key in list_keys(connection) if key.revoked_at is None}
@@ -199,13 +200,13 @@ def _own(connection: Connection, name: str) -> None:
         raise Taken(f'Whether the account "{name}" is prepaid or unlimited is written in the configuration file; change it there.')
 
 
-def _write_key(connection: Connection, pepper: bytes, key: FileKey, source: str, at: float) -> Key:
+def _write_key(connection: Connection, pepper: SecretBytes, key: FileKey, source: str, at: float) -> Key:
     limits = key.limits
     digest = keytext.digest(pepper, key.text)
     values: dict[str, object] = {
         "account": key.account,
         "name": key.name,
-        "shown": keytext.shown(key.text),
+        "shown": keytext.shown(key.text.reveal()),
         "models": _list(limits.models),
         "ips": _list(limits.ips),
         "rpm": limits.rpm,

@@ -9,25 +9,32 @@ import fcntl
 import os
 import secrets as random_bytes
 import sqlite3
+import tempfile
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text
 from sqlalchemy.engine import make_url
 
-from halley import crash
+from halley import crash, logs
 from halley.errors import HalleyError
-from halley.store import schema
-from halley.store.vault import Vault, open_vault
+from halley.secret import SecretBytes
+from halley.store import rotation, schema
+from halley.store.masterkey import File, Variable, place
+from halley.store.values import Rotated
+from halley.store.vault import Vault
 
 HEAD = "0001"
 # Schemas that were released, by the version that brought them. Their revisions do not change any more: fixtures/stores has a store of each,
 # and every later version takes it on. A tag is added with its fixture, and none is ever removed.
 TAGS = {"v0.1": "0001"}
 _PEPPER = "pepper"
+
+_log = logs.get("halley.store")
 
 
 class StoreError(HalleyError):
@@ -53,17 +60,49 @@ class StoreLock:
 
 
 class Store:
-    """An open store: transactions, and the secret that keys are hashed under."""
+    """An open store: transactions, the secret that keys are hashed under, and the master key that wraps it."""
 
-    def __init__(self, engine: Engine, pepper: bytes) -> None:
+    def __init__(self, engine: Engine, path: Path | None, place: File | Variable, vault: Vault, former: Vault | None) -> None:
         self._engine = engine
-        self.pepper = pepper
+        self._path = path
+        self._place = place
+        self._vault = vault
+        # The master key before this one, while something may still be under it.
+        self._former = former
+        self.pepper = _pepper(engine, vault)
+        logs.guard(self.pepper)
+        if former is None:
+            place.discard()
+        else:
+            try:
+                self._finish(former)
+            except rotation.Unwiped as fault:
+                _log.warning("a rotation of the master key is not finished", fault=fault)
 
     @contextmanager
     def begin(self) -> Generator[Connection]:
         """One transaction: committed when the block ends, rolled back when it raises."""
         with self._engine.begin() as connection:
             yield connection
+
+    def rotate_master_key(self) -> Rotated:
+        """A new master key for what the store keeps. Raises VaultError when nothing was changed, Unwiped when it is finished later."""
+        if self._former is not None:
+            self._finish(self._former)
+        former = self._vault
+        self._vault, count = rotation.begin(self._engine, self._place, former)
+        self._former = former
+        return Rotated(str(self._place), count, self._finish(former))
+
+    def _finish(self, former: Vault) -> int:
+        backups = rotation.finish(self._engine, self._path, self._place, former, self._vault)
+        self._former = None
+        return backups
+
+    @property
+    def master_key(self) -> str:
+        """Where it is, as the setting spells it."""
+        return str(self._place)
 
     @property
     def revision(self) -> str | None:
@@ -80,40 +119,63 @@ def open_store(url: str, home: Path, master_key: str, environ: Mapping[str, str]
     """
     engine = _engine(url, home)
     path = Path(engine.url.database) if engine.dialect.name == "sqlite" and engine.url.database else None
-    fresh = path is not None and not path.exists()
-    if path is not None and not fresh:
-        path.chmod(0o600)
-    # A look at a database that is not there would make its file; the vault must be satisfied first.
-    found = None if fresh else _found(engine)
-    vault = open_vault(master_key, home, environ, fresh=found is None)
-    if found is not None:
-        vault.unwrap(_PEPPER, found)
-    if path is not None and fresh:
+    where = place(master_key, home, environ)
+    # The vault must be satisfied first, and a look at a database may write: it would make its file, or fold its log into it.
+    found = _found(engine) if path is None else _found_in(path)
+    vault, former = where.opening(_PEPPER, found) if found is not None else (where.first(), None)
+    if path is not None:
         # SQLite gives its WAL and its index the mode that the database has when it first opens them.
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        path.chmod(0o600)
     _migrate(engine, path, migrate)
-    return Store(engine, found_pepper(engine, vault))
+    return Store(engine, path, where, vault, former)
 
 
-def found_pepper(engine: Engine, vault: Vault) -> bytes:
+def _pepper(engine: Engine, vault: Vault) -> SecretBytes:
     with engine.begin() as connection:
         wrapped = connection.scalar(select(schema.secrets.c.wrapped).where(schema.secrets.c.name == _PEPPER))
         if wrapped is not None:
             return vault.unwrap(_PEPPER, wrapped)
-        pepper = random_bytes.token_bytes(32)
+        pepper = SecretBytes(random_bytes.token_bytes(32))
         connection.execute(insert(schema.secrets).values(name=_PEPPER, wrapped=vault.wrap(_PEPPER, pepper)))
         return pepper
 
 
+_FIND = "SELECT wrapped FROM secrets WHERE name = 'pepper'"
+
+
 def _found(engine: Engine) -> bytes | None:
     with engine.connect() as connection:
-        if not inspect(connection).has_table("secrets"):
+        return connection.scalar(text(_FIND)) if inspect(connection).has_table("secrets") else None
+
+
+def _found_in(path: Path) -> bytes | None:
+    """The same of an SQLite file, without a trace: a store that is refused stays as it is, byte for byte."""
+    if not path.exists():
+        return None
+    log = path.with_name(f"{path.name}-wal")
+    if not log.exists() or not log.stat().st_size:
+        return _look(path, "immutable=1")
+    # What a killed process left in its log counts too. Under other names, so that the index which SQLite makes for it is ours.
+    with tempfile.TemporaryDirectory(prefix=".look-", dir=path.parent) as directory:
+        try:
+            for name in (path, log):
+                os.link(name, Path(directory) / name.name)
+        except OSError:  # a file system without links: the index beside the database is touched, which is no part of it
+            return _look(path, "mode=ro")
+        return _look(Path(directory) / path.name, "mode=ro")
+
+
+def _look(path: Path, how: str) -> bytes | None:
+    with closing(sqlite3.connect(f"file:{quote(os.fspath(path))}?{how}", uri=True)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'secrets'").fetchall():
             return None
-        return connection.scalar(text("SELECT wrapped FROM secrets WHERE name = 'pepper'"))
+        return next((row[0] for row in connection.execute(_FIND)), None)
 
 
 def _engine(url: str, home: Path) -> Engine:
-    engine = create_engine(make_url(url) if url else make_url(f"sqlite:///{home / 'halley.db'}"))
+    # No parameters in its exceptions: they are what the rows hold.
+    engine = create_engine(make_url(url) if url else make_url(f"sqlite:///{home / 'halley.db'}"), hide_parameters=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)
@@ -124,7 +186,7 @@ def _prepare(connection: sqlite3.Connection, record: Any) -> None:
     del record
     # Not the driver's own transactions: `_begin` takes the write lock at the start, so that none fails half-way for want of it.
     connection.isolation_level = None
-    for pragma in ("busy_timeout = 5000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    for pragma in ("busy_timeout = 5000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 

@@ -10,6 +10,8 @@ import hmac
 import secrets
 import zlib
 
+from halley.secret import Secret, SecretBytes
+
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -31,8 +33,8 @@ def well_formed(key: str) -> bool:
     return key.startswith("sk-") and len(body) == 32 and all(c in _BASE62 for c in body) and checksum(body) == check
 
 
-def digest(pepper: bytes, key: str) -> bytes:
-    return hmac.digest(pepper, key.encode(), hashlib.sha256)
+def digest(pepper: SecretBytes, key: Secret) -> bytes:
+    return hmac.digest(pepper.reveal(), key.reveal().encode(), hashlib.sha256)
 
 
 def shown(key: str) -> str:

@@ -10,6 +10,7 @@ import msgspec
 
 from halley.money import NanoDollars
 from halley.policy.snapshot import Snapshot
+from halley.secret import hidden, revealed
 
 
 class LeaseState(msgspec.Struct, frozen=True):
@@ -74,9 +75,10 @@ class Folded(msgspec.Struct, frozen=True, tag="folded"):
 FromRelay = Hello | LeaseWanted | LeaseReturned | Counters
 FromControl = Snapshot | Granted | Recall | Folded
 
-_pack = msgspec.msgpack.Encoder().encode
+# The link is a socket that its owner alone can open: one of the two places where a secret may be written out.
+_pack = msgspec.msgpack.Encoder(enc_hook=revealed).encode
 unpack_from_relay = msgspec.msgpack.Decoder(FromRelay).decode
-unpack_from_control = msgspec.msgpack.Decoder(FromControl).decode
+unpack_from_control = msgspec.msgpack.Decoder(FromControl, dec_hook=hidden).decode
 
 MAX_FRAME = 256 << 20
 

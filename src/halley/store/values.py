@@ -6,6 +6,7 @@ from __future__ import annotations
 import msgspec
 
 from halley.money import NanoDollars
+from halley.secret import Secret
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -53,8 +54,16 @@ class FileKey(msgspec.Struct, frozen=True):
 
     name: str
     account: str
-    text: str
+    text: Secret
     limits: Limits
+
+
+class Rotated(msgspec.Struct, frozen=True):
+    """A new master key: where it is, how many secrets of the store were wrapped anew, and how many backups beside it were."""
+
+    master_key: str
+    secrets: int
+    backups: int
 
 
 class Difference(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ A `Post` is a place that must be manned (`control`, `relay-0`); a `Child` is one
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from typing import IO
 
 import msgspec
 
@@ -136,8 +138,8 @@ def spawn(name: str, program: Program, launch: Launch, life_fd: int, held: Seque
         command = [sys.executable, "-P", "-m", "halley.supervise.lifeline", str(life_fd), program.module, *arguments]
         try:
             # A file without a name instead of a pipe: a child that hangs before it has read cannot hold up the supervisor.
-            with tempfile.TemporaryFile() as launch_file:
-                launch_file.write(msgspec.json.encode(launch))
+            with _nameless_file() as launch_file:
+                launch_file.write(launch.pack())
                 launch_file.seek(0)
                 process = subprocess.Popen(
                     command,
@@ -151,3 +153,8 @@ def spawn(name: str, program: Program, launch: Launch, life_fd: int, held: Seque
             raise
     ours.setblocking(False)
     return Child(name, process, ours)
+
+
+def _nameless_file() -> IO[bytes]:
+    """In memory where the system can: the settings may hold keys, and what was on a disk once can be found there."""
+    return os.fdopen(os.memfd_create("launch"), "w+b") if sys.platform == "linux" else tempfile.TemporaryFile()
