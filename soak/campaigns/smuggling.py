@@ -21,8 +21,8 @@ from pathlib import Path
 from soak.campaign import Campaign, Effort, Figures, say
 from soak.fronts import NAMES, Front, front
 from soak.mutations import mutate
-from tests.harness import smuggling, strict
-from tests.harness.audit import audit, rows
+from tests.harness import books, smuggling, strict
+from tests.harness.audit import audit
 from tests.harness.gateway import Gateway
 from tests.harness.http import ask
 from tests.harness.priced import configuration, customer, encoded
@@ -125,7 +125,7 @@ def _dear(gateway: Gateway, address: Address, key: str, dice: random.Random, cou
 
 
 def _paid(gateway: Gateway) -> set[str]:
-    with rows(gateway) as connection:
+    with books.store(gateway.home) as connection:
         return {row[0] for row in connection.execute("SELECT client_request_id FROM requests WHERE model = ?", (DEAR,))}
 
 

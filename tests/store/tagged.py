@@ -16,7 +16,8 @@ from contextlib import closing
 from pathlib import Path
 
 from halley.store.database import TAGS
-from tests.harness.audit import audit, rows
+from tests.harness import books
+from tests.harness.audit import audit
 from tests.harness.crowd import Crowd
 from tests.harness.gateway import Gateway
 from tests.harness.http import ask
@@ -70,7 +71,7 @@ def _use(gateway: Gateway, simulator: Simulator) -> dict[str, object]:
 
 
 def _progress(gateway: Gateway, request: str) -> int:
-    with rows(gateway) as connection:
+    with books.store(gateway.home) as connection:
         found = connection.execute("SELECT progress_charge FROM requests WHERE id = ?", (request,)).fetchone()
     return (found and found[0]) or 0
 

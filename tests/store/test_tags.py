@@ -17,7 +17,8 @@ from halley.secret import Secret
 from halley.store import database, keytext
 from halley.store.database import HEAD, TAGS, StoreError, open_store
 from halley.store.verify import verify
-from tests.harness.audit import audit, rows
+from tests.harness import books
+from tests.harness.audit import audit
 from tests.harness.gateway import Gateway
 from tests.harness.http import ask
 from tests.harness.priced import configuration, encoded
@@ -125,7 +126,7 @@ def test_a_gateway_goes_on_where_the_one_of_a_tag_was_killed(tag: str, tmp_path:
         assert _ending(gateway, known["open"]) == ("crash", progress)
         found = audit(gateway, simulator, since=newest + 0.001)
         assert len(found.requests) == list(asked.values()).count(200)
-        with rows(gateway) as connection:
+        with books.store(gateway.home) as connection:
             balances = dict(connection.execute("SELECT ledger_account, amount FROM balances").fetchall())
         for account, credit in known["credit"].items():
             since = sum(request.charge for request in found.requests if request.account == account)
@@ -146,7 +147,7 @@ def _status(name: str, model: str) -> int:
 
 
 def _ending(gateway: Gateway, request: str) -> tuple[str, int] | None:
-    with rows(gateway) as connection:
+    with books.store(gateway.home) as connection:
         found = connection.execute("SELECT ending, charge FROM endings WHERE request = ?", (request,)).fetchone()
     return (found["ending"], found["charge"]) if found else None
 
