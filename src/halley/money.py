@@ -13,10 +13,9 @@ from decimal import Decimal, localcontext
 import msgspec
 
 NanoDollars = int
-PicoDollars = int
+PicoDollars = int  # 1000 of them are a nano-dollar
 
 NANO = 1_000_000_000
-_PICO_PER_NANO = 1000
 _MAX_USD = Decimal(10) ** 9
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,2})?")
 
@@ -25,12 +24,12 @@ def half_up(pico: int) -> NanoDollars:
     """Pico-dollars to nano-dollars, halves up (away from zero for a negative correction)."""
     if pico < 0:
         return -half_up(-pico)
-    return (pico + _PICO_PER_NANO // 2) // _PICO_PER_NANO
+    return (pico + 500) // 1000
 
 
 def ceiling(pico: int) -> NanoDollars:
     """Pico-dollars to nano-dollars, rounded up: what a hold must cover."""
-    return -(-pico // _PICO_PER_NANO)
+    return -(-pico // 1000)
 
 
 def usd(text: str) -> NanoDollars:

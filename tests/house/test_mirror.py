@@ -27,7 +27,6 @@ ELSEWHERE: dict[str, str] = {
     "net/framing.py": "net/test_server.py",
     "net/request.py": "net/test_server.py",
     "net/listener.py": "net/test_server.py",
-    "net/reader.py": "net/test_guards.py",
     "net/origin.py": "net/test_client.py",
     "net/upstream.py": "net/test_client.py",
     "serve/lector.py": "serve/test_lectern.py",

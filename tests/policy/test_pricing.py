@@ -50,7 +50,7 @@ def test_affordable_output_is_the_most_that_fits(prompt: int, credit: int) -> No
 
 def test_the_worst_rate_is_the_highest_of_its_direction() -> None:
     price = Price(input=2, output=8, cache_read=1, cache_write_1h=4, audio_in=3, reasoning=9, image_out=7)
-    assert pricing.Worst.of(price)[:2] == (4, 9)
+    assert pricing.Worst.of(price) == pricing.Worst(4, 9, 0)
 
 
 def test_a_model_is_free_only_when_nothing_costs() -> None:
@@ -84,12 +84,12 @@ OWN = pricing.charge(PRICE, COUNTED)
     ],
 )
 def test_the_settlement_table(ending: Ending, reported: Usage | None, after_break: str, charge: int, loss: int, estimated: bool) -> None:
-    settled = pricing.settle(ending, PRICE, HOLD, reported=reported, delivered=COUNTED, after_break=after_break)
+    settled = pricing.settle(ending, pricing.Tariff(PRICE), HOLD, reported=reported, delivered=COUNTED, after_break=after_break)
     assert (settled.charge, settled.loss, settled.estimated) == (charge, loss, estimated)
 
 
 @pytest.mark.parametrize("ending", get_args(Ending))
 def test_no_ending_charges_more_than_the_hold(ending: Ending) -> None:
-    settled = pricing.settle(ending, PRICE, 7, reported=REPORT, delivered=COUNTED, after_break="delivered")
+    settled = pricing.settle(ending, pricing.Tariff(PRICE), 7, reported=REPORT, delivered=COUNTED, after_break="delivered")
     assert settled.charge <= 7
     assert settled.charge + settled.loss in (0, FULL)

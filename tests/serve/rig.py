@@ -99,6 +99,7 @@ class Upstream:
     def __init__(self, pool: str, head: bytes, body: bytes, receiver: object) -> None:
         self.pool, self.head, self.body, self.receiver = pool, head, body, receiver
         self.status = 0
+        self.kind = b""
         self.fields: list[tuple[bytes, bytes]] = []
         self.sent = True
         self.aborted = False
@@ -106,12 +107,13 @@ class Upstream:
 
     def reply(self, status: int, data: bytes, *, done: bool = True, kind: bytes = b"application/json", **fields: str) -> None:
         self.status = status
-        self.fields = [(b"content-type", kind), *((k.replace("_", "-").encode(), v.encode()) for k, v in fields.items())]
+        self.kind = kind
+        self.fields = [(k.replace("_", "-").encode(), v.encode()) for k, v in fields.items()]
         self.receiver.replied(self, data, done)  # type: ignore[attr-defined]
 
     def stream(self, data: bytes = b"", *, done: bool = False) -> None:
         if not self.status:
-            self.status, self.fields = 200, [(b"content-type", b"text/event-stream")]
+            self.status, self.kind = 200, b"text/event-stream"
         self.receiver.replied(self, data, done)  # type: ignore[attr-defined]
 
     def fail(self, kind: str, *, written: bool = True) -> None:

@@ -510,7 +510,8 @@ def test_a_bug_ends_the_request_with_a_500_that_tells_only_the_request_id(tmp_pa
 def test_a_long_stream_leaves_progress_records_that_a_crash_would_be_charged_by(tmp_path: Path) -> None:
     with rig(tmp_path) as found:
         found.ask(stream=True)
-        found.call.stream(TEXT + frame({"content": "12345678"}) * 990)
+        found.call.stream(TEXT + frame({"content": "12345678"}) * 989)
+        found.call.stream(frame({"content": "12345678"}))
         (_, progress) = found.records()
         assert isinstance(progress, Progress)
         assert progress.usage.output == 2000

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from halley.chat.peek import Peek
-from halley.dialects import anthropic, gemini, openai_chat
+from halley.dialects import anthropic, gemini, openai_chat, openai_reply
 from halley.errors import Refused
 
 WriteError = Callable[[Refused, str], tuple[int, bytes, bytes]]
@@ -23,8 +23,8 @@ class Dialect(NamedTuple):
     reply_fields: frozenset[bytes]
     peek: Callable[[bytes], Peek]
     outbound: Callable[[bytes, Peek, str, int | None, str], bytes]
-    meter: Callable[[Peek], openai_chat.Meter]
-    read_whole: Callable[[bytes], openai_chat.Whole | None]
+    meter: Callable[[Peek], openai_reply.Meter]
+    read_whole: Callable[[bytes], openai_reply.Whole | None]
     content_bytes: Callable[[bytes], int]
     is_error: Callable[[bytes], bool]
     write_error: WriteError
@@ -35,12 +35,12 @@ OPENAI_CHAT = Dialect(
     "openai_chat",
     "/chat/completions",
     # What of an upstream's head may reach the client. Rate limits are the upstream's business with Halley and never leak.
-    frozenset({b"content-type", b"openai-version", b"openai-processing-ms", b"retry-after", b"retry-after-ms", b"x-should-retry"}),
+    frozenset({b"openai-version", b"openai-processing-ms", b"retry-after", b"retry-after-ms", b"x-should-retry"}),
     openai_chat.peek,
     openai_chat.outbound,
-    openai_chat.Meter,
-    openai_chat.read_whole,
-    openai_chat.content_bytes,
+    openai_chat.meter,
+    openai_reply.read_whole,
+    openai_reply.content_bytes,
     openai_chat.is_error,
     openai_chat.write_error,
     openai_chat.write_error_event,

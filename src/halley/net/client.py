@@ -16,6 +16,8 @@ from halley.net.upstream import Call, Receiver, Upstream
 
 __all__ = ["Call", "Deadlines", "Fault", "Origin", "Pool", "Receiver", "render_field"]
 
+ONE_WRITE = 65536  # a body up to this size leaves with its head in one write; copying a larger body costs more than a second write
+
 
 class Pool:
     """The connections to one origin: the last used is the first used again, and at most `size` exist; further calls wait for one, at most
@@ -37,6 +39,7 @@ class Pool:
         self.deadlines = deadlines
         self.clock = clock
         self.wanted = wanted
+        self.spellings: dict[bytes, bytes] = {}  # header names as upstreams write them, to what they are here
         self.connections: set[Upstream] = set()
         self.dialled = 0
         self._idle: list[Upstream] = []
@@ -69,9 +72,16 @@ class Pool:
             self._checked = head
         if self._closed:
             raise RuntimeError("the pool is closed")
-        if request_id:
-            head = b"%bx-request-id: %b\r\n" % (head, request_id)
-        call = Call(head, body, receiver, deadlines or self.deadlines, self.clock.now)
+        identity = b"x-request-id: %b\r\n" % request_id if request_id else b""
+        size = len(body)
+        if 0 < size <= ONE_WRITE:
+            data = b"%b%bcontent-length: %d\r\n\r\n%b" % (head, identity, size, body)
+            body = b""
+        elif size or not head.startswith((b"GET ", b"HEAD ")):
+            data = b"%b%bcontent-length: %d\r\n\r\n" % (head, identity, size)
+        else:
+            data = b"%b%b\r\n" % (head, identity)
+        call = Call(data, body, receiver, deadlines or self.deadlines, self.clock.now, asks_head=data.startswith(b"HEAD "))
         self.place(call)
         return call
 

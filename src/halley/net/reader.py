@@ -6,6 +6,7 @@ Field values are handed on as they came, a trailing blank included.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import TYPE_CHECKING, Literal
 
@@ -37,6 +38,8 @@ NEVER = float("inf")
 SLICE = 16384  # so much is parsed at once, which bounds how many pipelined requests exist as objects
 KNOWN_HOSTS = 1024
 MOST_PARTS = 1024
+UNLIKE = 8  # heads of one connection in a row that were like no other: its client says something new each time
+_LENGTH = re.compile(rb"\r\ncontent-length: ?([0-9]{1,9})\r\n", re.IGNORECASE)
 
 # What the parser is in the middle of. DEAF: nothing that still comes is a request.
 BETWEEN, HEAD, BODY, DEAF = range(4)
@@ -54,6 +57,9 @@ class Reader:
         "_fields",
         "_guards",
         "_joined",
+        "_last",
+        "_last_limit",
+        "_lead",
         "_listener",
         "_method",
         "_parser",
@@ -68,6 +74,8 @@ class Reader:
         "_started",
         "_target",
         "_to_come",
+        "_trail",
+        "_unlike",
         "_version",
         "continue_due",
         "deadline",
@@ -89,6 +97,10 @@ class Reader:
         self.stage = BETWEEN
         self.continue_due = False
         self.deadline = self._clock.tick() + self._guards.head_seconds
+        # The last request's head up to the digits of its length, and after them; empty when there is none to compare with.
+        self._lead = self._trail = b""
+        self._last: Request | None = None
+        self._unlike = self._last_limit = 0
 
     @property
     def refused_path(self) -> bytes:
@@ -105,14 +117,49 @@ class Reader:
         self.deadline = NEVER
         self.queue.clear()
         del self._parser, self._connection
+        self._last = None
 
     def slice_size(self) -> int:
         """How much to parse next: the rest of a declared body in one go, anything else in small pieces."""
         return max(SLICE, self._to_come - self._received) if self.stage == BODY else SLICE
 
+    def again(self, data: bytes) -> Request | None:
+        """A whole request with the last one's head, but for the digits of its length: the parser has read the same bytes before, so it is
+        not asked. None for anything else; then the parser is. A client says the same head with nearly every request."""
+        lead, trail = self._lead, self._trail
+        last = self._last
+        if last is None or not data.startswith(lead):
+            return None
+        start = len(lead)
+        end = data.find(b"\r", start, start + 10)
+        if end < 0 or not data.startswith(trail, end):
+            return None
+        digits = data[start:end]
+        body = data[end + len(trail) :]
+        size = len(body)
+        if not digits.isdigit() or int(digits) != size or size > self._last_limit:
+            return None
+        self._unlike = 0
+        return Request(last.connection, last.method, last.path, last.query, last.fields, body, "1.1", self._clock.tick(), True)
+
+    def _remember(self, data: bytes, request: Request) -> None:
+        """Keep the head of a request that came in one read of its own, for `again`."""
+        self._unlike += 1
+        end = data.find(b"\r\n\r\n") + 4
+        length = _LENGTH.search(data, 0, end)
+        fields = request.fields
+        plain = request.keep and request.version == "1.1" and b"expect" not in fields and b"upgrade" not in fields
+        if length is not None and plain and len(data) == end + len(request.body):
+            self._lead, self._trail = data[: length.start(1)], data[length.end(1) : end]
+            self._last = Request(request.connection, request.method, request.path, request.query, fields, b"", "1.1", 0.0, True)
+            self._last_limit = self._body_limit
+        else:
+            self._last = None
+
     def parse(self, data: bytes) -> None:
         """Any number of requests may be complete after it, or one refusal."""
         self._slice = size = len(data)
+        alone = self.stage == BETWEEN and not self.queue and self._unlike < UNLIKE
         before = self._received if self.stage == BODY else -1
         try:
             self._parser.feed_data(data)
@@ -131,6 +178,8 @@ class Reader:
                 self._silent += size
                 if self._silent > self._guards.head_bytes:
                     self.refuse(Refused(Condition.INVALID, "the chunked body carries more extensions or trailers than are read"))
+            elif alone and len(self.queue) == 1 and isinstance(request := self.queue[0], Request) and request.body:
+                self._remember(data, request)
 
     def _unparsable(self, error: HttpParserError) -> None:
         cause = error.__context__
@@ -231,7 +280,7 @@ class Reader:
         if coding is not None:
             check_transfer_encoding(coding, fields, version)
         elif b"content-length" in fields:
-            self._to_come = declared_length(fields[b"content-length"])
+            self._to_come = declared_length(fields.pop(b"content-length"))
         if self._chunked or self._to_come:
             self._expect_body(method, fields)
         elif b"expect" in fields:

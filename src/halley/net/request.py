@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 
 class Request:
-    """A complete request. `fields` has lower-case names, repeated ones joined by ", "; `received` is the clock's time at its last byte."""
+    """A complete request. `fields` has lower-case names, repeated ones joined by ", ", and no content-length, since the body is whole;
+    several requests of a connection may share it. `received` is the clock's time at its last byte."""
 
     __slots__ = ("body", "connection", "fields", "keep", "method", "path", "query", "received", "version")
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Application", "Connection", "Guards", "Owner", "Request"]
 
 HIGH_WATER = 65536
+ONE_WRITE = 16384  # copying a larger chunk in between its length and its end costs more than three writes, which leave as one
 LINGER_BYTES = 262144
 LINGER_SECONDS = 1.0
 TURNED_AWAY = 256  # connections over the limit that are still told why
@@ -154,6 +155,8 @@ class Connection(asyncio.Protocol):
             if len(self._backlog) > self._guards.pipeline and self._reading:
                 self._reading = False
                 self._transport.pause_reading()
+        elif not self.slow and (request := reader.again(data)) is not None:
+            self._serve(request)
         else:
             if len(data) <= SLICE:
                 reader.parse(data)
@@ -211,9 +214,12 @@ class Connection(asyncio.Protocol):
         self.owner = None
         self._serving = False
         if self._keep:
-            self._rearm_due = True
-            if not self._pumping:
-                self._pump()
+            if self._pumping or self._backlog or self._reader.stage != BETWEEN or self._reader.queue:
+                self._rearm_due = True
+                if not self._pumping:
+                    self._pump()
+            else:
+                self._reader.rearm()
         elif self._backlog or self._ignored or self._reader.queue:
             self._linger()
         else:
@@ -264,20 +270,26 @@ class Connection(asyncio.Protocol):
             return
         line = STATUS_LINES.get(status) or status_line(status)
         self._mute = self._head_only or status in BODILESS
-        framing = b""
-        if not self._mute:
-            if self._modern:
-                framing = b"transfer-encoding: chunked\r\n"
-                data = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
-            else:
-                self._keep = False
+        chunked = self._modern and not self._mute
+        if not self._modern and not self._mute:
+            self._keep = False
+        framing = b"transfer-encoding: chunked\r\n" if chunked else b""
+        head = b"%b%bdate: %b\r\n%b%b" % (line, fields, self._clock.date, framing, self._head_end())
         self._begun = True
-        self._write(b"%b%bdate: %b\r\n%b%b%b" % (line, fields, self._clock.date, framing, self._head_end(), b"" if self._mute else data))
+        if not data or self._mute:
+            self._write(head)
+        elif chunked:
+            self._write_chunk(b"%b%x\r\n" % (head, len(data)), data, b"\r\n")
+        else:
+            self._write(head + data)
 
     def send(self, data: bytes) -> None:
         if not data or self._mute or not self._serving or self.closed:
             return
-        self._write(b"%x\r\n%b\r\n" % (len(data), data) if self._modern else data)
+        if self._modern:
+            self._write_chunk(b"%x\r\n" % len(data), data, b"\r\n")
+        else:
+            self._write(data)
 
     def finish(self, data: bytes = b"") -> None:
         if not self._serving or self.closed:
@@ -286,7 +298,7 @@ class Connection(asyncio.Protocol):
             if not self._modern:
                 self._write(data)
             elif data:
-                self._write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
+                self._write_chunk(b"%x\r\n" % len(data), data, b"\r\n0\r\n\r\n")
             else:
                 self._write(LAST_CHUNK)
         self._begun = False
@@ -309,6 +321,15 @@ class Connection(asyncio.Protocol):
         if not self._keep:
             return b"connection: close\r\n\r\n"
         return b"\r\n" if self._modern else b"connection: keep-alive\r\n\r\n"
+
+    def _write_chunk(self, before: bytes, data: bytes, after: bytes) -> None:
+        if len(data) <= ONE_WRITE:
+            self._write(b"%b%b%b" % (before, data, after))
+        else:
+            self._sent += len(before) + len(data) + len(after)
+            self._transport.write(before)
+            self._transport.write(data)
+            self._transport.write(after)
 
     def _write(self, data: bytes) -> None:
         self._sent += len(data)

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 NEVER = float("inf")
 HEAD_BYTES = 65536
-HEAD_FIELDS = 200
 INTERIM_REPLIES = 8
-ONE_WRITE = 65536  # a body up to this size leaves with its head in one write; copying a larger body costs more than a second write
+SPELLINGS = 1024
+CONTENT_LENGTH = b"content-length"
+TRANSFER_ENCODING = b"transfer-encoding"
+CONTENT_TYPE = b"content-type"
+_KNOWN = {name: name for name in (CONTENT_LENGTH, TRANSFER_ENCODING, CONTENT_TYPE)}  # compared by identity
 FRESH_SECONDS = 0.002  # a connection idle for longer is asked for a pending close before it is used again
 
 
@@ -33,17 +36,20 @@ class Receiver(Protocol):
 
 
 class Call:
-    """One request and its reply. `status` is 0 and `fields` empty until the final reply head is complete."""
+    """One request and its reply. `data` is written first and `body` after it, if it is not in there. Until the final reply head is complete
+    `status` is 0; `kind` is its content-type, `fields` are the other wanted ones."""
 
-    __slots__ = ("body", "deadlines", "ended", "fields", "head", "paused", "receiver", "since", "status", "upstream")
+    __slots__ = ("asks_head", "body", "data", "deadlines", "ended", "fields", "kind", "paused", "receiver", "since", "status", "upstream")
 
-    def __init__(self, head: bytes, body: bytes, receiver: Receiver, deadlines: Deadlines, since: float) -> None:
-        self.head = head
+    def __init__(self, data: bytes, body: bytes, receiver: Receiver, deadlines: Deadlines, since: float, *, asks_head: bool) -> None:
+        self.data = data
         self.body = body
         self.receiver = receiver
         self.deadlines = deadlines
         self.since = since
+        self.asks_head = asks_head
         self.status = 0
+        self.kind = b""
         self.fields: list[tuple[bytes, bytes]] = []
         self.paused = self.ended = False
         self.upstream: Upstream | None = None
@@ -89,7 +95,6 @@ class Upstream(asyncio.Protocol):
     __slots__ = (
         "_bodiless",
         "_clock",
-        "_count",
         "_done",
         "_framed",
         "_headed",
@@ -101,6 +106,7 @@ class Upstream(asyncio.Protocol):
         "_parts",
         "_pool",
         "_seen",
+        "_spellings",
         "_transport",
         "_until_close",
         "_wanted",
@@ -113,6 +119,7 @@ class Upstream(asyncio.Protocol):
         self._pool = pool
         self._clock = pool.clock
         self._wanted = pool.wanted
+        self._spellings = pool.spellings
         self.call: Call | None = None
         self.deadline = NEVER
         self.idle_since = 0.0
@@ -130,19 +137,11 @@ class Upstream(asyncio.Protocol):
         call.upstream = self
         self._parts: list[bytes] = []
         self._headed = self._done = self._keep = self._framed = self._in_interim = self._bodiless = self._until_close = False
-        self._interim = self._count = self._seen = 0
-        head = call.head
-        body = call.body
-        if body or not head.startswith((b"GET ", b"HEAD ")):
-            head = b"%bcontent-length: %d\r\n\r\n" % (head, len(body))
-        else:
-            head += b"\r\n"
+        self._interim = self._seen = 0
         self.deadline = self._clock.tick() + call.deadlines.first_byte_s
-        if len(body) <= ONE_WRITE:
-            self._transport.write(head + body)
-        else:
-            self._transport.write(head)
-            self._transport.write(body)
+        self._transport.write(call.data)
+        if call.body:
+            self._transport.write(call.body)
         if call.paused:
             self.pause()
 
@@ -302,23 +301,34 @@ class Upstream(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._headed:  # a trailer
             return
-        self._count += 1
-        if self._count > HEAD_FIELDS:
-            raise _Unfit(f"more than {HEAD_FIELDS} header fields")
-        name = name.lower()
-        size = len(name)
-        if size == 17 and name == b"transfer-encoding":
-            if self._framed or value.strip(b" \t").lower() != b"chunked":
-                raise _Unfit("its framing is ambiguous")
-            self._framed = True
-        elif size == 14 and name == b"content-length":
-            if self._framed or not value.strip(b" \t").isdigit():
-                raise _Unfit("its framing is ambiguous")
-            self._framed = True
-        if name in self._wanted:
-            call = self.call
-            if call is not None:
-                call.fields.append((name, value))
+        known = self._spellings.get(name)
+        if known is None:
+            known = self._spell(name)
+        if known:
+            if known is CONTENT_LENGTH or known is TRANSFER_ENCODING:
+                self._frame(known, value)
+            elif (call := self.call) is not None:
+                if known is CONTENT_TYPE:
+                    call.kind = value
+                else:
+                    call.fields.append((known, value))
+
+    def _spell(self, name: bytes) -> bytes:
+        """A name as the pool knows it, lower-case; empty for one that nobody wants. Servers spell few names, and the same ones always."""
+        known = name.lower()
+        if known in _KNOWN:
+            known = _KNOWN[known]
+        elif known not in self._wanted:
+            known = b""
+        if len(self._spellings) < SPELLINGS:
+            self._spellings[name] = known
+        return known
+
+    def _frame(self, name: bytes, value: bytes) -> None:
+        value = value.strip(b" \t")
+        if self._framed or not (value.isdigit() if name is CONTENT_LENGTH else value.lower() == b"chunked"):
+            raise _Unfit("its framing is ambiguous")
+        self._framed = True
 
     def on_headers_complete(self) -> None:
         call = self.call
@@ -332,7 +342,7 @@ class Upstream(asyncio.Protocol):
             self._in_interim = True
             return
         self._headed = True
-        if status == 204 or status == 304 or call.head.startswith(b"HEAD "):
+        if status == 204 or status == 304 or call.asks_head:
             self._bodiless = self._done = True
         elif not self._framed:
             self._until_close = True
@@ -348,6 +358,7 @@ class Upstream(asyncio.Protocol):
             call = self.call
             if call is not None:
                 call.fields.clear()
+                call.kind = b""
             return
         self._done = True
         # The parser knows about keep-alive only inside this callback.

@@ -8,26 +8,28 @@ from __future__ import annotations
 
 
 class Bucket:
-    """A token bucket: `per_minute` units, refilled continuously."""
+    """A token bucket of `per_minute` units, refilled continuously, kept as one number: when it will be full again (monotonic seconds)."""
 
-    __slots__ = ("level", "per_minute", "seen")
+    __slots__ = ("_unit_s", "full_at", "per_minute")
 
-    def __init__(self, per_minute: int, now: float) -> None:
+    def __init__(self, per_minute: int) -> None:
         self.per_minute = per_minute
-        self.level = float(per_minute)
-        self.seen = now
+        self._unit_s = 60.0 / per_minute
+        self.full_at = 0.0
 
-    def refill(self, now: float) -> float:
-        if now > self.seen:
-            level = self.level + (now - self.seen) * self.per_minute / 60.0
-            self.level = level if level < self.per_minute else float(self.per_minute)
-            self.seen = now
-        return self.level
+    def wait(self, amount: int, now: float) -> float:
+        """Seconds until `amount` is there, not above 0 when it is; an amount above the whole bucket waits for a full one."""
+        full_at = self.full_at
+        return round((full_at if full_at > now else now) + min(amount, self.per_minute) * self._unit_s - now - 60.0, 6)
 
-    def wait(self, amount: float) -> float:
-        """Seconds until `amount` is there; an amount above the whole bucket waits for a full one."""
-        missing = min(amount, self.per_minute) - self.level
-        return max(missing * 60.0 / self.per_minute, 0.0)
+    def take(self, amount: int, now: float) -> None:
+        full_at = self.full_at
+        self.full_at = (full_at if full_at > now else now) + amount * self._unit_s
+
+    def correct(self, taken: int, used: int, now: float) -> None:
+        """What was taken turned out to be used in part, or more. A report far above the estimate closes the bucket for two minutes, not
+        for ever: it may be wrong."""
+        self.full_at = min(self.full_at + (used - taken) * self._unit_s, now + 120.0)
 
 
 class Limits:
@@ -35,9 +37,9 @@ class Limits:
 
     __slots__ = ("concurrency", "requests", "running", "tokens")
 
-    def __init__(self, rpm: int | None, tpm: int | None, concurrency: int | None, now: float) -> None:
-        self.requests = Bucket(rpm, now) if rpm is not None else None
-        self.tokens = Bucket(tpm, now) if tpm is not None else None
+    def __init__(self, rpm: int | None, tpm: int | None, concurrency: int | None) -> None:
+        self.requests = Bucket(rpm) if rpm is not None else None
+        self.tokens = Bucket(tpm) if tpm is not None else None
         self.concurrency = concurrency
         self.running = 0
 
@@ -45,21 +47,19 @@ class Limits:
         if self.concurrency is not None and self.running >= self.concurrency:
             return "concurrent requests", 1.0
         requests, tokens = self.requests, self.tokens
-        if requests is not None and requests.refill(now) < 1.0:
-            return "requests per minute", requests.wait(1.0)
-        if tokens is not None and tokens.refill(now) < min(estimate, tokens.per_minute):
-            return "tokens per minute", tokens.wait(estimate)
+        if requests is not None and (wait := requests.wait(1, now)) > 0.0:
+            return "requests per minute", wait
+        if tokens is not None and (wait := tokens.wait(estimate, now)) > 0.0:
+            return "tokens per minute", wait
         if requests is not None:
-            requests.level -= 1.0
+            requests.take(1, now)
         if tokens is not None:
-            tokens.level -= estimate
+            tokens.take(estimate, now)
         self.running += 1
         return None
 
-    def give_back(self, estimate: int, used: int) -> None:
+    def give_back(self, estimate: int, used: int, now: float) -> None:
         """The request ended: free its place and correct the token bucket by what it really used."""
         self.running -= 1
-        tokens = self.tokens
-        if tokens is not None:
-            # A report far above the estimate closes the key for two minutes, not for ever: it may be wrong.
-            tokens.level = max(tokens.level + estimate - used, -float(tokens.per_minute))
+        if self.tokens is not None and used != estimate:
+            self.tokens.correct(estimate, used, now)

@@ -20,9 +20,10 @@ where that is more. A charge never exceeds the hold: what is above it is operato
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 import msgspec
+from msgspec.structs import astuple
 
 from halley.chat.usage import Usage
 from halley.money import NanoDollars, PicoDollars, Price, ceiling, half_up
@@ -52,7 +53,7 @@ class Settlement(msgspec.Struct, frozen=True):
 NOTHING = Usage()
 
 
-class Worst(NamedTuple):
+class Worst(msgspec.Struct, frozen=True):
     """The dearest reading of every token of a price: what holds are computed from."""
 
     input: PicoDollars
@@ -78,52 +79,59 @@ class Worst(NamedTuple):
 
     @property
     def free(self) -> bool:
-        return not any(self)
+        return not (self.input or self.output or self.per_request)
+
+
+class Tariff:
+    """A price made ready for billing: `charge` runs over the lines that have a price of their own and no others."""
+
+    __slots__ = ("_input", "_lines", "_output", "_per_request")
+
+    def __init__(self, price: Price) -> None:
+        self._input = price.input
+        self._output = price.output
+        self._per_request = half_up(price.per_request)
+        rates = ((place, direction, getattr(price, name)) for place, direction, name in _DETAILS)
+        self._lines: tuple[tuple[int, int, PicoDollars], ...] = tuple(line for line in rates if line[2] is not None)
+
+    def charge(self, usage: Usage) -> NanoDollars:
+        """The bill of one answer: each line rounded half-up once. Tokens with a price of their own leave their direction's plain line."""
+        counts = astuple(usage)
+        plain = [counts[0], counts[1]]
+        total = self._per_request
+        for place, direction, rate in self._lines:
+            count = counts[place]
+            if count:
+                # Details are parts of the total; a provider that reports more detail than total is billed for the detail once.
+                count = min(count, plain[direction])
+                plain[direction] -= count
+                total += half_up(rate * count)
+        return total + half_up(self._input * plain[0]) + half_up(self._output * plain[1])
+
+
+_FIELDS = Usage.__struct_fields__
+# Place in a usage as a tuple, direction (0 input, 1 output), name of the rate: in the order in which details take their tokens.
+_DETAILS = (
+    *((_FIELDS.index(name), 0, name) for name in ("cache_read", "cache_write_5m", "cache_write_1h", "audio_in", "image_in")),
+    *((_FIELDS.index(name), 1, name) for name in ("reasoning", "audio_out", "image_out")),
+)
 
 
 def charge(price: Price, usage: Usage) -> NanoDollars:
-    """The bill of one answer: each line rounded half-up once. Tokens with a price of their own leave their direction's plain line."""
-    total = _lines(
-        price.input,
-        usage.input,
-        (price.cache_read, usage.cache_read),
-        (price.cache_write_5m, usage.cache_write_5m),
-        (price.cache_write_1h, usage.cache_write_1h),
-        (price.audio_in, usage.audio_in),
-        (price.image_in, usage.image_in),
-    )
-    total += _lines(
-        price.output,
-        usage.output,
-        (price.reasoning, usage.reasoning),
-        (price.audio_out, usage.audio_out),
-        (price.image_out, usage.image_out),
-    )
-    if price.per_request:
-        total += half_up(price.per_request)
-    return total
-
-
-def _lines(plain: PicoDollars, tokens: int, *parts: tuple[PicoDollars | None, int]) -> NanoDollars:
-    total = 0
-    for rate, count in parts:
-        if count and rate is not None:
-            # Details are parts of the total; a provider that reports more detail than total is billed for the detail once.
-            count = min(count, tokens)
-            total += half_up(rate * count)
-            tokens -= count
-    return total + half_up(plain * tokens)
+    """What `Tariff.charge` says, for those who price one answer at a time."""
+    return Tariff(price).charge(usage)
 
 
 def settle(
-    ending: Ending, price: Price, hold: NanoDollars, *, reported: Usage | None, delivered: Usage, after_break: str = "nothing"
+    ending: Ending, tariff: Tariff, hold: NanoDollars, *, reported: Usage | None, delivered: Usage, after_break: str = "nothing"
 ) -> Settlement:
     """The settlement table. `reported` is the upstream's own final usage, `delivered` our own count of input and output so far."""
     if ending == FAILED:
         return Settlement(0, 0, NOTHING, False)
     usage = delivered if reported is None else reported
-    cost = charge(price, usage)
+    cost = tariff.charge(usage)
     if ending == UNUSABLE or (ending == BROKE and after_break == "nothing"):
         return Settlement(0, cost, usage, reported is None)
-    paid = min(cost, hold)
-    return Settlement(paid, cost - paid, usage, reported is None)
+    if cost <= hold:
+        return Settlement(cost, 0, usage, reported is None)
+    return Settlement(hold, cost - hold, usage, reported is None)

@@ -14,7 +14,7 @@ from halley.errors import Condition, Refused
 from halley.policy import urls
 from halley.serve.hold import LEAST_OUTPUT, Hold
 from halley.serve.peers import within
-from halley.serve.tables import DEFAULT_OUTPUT_CAP, Caller, Tables
+from halley.serve.tables import DEFAULT_OUTPUT_CAP, Caller, Model, Tables
 from halley.store import keytext
 
 if TYPE_CHECKING:
@@ -134,16 +134,6 @@ def safe_urls(run: Run) -> None:
             raise Refused(Condition.INVALID, f"The image_url is not allowed: {verdict.message}.", param="image_url")
 
 
-def bounds(run: Run) -> None:
-    """How many tokens the request can use at most, and about how many it will."""
-    seen, model, size = run.seen, run.model, len(run.request.body)
-    # Every token of a byte-level vocabulary is at least one byte; a linked picture is text of a few bytes and tokens of its own.
-    most = size + MOST_IMAGE_TOKENS * len(seen.image_urls)
-    run.input_most = most if model.context is None else min(most, model.context)
-    run.input_guess = int(size / model.learned.input_bytes) + 1
-    run.token_guess = run.input_guess + (seen.cap if seen.cap is not None else LEAST_OUTPUT) * seen.n
-
-
 def within_limits(run: Run) -> None:
     gateway = run.gateway
     over = run.caller.limits.take(run.token_guess, gateway.clock.now)
@@ -154,29 +144,42 @@ def within_limits(run: Run) -> None:
 
 def journal_in_time(run: Run) -> None:
     """When nobody has folded the journal for a while, no more paid work is taken on."""
-    gateway = run.gateway
-    if not run.model.free and gateway.journal.lag_s(gateway.clock.now) > gateway.bounds.journal_lag_s:
+    if run.gateway.behind and not run.model.free:
         raise Refused(Condition.OVERLOADED, "Accounting is behind; paid models are refused until it has caught up.", retry_after_s=5.0)
 
 
-def worst_price(run: Run) -> None:
-    """What to hold. Without a cap in the request: the model's own, or the operator's smaller one, which is then sent upstream."""
-    seen, model = run.seen, run.model
+def worst_case(run: Run) -> None:
+    """How many tokens the request can use at most, about how many it will, and what to hold for them."""
+    seen, model, size = run.seen, run.model, len(run.request.body)
+    # Every token of a byte-level vocabulary is at least one byte; a linked picture is text of a few bytes and tokens of its own.
+    most = size + MOST_IMAGE_TOKENS * len(seen.image_urls)
+    if model.context is not None and model.context < most:
+        most = model.context
+    run.input_guess = guess = int(size / model.learned.input_bytes) + 1
     cap = seen.cap
     if cap is None:
-        cap = model.max_output
-        if cap is None or (model.default_cap is not None and model.default_cap < cap):
-            cap = model.default_cap or DEFAULT_OUTPUT_CAP
-            if not model.free:
-                run.sent_cap = cap
-    elif model.max_output is not None and model.max_output < cap:
-        cap = model.max_output
-    strict = run.request.fields.get(b"x-halley-strict") == b"1"
-    if strict and run.sent_cap is not None:
-        raise Refused(
-            Condition.INVALID, f"max_tokens would be set to {cap} for this request; send a cap, or no x-halley-strict.", param="max_tokens"
-        )
-    run.hold = Hold(run.account, model.worst, run.input_most, cap, seen.n, flexible=seen.cap is None and not strict)
+        run.token_guess = guess + LEAST_OUTPUT * seen.n
+        strict = run.request.fields.get(b"x-halley-strict") == b"1"
+        run.hold = Hold(run.account, model.worst, most, _own_cap(run, model, strict=strict), seen.n, flexible=not strict)
+    else:
+        run.token_guess = guess + cap * seen.n
+        if model.max_output is not None and model.max_output < cap:
+            cap = model.max_output
+        run.hold = Hold(run.account, model.worst, most, cap, seen.n, flexible=False)
+
+
+def _own_cap(run: Run, model: Model, *, strict: bool) -> int:
+    """Without a cap in the request: the model's own, or the operator's smaller one, which is then sent upstream."""
+    cap = model.max_output
+    if cap is not None and (model.default_cap is None or model.default_cap >= cap):
+        return cap
+    cap = model.default_cap or DEFAULT_OUTPUT_CAP
+    if not model.free:
+        if strict:
+            words = f"max_tokens would be set to {cap} for this request; send a cap, or no x-halley-strict."
+            raise Refused(Condition.INVALID, words, param="max_tokens")
+        run.sent_cap = cap
+    return cap
 
 
 Checks = tuple[Callable[["Run"], None], ...]
@@ -185,9 +188,8 @@ BEFORE_READING: Checks = (credential, not_ending, content_type)
 AFTER_READING: Checks = (
     known_model,
     safe_urls,
-    bounds,
     journal_in_time,
-    worst_price,
+    worst_case,
     within_limits,
 )
 CHECKS: Checks = (*BEFORE_READING, read, *AFTER_READING)

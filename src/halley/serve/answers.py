@@ -7,7 +7,9 @@ A status is judged by its number, never by searching its text.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from halley.chat.usage import Usage
 from halley.errors import Condition, Refused
@@ -25,10 +27,8 @@ _RETRYABLE = frozenset({429, 500, 502, 503, 504, 529})
 # The upstream refused what the operator configured, which the caller can neither see nor mend.
 _REFUSED_CREDENTIAL = frozenset({401, 402})
 
-_OWN_FIELDS = (b"content-type", b"x-request-id")
 
-
-class Judged(NamedTuple):
+class Judged(msgspec.Struct, frozen=True):
     """`answer` is status, fields, body. `blame` counts against the offer's health; `again` lets another offer try first."""
 
     answer: Answer
@@ -82,10 +82,7 @@ def _refused(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
 
 def head(run: Run, kind: bytes) -> bytes:
     """The fields of the client's head: what the body is known to be, the upstream's allowed fields, then our own."""
-    call = run.call
-    theirs = b"".join([b"%b: %b\r\n" % pair for pair in call.fields if pair[0] not in _OWN_FIELDS]) if call is not None else b""
-    own = b"%b%d\r\nx-request-id: %b\r\n" % (run.offer.fields, run.attempts, run.id.encode())
-    fields = b"content-type: %b\r\n%b%b" % (kind, theirs, own)
+    fields = b"content-type: %b\r\n%b%b%d\r\nx-request-id: %b\r\n" % (kind, run.theirs, run.offer.fields, run.attempts, run.sent_id)
     if run.sent_cap is not None:
         fields += b"x-halley-lost: max_tokens=%d\r\n" % run.sent_cap
     if run.route.canonical is not None:

@@ -27,7 +27,7 @@ _REQUEST_FIELDS = (
 )
 REPLY_FIELDS = frozenset(
     {
-        b"content-type", b"cache-control", b"etag", b"location", b"set-cookie", b"content-security-policy", b"x-content-type-options",
+        b"cache-control", b"etag", b"location", b"set-cookie", b"content-security-policy", b"x-content-type-options",
         b"referrer-policy", b"allow", b"www-authenticate", b"retry-after", b"content-language",
     }
 )  # fmt: skip
@@ -66,7 +66,8 @@ class Forward:
             self.parts.append(data)
         if done and self.connection is not None:
             self.connection.owner = None
-            fields = b"".join([b"%b: %b\r\n" % pair for pair in call.fields]) + b"x-request-id: %b\r\n" % self.id.encode()
+            fields = b"content-type: %b\r\n" % call.kind if call.kind else b""
+            fields += b"".join([b"%b: %b\r\n" % pair for pair in call.fields]) + b"x-request-id: %b\r\n" % self.id.encode()
             self.connection.answer(call.status, fields, b"".join(self.parts))
 
     @shield

@@ -77,7 +77,7 @@ class Gateway:
         self.web = web
         self.peers = peers
         self.relay = f"{station.name}-{int(time.time() * 1000):x}-{os.getpid()}"
-        self.tables = Tables(pools, station.workers, lambda: clock.now)
+        self.tables = Tables(pools, station.workers)
         directory = os.path.join(station.home, "journal")
         os.makedirs(directory, mode=0o700, exist_ok=True)
         self.journal = JournalWriter(directory, self.relay, loop)
@@ -89,6 +89,7 @@ class Gateway:
         self.lectern = Lectern(loop)
         self.runs: set[Run] = set()
         self.unready = self.draining = self.turning_away = False
+        self.behind = False  # accounting is so late that no more paid work is taken on
         self.refusals: dict[int, int] = {}
         self.ready = asyncio.Event()
         self._station = station
@@ -224,6 +225,8 @@ class Gateway:
                 self.credit.granted(message)
             case Folded(offset=offset):
                 self.journal.folded(offset)
+                if self.behind:
+                    self._look_behind()
             case Recall(account=account):
                 self.credit.recalled(account)
             case _:
@@ -236,9 +239,13 @@ class Gateway:
         self.pressure.each_second()
         self.lectern.each_second(now)
         self.journal.each_second(now)
+        self._look_behind()
         self.credit.each_second(now)
         self.drains.each_second(now)
         self.link.send(Counters(self._counters(), self.is_ready))
+
+    def _look_behind(self) -> None:
+        self.behind = self.journal.lag_s(self.clock.now) > self.bounds.journal_lag_s
 
     def _counters(self) -> dict[str, int]:
         values = {f'halley_refusals_total{{status="{status}"}}': count for status, count in self.refusals.items()}

@@ -26,7 +26,7 @@ from halley.serve.routes import Route
 if TYPE_CHECKING:
     from halley.chat.peek import Peek
     from halley.chat.usage import Usage
-    from halley.dialects.openai_chat import Meter
+    from halley.dialects.openai_reply import Meter
     from halley.net.client import Call, Fault
     from halley.net.server import Connection, Request
     from halley.serve.gateway import Gateway
@@ -57,9 +57,10 @@ class Run:
 
     # fmt: off
     __slots__ = (
-        "account", "admitted", "answer", "attempts", "bytes_out", "call", "caller", "candidates", "connection", "final", "first", "gateway",
-        "headed", "hold", "id", "input_guess", "input_most", "limited", "meter", "metered", "model", "noted_at", "noted_frames", "offer",
-        "parts", "received", "request", "route", "seen", "sent_cap", "stage", "token_guess", "upstream_id", "waits_until",
+        "account", "admitted", "answer", "attempts", "bytes_out", "call", "caller", "candidates", "connection", "final", "first",
+        "gateway", "headed", "hold", "id", "input_guess", "limited", "meter", "metered", "model", "noted_at", "noted_frames", "offer",
+        "parts", "received", "request", "route", "seen", "sent_cap", "sent_id", "stage", "theirs", "token_guess", "upstream_id",
+        "waits_until",
     )
     # fmt: on
 
@@ -70,7 +71,6 @@ class Run:
     offer: Offer
     meter: Meter
     candidates: Iterator[Offer]
-    input_most: int
     input_guess: int
     token_guess: int
     hold: Hold
@@ -82,10 +82,12 @@ class Run:
         self.route = route
         self.connection: Connection | None = request.connection
         self.id = gateway.new_id()
+        self.sent_id = self.id.encode()
         self.stage = ADMISSION
         self.call: Call | None = None
         self.sent_cap: int | None = None
-        self.parts: list[bytes] = []
+        self.parts: list[bytes] | None = None  # of a whole answer that comes in several reads
+        self.theirs = b""  # the upstream's fields that the client gets, rendered
         self.limited = self.headed = self.metered = False
         self.attempts = self.received = self.bytes_out = self.noted_frames = 0
         self.admitted = self.first = self.noted_at = 0.0
@@ -128,7 +130,7 @@ class Run:
     def refused(self, refusal: Refused) -> None:
         """Not admitted: no record, no hold, no trace but a counter."""
         if self.limited:
-            self.caller.limits.give_back(self.token_guess, 0)
+            self.caller.limits.give_back(self.token_guess, 0, self.gateway.clock.now)
             self.limited = False
         self.stage = OVER
         connection = self.connection
@@ -166,13 +168,13 @@ class Run:
         self.stage = HEAD
         dialect = self.route.dialect
         body = dialect.outbound(self.request.body, self.seen, offer.model, self.sent_cap, offer.host.cap_field)
-        self.call = offer.host.pool.call(offer.head(dialect.upstream_path), body, self, request_id=self.id.encode())
+        self.call = offer.host.pool.call(offer.head(dialect.upstream_path), body, self, request_id=self.sent_id)
 
     def _again(self, otherwise: Answer) -> None:
         """Another offer, if one is left and the client is still there; else `otherwise` is the answer."""
         offer = next(self.candidates, None) if self.connection is not None and not self.gateway.draining else None
         if offer is not None:
-            self.parts = []
+            self.parts = None
             self.received = 0
             self.metered = False
             self._attempt(offer)
@@ -197,13 +199,14 @@ class Run:
     def _head(self, call: Call, data: bytes, done: bool) -> None:
         if not self.first:
             self.first = self.gateway.monotonic()
-        content_type = b""
+        theirs = b""
         for name, value in call.fields:
-            if name == b"content-type":
-                content_type = value.lower()
-            elif name == b"x-request-id":
+            if name == b"x-request-id":
                 self.upstream_id = value
-        if call.status == 200 and self.seen.stream and content_type.startswith(EVENT_STREAM):
+            else:
+                theirs += b"%b: %b\r\n" % (name, value)
+        self.theirs = theirs
+        if self.seen.stream and call.status == 200 and call.kind.lower().startswith(EVENT_STREAM):
             self.stage = STREAM
             self.meter = self.route.dialect.meter(self.seen)
             self.metered = True
@@ -248,15 +251,17 @@ class Run:
         self._conclude(BROKE if meter.delivered_bytes else FAILED, 200, out)
 
     def _whole(self, call: Call, data: bytes, done: bool) -> None:
-        if data:
+        self.received += len(data)
+        if self.received > self.gateway.bounds.answer_bytes:
+            call.abort()
+            self._fail(Refused(Condition.UPSTREAM, "The provider's answer is larger than this gateway takes."), UNUSABLE)
+            return
+        if self.parts is not None:
             self.parts.append(data)
-            self.received += len(data)
-            if self.received > self.gateway.bounds.answer_bytes:
-                call.abort()
-                self._fail(Refused(Condition.UPSTREAM, "The provider's answer is larger than this gateway takes."), UNUSABLE)
-                return
+        elif not done:
+            self.parts = [data]
         if done:
-            body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
+            body = data if self.parts is None else b"".join(self.parts)
             self._judged(call, answers.judge(self, call.status, answers.head(self, b"application/json"), body))
 
     def _judged(self, call: Call, judged: Judged) -> None:
@@ -306,7 +311,7 @@ class Run:
         stage = self.stage
         if stage is CREDIT:
             self.gateway.credit.forget(self)
-            self.caller.limits.give_back(self.token_guess, 0)
+            self.caller.limits.give_back(self.token_guess, 0, self.gateway.clock.now)
             self.limited = False
             self.stage = OVER
         elif stage in (HEAD, STREAM, WHOLE) and self.call is not None:

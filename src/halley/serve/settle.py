@@ -54,31 +54,34 @@ def start(run: Run) -> Start:
 def progress(run: Run) -> Progress:
     """What a crash at this moment would be charged by."""
     usage = delivered(run, run.meter.delivered_bytes)
-    charge = min(pricing.charge(run.model.price, usage), run.hold.amount)
+    charge = min(run.model.tariff.charge(usage), run.hold.amount)
     return Progress(run.id, run.gateway.wall(), run.offer.host.name, usage, charge)
 
 
 def conclude(run: Run, ending: Ending, status: int, reported: Usage | None, output_bytes: int) -> None:
     """Settle, free what was reserved, and queue the end record; `run.ended` follows when it is written."""
-    gateway, model = run.gateway, run.model
+    gateway, model, request, hold = run.gateway, run.model, run.request, run.hold
+    body_bytes = len(request.body)
     if run.metered:
         meter = run.meter
-        reported = meter.usage if reported is None else reported
-        output_bytes = output_bytes or meter.delivered_bytes
-        if ending == COMPLETE and reported is not None:
-            model.learned.learn(len(run.request.body), reported.input, meter.delivered_bytes, reported.output)
+        if reported is None:
+            reported = meter.usage
+        if reported is None:
+            output_bytes = output_bytes or meter.delivered_bytes
+        elif ending == COMPLETE and model.learned.curious:
+            model.learned.learn(body_bytes, reported.input, meter.delivered_bytes, reported.output)
     own = NOT_COUNTED if reported is not None else delivered(run, output_bytes)
-    settled = pricing.settle(ending, model.price, run.hold.amount, reported=reported, delivered=own, after_break=gateway.tables.after_break)
-    run.hold.end(settled.charge)
-    usage = settled.usage
-    run.caller.limits.give_back(run.token_guess, usage.input + usage.output)
+    settled = pricing.settle(ending, model.tariff, hold.amount, reported=reported, delivered=own, after_break=gateway.tables.after_break)
+    charge, usage = settled.charge, settled.usage
+    hold.end(charge)
+    run.caller.limits.give_back(run.token_guess, usage.input + usage.output, gateway.clock.now)
     run.limited = False
     provider = ""
     if run.attempts:
         provider = run.offer.host.name
         counts = run.offer.by_status
         counts[status, ending] = counts.get((status, ending), 0) + 1
-    received = run.request.received
+    received = request.received
     gateway.journal.append(
         End(
             run.id,
@@ -88,21 +91,17 @@ def conclude(run: Run, ending: Ending, status: int, reported: Usage | None, outp
             provider,
             usage,
             settled.estimated,
-            settled.charge,
+            charge,
             settled.loss,
             run.attempts,
-            len(run.request.body),
+            body_bytes,
             run.bytes_out + len(run.final) + (len(run.answer[2]) if run.answer is not None else 0),
-            _ms(run.admitted - received),
-            _ms(run.first - received) if run.first else 0.0,
-            _ms(gateway.monotonic() - received),
+            # Milliseconds in whole microseconds.
+            int((run.admitted - received) * 1e6) / 1e3,
+            int((run.first - received) * 1e6) / 1e3 if run.first else 0.0,
+            int((gateway.monotonic() - received) * 1e6) / 1e3,
             run.upstream_id.decode("latin-1")[:128] if run.upstream_id is not None else None,
             (f"max_tokens={run.sent_cap}",) if run.sent_cap is not None else (),
         ),
         run.ended,
     )
-
-
-def _ms(seconds: float) -> float:
-    """Milliseconds, whole microseconds."""
-    return int(seconds * 1e6) / 1e3

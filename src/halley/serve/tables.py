@@ -12,11 +12,11 @@ from collections.abc import Callable
 from ipaddress import ip_network
 
 from halley import __version__
-from halley.money import NanoDollars, Price
+from halley.money import NanoDollars
 from halley.net.client import Origin, Pool
 from halley.policy.health import Breaker
 from halley.policy.limits import Limits
-from halley.policy.pricing import Worst
+from halley.policy.pricing import Tariff, Worst
 from halley.policy.snapshot import KeyRow, ModelRow, OfferRow, ProviderRow, Snapshot
 from halley.providers.auth import SCHEMES
 from halley.providers.compatible import KINDS
@@ -109,13 +109,22 @@ class Offer:
 
 
 class Learned:
-    """How many bytes of request and of answer make a token of this model, learned from reported usage; first guess 4."""
+    """How many bytes of request and of answer make a token of this model, learned from reported usage; first guess 4.
 
-    __slots__ = ("input_bytes", "output_bytes")
+    The first reports teach it each, later ones now and then: `curious` says whether this one is wanted.
+    """
+
+    __slots__ = ("_reports", "input_bytes", "output_bytes")
 
     def __init__(self) -> None:
         self.input_bytes = 4.0
         self.output_bytes = 4.0
+        self._reports = 0
+
+    @property
+    def curious(self) -> bool:
+        self._reports += 1
+        return self._reports <= 64 or not self._reports % 16
 
     def learn(self, body: int, prompt: int, delivered: int, output: int) -> None:
         if prompt > 0:
@@ -132,12 +141,12 @@ def _credible(ratio: float) -> float:
 class Model:
     """One model, ready for admission."""
 
-    __slots__ = ("context", "default_cap", "free", "id", "learned", "max_output", "offers", "price", "row", "version", "worst")
+    __slots__ = ("context", "default_cap", "free", "id", "learned", "max_output", "offers", "row", "tariff", "version", "worst")
 
     def __init__(self, row: ModelRow, offers: tuple[Offer, ...], learned: Learned, default_cap: int | None) -> None:
         self.row = row
         self.id = row.id
-        self.price: Price = row.price
+        self.tariff = Tariff(row.price)
         self.worst = Worst.of(row.price)
         self.free = self.worst.free
         self.version = row.version
@@ -151,10 +160,9 @@ class Model:
 class Tables:
     """Everything a request is looked up in. `apply` swaps a snapshot in between two requests."""
 
-    def __init__(self, pools: PoolFactory, workers: int, now: Callable[[], float]) -> None:
+    def __init__(self, pools: PoolFactory, workers: int) -> None:
         self._pools = pools
         self._workers = workers
-        self._now = now
         self.snapshot: Snapshot | None = None
         self.after_break = "nothing"
         self.accounts: dict[str, Account] = {}
@@ -216,7 +224,7 @@ class Tables:
         kept = self._limits.get(row.id)
         if kept is None or kept[0] != wanted:
             share = [None if limit is None else -(-limit // self._workers) for limit in wanted]
-            kept = self._limits[row.id] = (wanted, Limits(share[0], share[1], share[2], self._now()))
+            kept = self._limits[row.id] = (wanted, Limits(share[0], share[1], share[2]))
         return kept[1]
 
     def _host(self, row: ProviderRow) -> Host:

@@ -1,0 +1,34 @@
+"""The socket-free harness of the hot path and the one timing that is gated: CPU beside a fixed reference loop in the same run."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from bench import harness
+
+# What was seen on the reference machine, as a ratio to the reference loop. Interpreters differ in how they run the two, so that a build
+# with other optimisations has other ratios; an improvement is worth a smaller figure here.
+RECORDED = {"json": 2.9, "sse": 6.4, "frames": 50.0}
+SLACK = 1.3
+BATCHES = 40
+TRIES = 3
+
+
+@pytest.fixture(scope="module")
+def costs() -> dict[str, float]:
+    """The least ratios of a few short runs: a shared host only ever makes them worse."""
+    least: dict[str, float] = {}
+    for _ in range(TRIES):
+        for cost in harness.measure(tuple(RECORDED), BATCHES):
+            least[cost.name] = min(least.get(cost.name, cost.ratio), cost.ratio)
+        if all(least[name] <= RECORDED[name] for name in RECORDED):
+            break
+    return least
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the ratios were recorded on Python 3.11; script/test in CI runs on it")
+@pytest.mark.parametrize("name", RECORDED)
+def test_the_hot_path_costs_no_more_than_was_recorded(costs: dict[str, float], name: str) -> None:
+    assert costs[name] <= RECORDED[name] * SLACK
