@@ -58,7 +58,10 @@ def balances_are_sums(connection: Connection) -> Iterator[Difference]:
 
 
 def requests_end_once(connection: Connection) -> Iterator[Difference]:
-    """One ending each is the database's own constraint; here: an ending without its hold, and a hold whose relay is gone."""
+    """That none ends twice is also the database's own constraint. An ending without its hold, and a hold whose relay is gone, are not."""
+    twice = select(endings.c.request).group_by(endings.c.request).having(func.count() > 1)
+    for request in connection.scalars(twice):
+        yield Difference("requests_end_once", request, "has more than one ending")
     orphans = select(endings.c.request).outerjoin(requests, requests.c.id == endings.c.request).where(requests.c.id.is_(None))
     for request in connection.scalars(orphans):
         yield Difference("requests_end_once", request, "has an ending and no hold")

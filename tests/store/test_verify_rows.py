@@ -1,0 +1,167 @@
+"""Every kind of wrong row is found, and named: in a real store with several requests, one of them or one of its figures is falsified."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from halley.chat.usage import Usage
+from halley.store import fold
+from halley.store.database import Store
+from halley.store.journal import End, Progress, Start
+from halley.store.replay import Position, Read
+from halley.store.verify import verify
+
+RELAY = "relay-0-1-1"
+Pair = Callable[..., tuple[Start, End]]
+MIDDLE = f"req_{3:026d}"
+
+
+@pytest.fixture
+def planted(store: Store, tmp_path: Path, pair: Pair) -> Iterator[sqlite3.Connection]:
+    """Seven requests in two batches: leased, not leased, with a loss, and one that is open at a relay that lives."""
+    first = [*pair(), *pair("free"), *pair(loss=77)]
+    second = [*pair(tokens=123), *pair("free", tokens=7), *pair(tokens=55)]
+    start, _ = pair()
+    second += [start, Progress(start.request, 1.5, "p", Usage(5, 5), 25)]
+    for number, records in enumerate((first, second)):
+        with store.begin() as connection:
+            fold.fold(connection, RELAY, Read(tuple(records), (), Position(number + 1, 0, number + 1)), 3.0)
+    assert found(store) == {}
+    with closing(sqlite3.connect(tmp_path / "halley.db", isolation_level=None)) as raw:
+        for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            raw.execute(f"DROP TRIGGER {name}")
+        yield raw
+
+
+def found(store: Store) -> dict[str, str]:
+    """Subject to checks, several joined."""
+    named: dict[str, str] = {}
+    with store.begin() as connection:
+        for each in verify(connection).differences:
+            named[each.subject] = f"{named[each.subject]} {each.check}" if each.subject in named else each.check
+    return named
+
+
+def one(raw: sqlite3.Connection, statement: str, *values: object) -> int:
+    """An id that the statement selects."""
+    (value,) = raw.execute(statement, values).fetchone()
+    return int(value)
+
+
+def test_an_entry_that_is_off_by_a_nano_dollar_is_named_by_its_posting_and_its_account(store: Store, planted: sqlite3.Connection) -> None:
+    entries = planted.execute("SELECT id, posting, ledger_account, amount FROM entries").fetchall()
+    assert len(entries) > 8
+    for entry, posting, account, amount in entries:
+        for by in (1, -1):
+            planted.execute("UPDATE entries SET amount = ? WHERE id = ?", (amount + by or 1, entry))
+            named = found(store)
+            assert "postings_sum_to_zero" in named[f"posting {posting}"], (entry, by)
+            assert "balances_are_sums" in named[account], (entry, by)
+        planted.execute("UPDATE entries SET amount = ? WHERE id = ?", (amount, entry))
+    assert found(store) == {}
+
+
+def test_a_missing_entry_is_named_by_its_posting_and_its_account(store: Store, planted: sqlite3.Connection) -> None:
+    for entry in planted.execute("SELECT id, posting, ledger_account, amount FROM entries").fetchall():
+        planted.execute("DELETE FROM entries WHERE id = ?", (entry[0],))
+        named = found(store)
+        assert "postings_sum_to_zero" in named[f"posting {entry[1]}"]
+        assert "balances_are_sums" in named[entry[2]]
+        planted.execute("INSERT INTO entries (id, posting, ledger_account, amount) VALUES (?, ?, ?, ?)", entry)
+    assert found(store) == {}
+
+
+def test_a_balance_that_is_off_is_named(store: Store, planted: sqlite3.Connection) -> None:
+    for (name,) in planted.execute("SELECT ledger_account FROM balances").fetchall():
+        planted.execute("UPDATE balances SET amount = amount - 1 WHERE ledger_account = ?", (name,))
+        assert "balances_are_sums" in found(store)[name]
+        planted.execute("UPDATE balances SET amount = amount + 1 WHERE ledger_account = ?", (name,))
+    planted.execute("DELETE FROM balances WHERE ledger_account = 'revenue'")
+    assert found(store) == {"revenue": "balances_are_sums"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE leases SET granted = granted + 1 WHERE account = 'acme'",
+        "UPDATE leases SET granted = granted - 1 WHERE account = 'acme'",
+        "UPDATE leases SET returned = returned + 1 WHERE account = 'acme'",
+        "UPDATE leases SET charged = charged + 1 WHERE account = 'acme'",
+        "UPDATE leases SET charged = charged - 1 WHERE account = 'acme'",
+        "DELETE FROM leases",
+    ],
+)
+def test_a_lease_whose_totals_are_off_is_named(store: Store, planted: sqlite3.Connection, statement: str) -> None:
+    planted.execute(statement)
+    assert found(store) == {"held:acme": "leases_add_up"}
+
+
+def test_a_closed_lease_with_something_left_is_named(store: Store, planted: sqlite3.Connection) -> None:
+    planted.execute("UPDATE leases SET closed_at = 9 WHERE account = 'acme'")
+    assert found(store) == {f"acme at {RELAY}": "leases_add_up"}
+
+
+@pytest.mark.parametrize("by", [1, -1])
+def test_a_charge_that_usage_and_price_do_not_give_is_named(store: Store, planted: sqlite3.Connection, by: int) -> None:
+    planted.execute("UPDATE endings SET charge = charge + ? WHERE request = ?", (by, MIDDLE))
+    named = found(store)
+    assert "charges_are_recomputable" in named[MIDDLE]
+    assert any(check == "settlements_are_their_endings" for check in named.values())
+
+
+def test_a_usage_or_a_price_that_does_not_give_the_charge_is_named(store: Store, planted: sqlite3.Connection) -> None:
+    planted.execute("""UPDATE endings SET usage = '{"input":124,"output":123}' WHERE request = ?""", (MIDDLE,))
+    assert found(store) == {MIDDLE: "charges_are_recomputable"}
+    planted.execute("""UPDATE endings SET usage = '{"input":123,"output":123}' WHERE request = ?""", (MIDDLE,))
+    planted.execute("UPDATE prices SET rates = json_set(rates, '$.output', 5000000)")
+    assert MIDDLE in found(store)
+
+
+def test_a_posting_with_no_endings_is_named(store: Store, planted: sqlite3.Connection) -> None:
+    planted.execute("INSERT INTO postings (id, at, kind, account) VALUES (500, 1.0, 'settle', 'free')")
+    for account, amount in (("owed:free", -9), ("revenue", 9)):
+        planted.execute("INSERT INTO entries (posting, ledger_account, amount) VALUES (500, ?, ?)", (account, amount))
+        planted.execute("UPDATE balances SET amount = amount + ? WHERE ledger_account = ?", (amount, account))
+    assert found(store) == {"posting 500": "settlements_are_their_endings"}
+
+
+def test_an_ending_without_its_posting_is_named(store: Store, planted: sqlite3.Connection) -> None:
+    posting = one(planted, "SELECT posting FROM endings WHERE request = ?", MIDDLE)
+    planted.execute("UPDATE endings SET posting = NULL WHERE request = ?", (MIDDLE,))
+    assert found(store) == {MIDDLE: "settlements_are_their_endings", f"posting {posting}": "settlements_are_their_endings"}
+
+
+def test_an_ending_in_the_posting_of_another_is_named(store: Store, planted: sqlite3.Connection) -> None:
+    ours = one(planted, "SELECT posting FROM endings WHERE request = ?", MIDDLE)
+    other = one(planted, "SELECT posting FROM endings WHERE posting <> ?", ours)
+    planted.execute("UPDATE endings SET posting = ? WHERE request = ?", (other, MIDDLE))
+    assert {f"posting {ours}", f"posting {other}"} <= found(store).keys()
+
+
+def test_a_double_ending_is_named(store: Store, planted: sqlite3.Connection) -> None:
+    """The database's own constraint is taken away first."""
+    planted.execute("PRAGMA foreign_keys = OFF")
+    planted.execute("CREATE TABLE copy AS SELECT * FROM endings")
+    planted.execute("DROP TABLE endings")
+    planted.execute("ALTER TABLE copy RENAME TO endings")
+    assert found(store) == {}
+    planted.execute("INSERT INTO endings SELECT * FROM endings WHERE request = ?", (MIDDLE,))
+    assert "requests_end" in found(store)[MIDDLE]
+
+
+def test_an_open_request_without_a_living_relay_is_named(store: Store, planted: sqlite3.Connection) -> None:
+    open_ = f"req_{6:026d}"
+    planted.execute("UPDATE journals SET closed_at = 5")
+    assert "requests_end" in found(store)[open_]
+    planted.execute("DELETE FROM journals")
+    assert "requests_end" in found(store)[open_]
+
+
+def test_a_charge_above_its_hold_is_named(store: Store, planted: sqlite3.Connection) -> None:
+    planted.execute("UPDATE requests SET hold = 1 WHERE id = ?", (MIDDLE,))
+    assert "charges_fit_holds" in found(store)[MIDDLE]
