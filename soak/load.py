@@ -25,13 +25,14 @@ _LATEST_LEAVE_S = 2.5
 # Past the limit at which the gateway gives a reader up, so that both sides' ends are met.
 _LONGEST_STALL_S = 40.0
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
+_CODE = re.compile(rb'"code": ?"(\w+)"')
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
 class Call(asyncio.Protocol):
     """One connection, used for one request at a time. `_left` is what the body still misses, -1 while it is told by chunks."""
 
-    __slots__ = ("_head", "_kind", "_left", "_load", "_status", "_stop", "_tail", "_transport", "_whole")
+    __slots__ = ("_code", "_head", "_kind", "_left", "_load", "_status", "_stop", "_tail", "_transport")
 
     def __init__(self, load: Load) -> None:
         self._load = load
@@ -44,6 +45,7 @@ class Call(asyncio.Protocol):
         self._head = b""
         self._tail = b""
         self._status = 0
+        self._code = ""
         self._left = -1
         self._transport.write(data)
         loop, dice = self._load.loop, self._load.dealer.dice
@@ -87,6 +89,8 @@ class Call(asyncio.Protocol):
             self._left = int(length[1]) if length else -1
             self._tail = b"\r\n"
             self._head = head
+            code = _CODE.search(data) if self._status >= 400 else None
+            self._code = code[1].decode() if code else ""
         if self._left >= 0:
             self._left -= len(data)
             done = self._left <= 0
@@ -109,7 +113,7 @@ class Call(asyncio.Protocol):
         if self._stop is not None:
             self._stop.cancel()
             self._stop = None
-        self._load.count(self, kind, self._status, how)
+        self._load.count(self, kind, self._status, self._code, how)
 
 
 class Load:
@@ -128,6 +132,7 @@ class Load:
         self._dialling = 0
         self.sent = 0
         self.missed = 0
+        self.shed = 0
         self.most_open = 0
         self.latest_s = 0.0
         self.seen: Counter[tuple[str, int, str]] = Counter()
@@ -232,11 +237,14 @@ class Load:
         if call in self._idle:
             self._idle.remove(call)
 
-    def count(self, call: Call, kind: Kind, status: int, how: str) -> None:
+    def count(self, call: Call, kind: Kind, status: int, code: str, how: str) -> None:
         self._open.discard(call)
         self.seen[kind.name, status, how] += 1
+        if code == "overloaded":
+            self.shed += 1  # the machine has too much other work: a figure of its own, and no fault
+            return
         right = how == "left" if kind.manner == "half" else status in kind.statuses or (how == "left" and status == 0)
         if how == "cut":
             right = right and kind.cut
         if how == "unanswered" or not right:
-            self.odd[f"{kind.name}: {status} {how}"] += 1
+            self.odd[f"{kind.name}: {status} {code} {how}"] += 1

@@ -78,3 +78,13 @@ def test_what_is_written_cannot_be_rewritten(store: Store, pair: Callable[..., t
 def test_the_database_itself_refuses_what_cannot_be(store: Store, statement: str) -> None:
     with pytest.raises(IntegrityError), store.begin() as connection:
         connection.execute(text(statement))
+
+
+def test_verifying_holds_up_nobody_who_writes_and_sees_one_moment(store: Store, pair: Callable[..., tuple[Start, End]]) -> None:
+    with store.read() as reading:
+        before = verify(reading)
+        with store.begin() as connection:
+            fold.fold(connection, RELAY, Read(pair(), (), Position(1, 0, 1)), 3.0)
+        assert verify(reading) == before
+    with store.read() as reading:
+        assert verify(reading).requests == before.requests + 1

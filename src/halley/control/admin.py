@@ -25,7 +25,7 @@ class Refused(msgspec.Struct, frozen=True):
     error: str
 
 
-def application(desk: Desk, turns: Turns, link: Link) -> Starlette:
+def application(desk: Desk, turns: Turns, readers: Turns, link: Link) -> Starlette:
     async def operate(request: Request) -> Response:
         operation = OPERATIONS.get(request.path_params["operation"])
         if operation is None:
@@ -35,7 +35,7 @@ def application(desk: Desk, turns: Turns, link: Link) -> Starlette:
         except msgspec.MsgspecError as fault:
             return _json(400, Refused(str(fault)))
         try:
-            answer = await turns.take(operation.run, desk, asked)
+            answer = await (readers if operation.apart else turns).take(operation.run, desk, asked)
         except HalleyError as fault:
             return _json(409, Refused(str(fault)))
         if operation.changes:

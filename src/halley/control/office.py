@@ -1,6 +1,7 @@
 """What an operator can ask for, as operations with typed questions and answers. The admin API and the commands go through `OPERATIONS`.
 
-Synchronous, on the desk's thread. `changes` of an operation says that relays must hear of it.
+Synchronous, on the desk's thread. `changes` of an operation says that relays must hear of it. One that is `apart` reads all there is: it
+has a thread and a view of the store of its own, and touches nothing else of the desk, so that folding goes on meanwhile.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def rotate_master_key(desk: Desk, asked: RotateMasterKey) -> Rotated:
 
 
 def verify_ledger(desk: Desk, asked: Nothing) -> Verified:
-    with desk.store.begin() as connection:
+    with desk.store.read() as connection:
         found = verify.verify(connection)
     return Verified(not found.differences, found.requests, found.postings, found.differences)
 
@@ -118,6 +119,7 @@ class Operation(NamedTuple):
     answer: type[msgspec.Struct]
     run: Callable[[Desk, Any], msgspec.Struct]
     changes: bool = False
+    apart: bool = False
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -130,7 +132,7 @@ OPERATIONS: dict[str, Operation] = {
     "accounts.show": Operation(Named, Accounts, show_account),
     "credit": Operation(GiveCredit, Credited, give_credit, changes=True),
     "secrets.rotate": Operation(RotateMasterKey, Rotated, rotate_master_key),
-    "ledger.verify": Operation(Nothing, Verified, verify_ledger),
+    "ledger.verify": Operation(Nothing, Verified, verify_ledger, apart=True),
     "models": Operation(Nothing, Models, list_models),
     "status": Operation(Nothing, Status, status),
 }

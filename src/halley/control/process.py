@@ -34,7 +34,8 @@ _log = logs.get("halley.control")
 class Control:
     def __init__(self, plan: Plan, environ: Mapping[str, str]) -> None:
         self.plan = plan
-        self.turns = Turns()
+        self.turns = Turns("desk")
+        self.readers = Turns("reader")
         self.desk = Desk(plan, environ)
         self.link = Link(self.desk, self.turns)
         self._tasks: list[asyncio.Task[None]] = []
@@ -73,13 +74,14 @@ class Control:
         await self._fold_all()
         await self._bury()
         await self.link.close()
+        self.readers.close()
         await self.turns.take(self.desk.close)
         self.turns.close()
         for name in ("link.sock", "web.sock", "admin.sock"):
             (self.plan.run / name).unlink(missing_ok=True)
 
     def _admin(self) -> Starlette:
-        return admin.application(self.desk, self.turns, self.link)
+        return admin.application(self.desk, self.turns, self.readers, self.link)
 
     async def _fold_rounds(self) -> None:
         while True:

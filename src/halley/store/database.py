@@ -85,6 +85,15 @@ class Store:
         with self._engine.begin() as connection:
             yield connection
 
+    @contextmanager
+    def read(self) -> Generator[Connection]:
+        """What is committed now, and stays so until the block ends; others write on. For any thread."""
+        with self._engine.connect() as plain:
+            options = {"reads": True} if plain.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+            connection = plain.execution_options(**options)
+            with connection.begin():
+                yield connection
+
     def rotate_master_key(self) -> Rotated:
         """A new master key for what the store keeps. Raises VaultError when nothing was changed, Unwiped when it is finished later."""
         if self._former is not None:
@@ -191,7 +200,7 @@ def _prepare(connection: sqlite3.Connection, record: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("reads") else "BEGIN IMMEDIATE")
 
 
 def revision(engine: Engine) -> str | None:

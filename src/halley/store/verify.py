@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from itertools import groupby
 
 import msgspec
 from sqlalchemy import Connection, and_, case, func, select
@@ -20,6 +21,8 @@ from halley.store.values import Difference
 _MOST = 1000
 # Endings whose charge is what usage and price say. The others are free by the settlement table, or a crash's last progress.
 _PRICED = (COMPLETE, LEFT, DRAINED)
+# Of what grows with every request, so many rows are in memory at a time.
+_STREAMED = {"yield_per": 1000}
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -76,7 +79,7 @@ def requests_end_once(connection: Connection) -> Iterator[Difference]:
 
 
 def settlements_are_their_endings(connection: Connection) -> Iterator[Difference]:
-    """Each aggregated posting is recomputed from the endings that name it."""
+    """Each aggregated posting is recomputed from the endings that name it; both sides come in the order of postings."""
     leased = func.sum(case((requests.c.leased, endings.c.charge), else_=0))
     query = (
         select(postings.c.id, postings.c.account, leased, func.sum(endings.c.charge), func.sum(endings.c.loss))
@@ -85,17 +88,27 @@ def settlements_are_their_endings(connection: Connection) -> Iterator[Difference
         .outerjoin(requests, and_(requests.c.id == endings.c.request, requests.c.account == postings.c.account))
         .where(postings.c.kind == "settle")
         .group_by(postings.c.id, postings.c.account)
+        .order_by(postings.c.id)
     )
-    written: defaultdict[int, dict[str, int]] = defaultdict(dict)
-    settled = select(entries).join(postings, postings.c.id == entries.c.posting).where(postings.c.kind == "settle")
-    for row in connection.execute(settled):
-        written[row.posting][row.ledger_account] = written[row.posting].get(row.ledger_account, 0) + row.amount
-    for posting, account, held, charge, loss in connection.execute(query):
+    lines = (
+        select(entries.c.posting, entries.c.ledger_account, entries.c.amount)
+        .join(postings, postings.c.id == entries.c.posting)
+        .where(postings.c.kind == "settle")
+        .order_by(entries.c.posting)
+    )
+    written = groupby(connection.execute(lines, execution_options=_STREAMED), lambda line: line.posting)
+    following = next(written, None)
+    for posting, account, held, charge, loss in connection.execute(query, execution_options=_STREAMED):
         wanted = {
             name: amount for name, amount in fold.settlement(account, held or 0, (charge or 0) - (held or 0), loss or 0).items() if amount
         }
-        if wanted != written[posting]:
-            yield Difference("settlements_are_their_endings", f"posting {posting}", f"entries {written[posting]}, endings {wanted}")
+        found: defaultdict[str, int] = defaultdict(int)
+        if following is not None and following[0] == posting:
+            for line in following[1]:
+                found[line.ledger_account] += line.amount
+            following = next(written, None)
+        if wanted != found:
+            yield Difference("settlements_are_their_endings", f"posting {posting}", f"entries {dict(found)}, endings {wanted}")
     unposted = select(endings.c.request).where(endings.c.posting.is_(None), (endings.c.charge != 0) | (endings.c.loss != 0))
     for request in connection.scalars(unposted):
         yield Difference("settlements_are_their_endings", request, "has a charge or loss and no posting")
@@ -119,7 +132,7 @@ def charges_are_recomputable(connection: Connection) -> Iterator[Difference]:
         .join(endings, endings.c.request == requests.c.id)
         .where(endings.c.estimated.is_(False), endings.c.ending.in_(_PRICED))
     )
-    for row in connection.execute(query.execution_options(yield_per=1000)):
+    for row in connection.execute(query, execution_options=_STREAMED):
         price = prices.get(row.price_version)
         if price is None:
             yield Difference("charges_are_recomputable", row.id, f"names the unknown price {row.price_version}")
