@@ -10,9 +10,11 @@ import contextlib
 import http.client
 import random
 import signal
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from halley import crash
@@ -38,6 +40,12 @@ _LATEST = {
     "control.relay_end.unlocked": 1,
     "control.key.uncommitted": 2,
     "control.key.committed": 2,
+    "control.rotation.drafted": 1,
+    "control.rotation.uncommitted": 1,
+    "control.rotation.committed": 1,
+    "control.rotation.backup": 1,
+    "control.rotation.wiped": 1,
+    "control.rotation.promoted": 1,
 }
 # Needs another relay that has credit to give back.
 _OF_TWO = {"relay.lease.returned"}
@@ -104,6 +112,10 @@ def _first_start(besieged: Siege, hits: Counter[str]) -> None:
     hits.update(_FIRST)
     besieged.settle_in()
     besieged.gateway.stop()
+    # As a migration would have left it; a rotation of the master key has to reach it.
+    store = besieged.gateway.home / "halley.db"
+    with closing(sqlite3.connect(store)) as source, closing(sqlite3.connect(f"{store}.before-0001-from-0000-1")) as copy:
+        source.backup(copy)
 
 
 def _start(besieged: Siege) -> None:
@@ -163,11 +175,14 @@ def _hold_out(besieged: Siege, crowd: Crowd, left: set[str]) -> None:
 
 
 def _provoke(besieged: Siege, dice: random.Random, left: set[str]) -> None:
-    """What traffic alone does not bring about: new keys, and relays that die."""
+    """What traffic alone does not bring about: new keys, a new master key, and relays that die."""
     if any(point.startswith("control.key.") for point in left):
         for _ in range(2):
             with contextlib.suppress(OSError, http.client.HTTPException):
                 besieged.office("keys.create", name=f"key-{dice.getrandbits(32):x}", account="rich")
+    if any(point.startswith("control.rotation.") for point in left):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            besieged.office("secrets.rotate")
     if any(point.startswith("control.relay_end.") for point in left) and not any(point.startswith("relay.") for point in left):
         strike(besieged.gateway.children(), dice.choice(besieged.relays))
 
