@@ -30,6 +30,7 @@ from halley.net.guards import Guards
 from halley.net.listener import Listener
 from halley.net.upstream import Upstream
 from halley.policy.snapshot import AccountRow, KeyRow, ModelRow, OfferRow, ProviderRow, Snapshot
+from halley.secret import Secret, SecretBytes
 from halley.serve.gateway import Gateway, Station
 from halley.serve.peers import Peers
 from halley.store import keytext
@@ -175,10 +176,10 @@ def _snapshot(key: str) -> Snapshot:
     )
     return Snapshot(
         1,
-        _PEPPER,
+        SecretBytes(_PEPPER),
         (KeyRow("key_1", hmac.digest(_PEPPER, key.encode(), "sha256"), "bench", "bench", rpm=10**9, tpm=10**12, concurrency=10**5),),
         (AccountRow("bench", False),),
-        (ProviderRow("bench", "openai-compatible", "http://127.0.0.1:9/v1", "sk-upstream-0123456789abcdefghijklmnopqrstuv"),),
+        (ProviderRow("bench", "openai-compatible", "http://127.0.0.1:9/v1", Secret("sk-upstream-0123456789abcdefghijklmnopqrstuv")),),
         models,
     )
 

@@ -71,7 +71,7 @@ install() {
 install_with_uv() {
     command -v uv >/dev/null 2>&1 || return 1
     if [ ! -x "$python" ]; then
-        base=$(find_python "import sys") || base=3.11
+        base=$(distribution_python) || base=$(find_python "import sys") || base=3.11
         uv venv --quiet --python "$base" "$venv" || return 1
     fi
     uv pip install --quiet --python "$python" --require-hashes --no-build --no-deps --compile-bytecode -r "$lock" && return 0
@@ -81,13 +81,40 @@ install_with_uv() {
 
 install_with_pip() {
     if [ ! -x "$python" ]; then
-        base=$(find_python "import venv, ensurepip") || no_python
-        "$base" -m venv "$venv" || fail "$base could not create $venv"
+        base=$(distribution_python) || base=$(find_python "import venv, ensurepip") || no_python
+        bare=
+        "$base" -c 'import ensurepip' 2>/dev/null || bare=--without-pip
+        "$base" -m venv $bare "$venv" || fail "$base could not create $venv"
     fi
-    "$python" -m pip --version >/dev/null 2>&1 || "$python" -m ensurepip >/dev/null 2>&1 || fail "$venv has no pip; remove it and start again."
-    "$python" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --only-binary :all: --no-deps -r "$lock" ||
+    lender=
+    "$python" -m pip --version >/dev/null 2>&1 || "$python" -m ensurepip >/dev/null 2>&1 || lender=$(find_python "$has_pip") ||
+        fail "$venv has no pip; remove it and start again."
+    pip install --quiet --disable-pip-version-check --no-input --require-hashes --only-binary :all: --no-deps -r "$lock" ||
         fail "The locked packages could not be installed: no network, or no package index? The reason stands above. Only the first start needs
 one. Nothing is half done: the next start tries again."
+}
+
+# The environment's own pip, or another Python's that installs into it.
+pip() {
+    if [ -n "$lender" ]; then "$lender" -m pip --python "$python" "$@"; else "$python" -m pip "$@"; fi
+}
+
+has_pip="import pip; assert int(pip.__version__.split('.')[0]) >= 23"
+
+# The distribution's Python, if it can be used: one that was compiled at home runs the same code a fifth slower (docs/benchmarks.md). It may
+# lack pip, which Debian packages apart, as long as another Python lends its own.
+distribution_python() {
+    [ -z "${HALLEY_PYTHON:-}" ] || return 1
+    case ":$PATH:" in *:/usr/bin:*) ;; *) return 1 ;; esac
+    for candidate in /usr/bin/python3.13 /usr/bin/python3.12 /usr/bin/python3.11 /usr/bin/python3; do
+        if "$candidate" -c 'import sys; assert sys.version_info >= (3, 11); import venv' 2>/dev/null; then
+            if "$candidate" -c 'import ensurepip' 2>/dev/null || find_python "$has_pip" >/dev/null; then
+                printf '%s\n' "$candidate"
+                return 0
+            fi
+        fi
+    done
+    return 1
 }
 
 # The first Python from 3.11 on that can run the given import.
