@@ -129,3 +129,28 @@ def test_an_unfinished_frame_is_never_handed_out() -> None:
     for wants_usage in (True, False):
         meter = openai_reply.Meter(strip=not wants_usage)
         assert meter.feed(BODY[:-9]) == BODY[: BODY[:-9].rindex(b"\n\n") + 2]
+
+
+@pytest.mark.parametrize(
+    "rest", [b'data: {"id":"x","choices":[],"usage":{"prompt_tok', b'data: {"choices":[{"ind', b"data: [DON", b"data", b'data: {"a":"\xe4']
+)
+def test_a_frame_that_was_cut_short_is_not_given_to_the_client(rest: bytes) -> None:
+    meter = openai_reply.Meter(strip=True)
+    meter.feed(b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n' + rest)
+    assert (meter.finished, meter.rest()) == (True, b"")
+
+
+def test_usage_without_its_blank_line_is_read_and_taken_out() -> None:
+    meter = openai_reply.Meter(strip=True)
+    meter.feed(b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n')
+    meter.feed(b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":7}}')
+    assert meter.rest() == b""
+    assert meter.usage == Usage(3, 7)
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+def test_an_error_is_the_end_and_no_end_marker_follows_it(line_end: bytes) -> None:
+    meter = openai_reply.Meter(strip=True)
+    error = b'data: {"error":{"message":"overloaded"}}' + line_end * 2
+    assert meter.feed(error + b"data: [DONE]" + line_end * 2) == error
+    assert (meter.finished, meter.failed) == (False, True)

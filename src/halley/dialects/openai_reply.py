@@ -178,6 +178,8 @@ class Meter:
         if marker >= 0:
             line = max(complete.rfind(b"\n", 0, marker), 0)
             self.done = (_DONE_FRAME.search(complete, line) or _DONE_FRAME.search(complete, 0, line)) is not None
+            if self.done and self.failed:  # an error is no end that a client may take for a proper one
+                complete = _DONE_FRAME.split(complete, 1)[0]
         if not self._overhead:
             self._measure(complete)
         late = size - _TAIL_READ if size > _TAIL_READ else 0
@@ -203,8 +205,12 @@ class Meter:
         return complete if kept is None else complete[:start] + kept
 
     def rest(self) -> bytes:
-        """The frame that the stream ended in without a blank line."""
-        return self._splitter.rest
+        """The frame that the stream ended in without its blank line, read and given as if it had one; empty if it was cut short."""
+        payload = sse.payload(self._splitter.rest)
+        if payload.strip() != b"[DONE]" and read_whole(payload) is None:
+            return b""
+        self.bytes -= 2
+        return self.feed(b"\n\n")
 
     def _measure(self, complete: bytes) -> None:
         """Find the first frame with content: what stands around it in every such frame, and how much came before it."""
