@@ -48,9 +48,10 @@ _STEP = RUN - _PIECE
 class Redactor:
     """`guard` may be called at any time; `clean` takes about a microsecond per four characters once there is something to guard."""
 
-    __slots__ = ("_exact", "_forms", "_pieces")
+    __slots__ = ("_exact", "_forms", "_pieces", "_seen")
 
     def __init__(self, *secrets: Secret | SecretBytes) -> None:
+        self._seen: set[Secret | SecretBytes] = set()
         self._forms: set[str] = set()
         # Every fourth eight of a form's characters, and where they stand: any RUN of it holds one of them whole.
         self._pieces: dict[str, list[tuple[str, int]]] = {}
@@ -60,6 +61,9 @@ class Redactor:
     def guard(self, secrets: Iterable[Secret | SecretBytes]) -> None:
         """From now on these never appear: plain, URL-encoded, as JSON or HTML text, in hexadecimal, or inside a text in base64."""
         for secret in secrets:
+            if secret in self._seen:
+                continue
+            self._seen.add(secret)
             for plain in _forms(secret.reveal()):
                 form = _squeezed(plain)[0]
                 if len(form) < SHORTEST <= len(plain):
@@ -70,19 +74,26 @@ class Redactor:
                         self._pieces.setdefault(form[at : at + _PIECE], []).append((form, at))
 
     def clean(self, text: str) -> str:
-        if self._pieces:
-            text = self._without_known(text)
-        for exact in self._exact:
-            text = text.replace(exact, HIDDEN)
-        return _SHAPES.sub(_hide, text)
+        """Without what looks like a key, and without what is known to be one."""
+        return _SHAPES.sub(_hide, self.known(text))
 
-    def _without_known(self, text: str) -> str:
+    def known(self, text: str, mark: str = HIDDEN) -> str:
+        """Without what is known to be a secret alone. JSON stays JSON: no half of an escape is left behind."""
+        if self._pieces:
+            text = self._without_known(text, mark)
+        for exact in self._exact:
+            text = text.replace(exact, mark)
+        return text
+
+    def _without_known(self, text: str, mark: str) -> str:
         squeezed, places = _squeezed(text)
         kept: list[str] = []
         at = 0
         for start, end in self._found(squeezed):
             first, last = places[start], places[end - 1] + 1
-            kept += (text[at:first], HIDDEN) if first > at or not kept else ()
+            while first > at and text[first - 1] == "\\":
+                first -= 1
+            kept += (text[at:first], mark) if first > at or not kept else ()
             at = last
         return "".join(kept) + text[at:]
 

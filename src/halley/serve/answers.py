@@ -15,10 +15,10 @@ from halley.chat.usage import Usage
 from halley.errors import Condition, Refused
 from halley.policy.pricing import COMPLETE, FAILED, UNREPORTED, UNUSABLE, Ending
 from halley.serve import faults
+from halley.serve.echo import LONGEST
 
 if TYPE_CHECKING:
     from halley.serve.relay import Run
-    from halley.serve.tables import Host
 
 Answer = tuple[int, bytes, bytes]
 
@@ -26,6 +26,9 @@ Answer = tuple[int, bytes, bytes]
 _RETRYABLE = frozenset({429, 500, 502, 503, 504, 529})
 # The upstream refused what the operator configured, which the caller can neither see nor mend.
 _REFUSED_CREDENTIAL = frozenset({401, 402})
+
+
+_ENDLESS = "The provider answered with an error that is too long to be passed on."
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -56,9 +59,11 @@ def _answered(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
         wanted = "stream" if run.seen.stream else "JSON object"
         answer = refuse(run, f'The provider "{run.offer.host.name}" sent something else than the {wanted} that was asked for.')
         return Judged(answer, UNUSABLE, meter.usage, meter.delivered_bytes, blame=True)
-    answer = (status, own_fields, body)
+    echo = run.offer.host.echo
     if not whole.answered:
-        return Judged((status, own_fields, without_secret(run.offer.host, body)), FAILED)
+        passes = len(body) <= LONGEST
+        return Judged((status, own_fields, echo.clean(body)) if passes else refuse(run, _ENDLESS), FAILED)
+    answer = (status, own_fields, echo.cut(body))
     if run.seen.stream:
         # An SDK that waits for a stream reads this as an empty one, without an error.
         answer = refuse(run, f'The provider "{run.offer.host.name}" sent a whole answer instead of the stream that was asked for.')
@@ -73,8 +78,8 @@ def _refused(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
     if status in _REFUSED_CREDENTIAL:
         answer = refuse(run, f'The provider "{host.name}" refused the credential that Halley is configured with.')
         return Judged(answer, FAILED, blame=True, again=True)
-    if status >= 400 and run.route.dialect.is_error(body):
-        answer = (status, own_fields, without_secret(host, body))
+    if status >= 400 and len(body) <= LONGEST and run.route.dialect.is_error(body):
+        answer = (status, own_fields, host.echo.clean(body))
     else:
         answer = refuse(run, f'The provider "{host.name}" answered with status {status} and something that is no error object.')
     return Judged(answer, FAILED, blame=status >= 500, again=status in _RETRYABLE)
@@ -88,11 +93,6 @@ def head(run: Run, kind: bytes) -> bytes:
     if run.route.canonical is not None:
         fields += b'link: <%b>; rel="canonical"\r\n' % run.route.canonical
     return fields
-
-
-def without_secret(host: Host, words: bytes) -> bytes:
-    """An upstream's own words, in case it repeats the credential that it was asked with."""
-    return words.replace(host.secret, b"***") if host.secret else words
 
 
 def refuse(run: Run, message: str, condition: Condition = Condition.UPSTREAM, retry_after_s: float | None = None) -> Answer:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from halley import logs
 from halley.dialects import error_writer
 from halley.errors import Condition, Refused
 from halley.net.client import Pool
@@ -230,6 +231,7 @@ class Gateway:
             case Recall(account=account):
                 self.credit.recalled(account)
             case _:
+                logs.guard(message.pepper, *(provider.api_key for provider in message.providers))
                 self.tables.apply(message)
                 self._catalogue = lists.catalogue(message, message.public_url)
                 self.ready.set()

@@ -200,7 +200,7 @@ class Run:
         if not self.first:
             self.first = self.gateway.monotonic()
         theirs = b""
-        for name, value in call.fields:
+        for name, value in self.offer.host.echo.fields(call):
             if name == b"x-request-id":
                 self.upstream_id = value
             else:
@@ -218,7 +218,7 @@ class Run:
 
     def _stream(self, data: bytes, done: bool) -> None:
         meter = self.meter
-        out = answers.without_secret(self.offer.host, meter.feed(data)) if data else b""
+        out = self.offer.host.echo.stream(meter.feed(data)) if data else b""
         if done or meter.done:
             self._end_stream(out)
             return
@@ -237,7 +237,7 @@ class Run:
         """The upstream's stream is over, well or badly."""
         meter = self.meter
         if meter.finished:
-            out += meter.rest()
+            out += self.offer.host.echo.cut(meter.rest())
             self.offer.breaker.succeeded()
             self._conclude(self._left_or(COMPLETE if meter.usage is not None else UNREPORTED), 200, out)
             return

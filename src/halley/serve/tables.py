@@ -20,6 +20,7 @@ from halley.policy.pricing import Tariff, Worst
 from halley.policy.snapshot import KeyRow, ModelRow, OfferRow, ProviderRow, Snapshot
 from halley.providers.auth import SCHEMES
 from halley.providers.compatible import KINDS
+from halley.serve.echo import Echo
 
 DEFAULT_OUTPUT_CAP = 32_768
 _CREDENTIAL_CACHE = 10_000
@@ -62,7 +63,7 @@ class Caller:
 class Host:
     """One provider at this relay: its connections, and what every request to it begins with."""
 
-    __slots__ = ("cancels", "cap_field", "name", "origin", "pool", "prefix", "secret", "tail")
+    __slots__ = ("cancels", "cap_field", "echo", "name", "origin", "pool", "prefix", "tail")
 
     def __init__(self, row: ProviderRow, pool: Pool, origin: Origin, base_path: str) -> None:
         kind = KINDS[row.kind]
@@ -71,7 +72,7 @@ class Host:
         self.origin = origin
         self.cancels = row.cancel == "stops_billing"
         self.cap_field = kind.cap_field
-        self.secret = row.api_key.reveal().encode("latin-1")
+        self.echo = Echo(row.api_key)
         self.prefix = b"POST " + base_path.encode("ascii")
         default_port = 443 if origin.scheme == "https" else 80
         name = f"[{origin.host}]" if ":" in origin.host else origin.host
