@@ -86,13 +86,13 @@ class Control:
     async def _fold_rounds(self) -> None:
         while True:
             try:
-                await self._fold_round()
+                await self.fold_round()
             except Exception as fault:  # top of a named background loop
                 _log.error("a folding round failed", fault=fault)
                 await asyncio.sleep(BURY_S)
             await asyncio.sleep(FOLD_S)
 
-    async def _fold_round(self) -> None:
+    async def fold_round(self) -> None:
         """One commit per relay, however much is being written meanwhile; more only while there is a backlog of whole batches."""
         for relay in await self.turns.take(self.desk.journals):
             try:
