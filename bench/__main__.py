@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import report
+from bench import folding, report
 from bench.halley import HalleyRow
 from bench.peers import LitellmRow, PortkeyRow
 from bench.processes import free_ports
@@ -30,7 +30,11 @@ def main() -> int:
     parser.add_argument("--portkey", action="store_true", help="add Portkey (installs it from npm into a cache directory)")
     parser.add_argument("--only", metavar="ROW", action="append", help="only this row and nginx; may be repeated")
     parser.add_argument("--cores", metavar="GATEWAY,LOAD", default="0,1", help="the pinned cores (default 0,1)")
+    parser.add_argument("--folding", action="store_true", help="only what the control process spends on a request, without sockets")
     options = parser.parse_args()
+    if options.folding:
+        print(folding.measure())
+        return 0
     missing = [package for tool, package in _TOOLS.items() if shutil.which(tool) is None]
     if missing:
         say(f"Missing programs. On Debian and Ubuntu:\n    sudo apt-get install -y {' '.join(missing)}")

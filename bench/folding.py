@@ -36,7 +36,8 @@ _HOLD = 10**7
 _OPEN = 64
 _PER_S = 12_000
 _REFERENCES = 100
-_MODEL = ModelRow("bench-json", "bench", price := Price(*(PRICES[name] * 1000 for name in ("input", "output", "cache_read"))), catalogue.version(price), ())
+_PRICE = Price(*(PRICES[name] * 1000 for name in ("input", "output", "cache_read")))
+_MODEL = ModelRow("bench-json", "bench", _PRICE, catalogue.version(_PRICE), ())
 _USAGE = Usage(PROMPT_TOKENS, CHUNKS, CACHED_TOKENS)
 
 
@@ -54,6 +55,12 @@ class Folding:
     @property
     def ratio(self) -> float:
         return self.cpu_us / self.reference_us
+
+    def __str__(self) -> str:
+        return (
+            f"folding: {self.cpu_us:.1f} us of CPU a request, {self.ratio:.2f} of the reference loop's {self.reference_us:.1f} us\n"
+            f"{self.per_s:.0f} requests/s; {self.journal_bytes:.0f} bytes a request in the journal, {self.store_bytes:.0f} in the store"
+        )
 
 
 def _start(number: int, now: float) -> Start:
@@ -136,15 +143,3 @@ def measure(requests: int = 60_000, per_round: int = int(_PER_S * FOLD_S)) -> Fo
     """Raises Wrong when the ledger does not hold exactly what the journal says."""
     with tempfile.TemporaryDirectory(prefix="halley-folding-") as home:
         return asyncio.run(_fold(Path(home), requests, per_round))
-
-
-def main() -> None:
-    found = measure()
-    print(
-        f"folding {found.cpu_us:.1f} us a request, reference {found.reference_us:.1f} us, ratio {found.ratio:.2f}; {found.per_s:.0f} requests/s;"
-        f" journal {found.journal_bytes:.0f}, store {found.store_bytes:.0f} bytes a request"
-    )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,5 @@
-"""One fixed piece of plain Python, to hold figures against that were taken in the same seconds: a shared host doubles and halves its speed."""
+"""One fixed piece of plain Python: figures are held against it, taken in the same seconds, because a shared host doubles and halves its
+speed."""
 
 from __future__ import annotations
 

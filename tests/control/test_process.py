@@ -88,10 +88,10 @@ def test_a_killed_relay_is_settled_by_its_last_progress(start: Start_, relay: St
     name = "relay-0-1-1"
     torn = encode([ended(3)])[:-20]
     records = [started(1), started(2), started(3), Progress(started(2).request, 1.5, "p", Usage(5, 5), 70), ended(1)]
-    process = dying(short, name, encode(records) + torn)
     link = relay(control, name)
     link.send(LeaseWanted("default", 3000, 3000))
     assert link.next(Granted).granted == 50_000
+    process = dying(short, name, encode(records) + torn)
     control.until(lambda: link.next(Folded).offset == len(encode(records)))
     assert control.admin("status")["figures"]["halley_open_holds"] == 2
     process.kill()

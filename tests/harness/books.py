@@ -75,8 +75,7 @@ def store(home: Path) -> Iterator[sqlite3.Connection]:
 
 def requests(connection: sqlite3.Connection, since: float = 0.0) -> Iterator[Row]:
     """Those that were admitted from then on, Unix seconds."""
-    query = "SELECT * FROM requests LEFT JOIN endings ON endings.request = requests.id WHERE requests.at >= ?"
-    for row in connection.execute(query, (since,)):
+    for row in connection.execute("SELECT * FROM requests WHERE at >= ?", (since,)):
         usage: dict[str, Any] = json.loads(row["usage"] or "{}")
         yield Row(
             row["id"],
@@ -111,7 +110,7 @@ def credited(connection: sqlite3.Connection) -> dict[str, int]:
 
 def charged(connection: sqlite3.Connection) -> dict[tuple[str, bool], int]:
     """By account, what was spent out of leases (True) and without (False)."""
-    query = "SELECT account, leased, SUM(charge) AS charge FROM endings JOIN requests ON requests.id = request GROUP BY account, leased"
+    query = "SELECT account, leased, SUM(charge) AS charge FROM requests WHERE ending IS NOT NULL GROUP BY account, leased"
     return {(row["account"], bool(row["leased"])): row["charge"] for row in connection.execute(query)}
 
 

@@ -85,8 +85,8 @@ def in_bill(change: Callable[[dict[str, object]], object]) -> Callable[[Path], N
 
 
 PLANTED: dict[str, tuple[Callable[[Path], None], str]] = {
-    "a charge in the ledger": (in_store("UPDATE endings SET charge = charge + 1 WHERE rowid = 1"), "req_"),
-    "an ending that the journal has": (in_store("DELETE FROM endings WHERE rowid = 1"), "req_"),
+    "a charge in the ledger": (in_store("UPDATE requests SET charge = charge + 1 WHERE rowid = 1"), "req_"),
+    "an ending that the journal has": (in_store("UPDATE requests SET ending = NULL WHERE rowid = 1"), "req_"),
     "a balance": (in_store("UPDATE balances SET amount = amount - 1 WHERE ledger_account = 'available:careful'"), "careful: credit"),
     "an end in the journal": (in_journal(b'"complete",200', b'"left",200'), "req_"),
     "a hold in the journal": (in_journal(b'["start"', b'["progress"'), "no journal has the start of"),

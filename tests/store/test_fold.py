@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from halley.chat.usage import Usage
@@ -68,6 +69,33 @@ def test_a_start_and_its_end_may_lie_in_different_batches(store: Store, pair: Pa
         assert verify(connection).differences == ()
 
 
+def test_any_part_of_a_journal_may_come_again_at_any_time(store: Store, pair: Pair) -> None:
+    pairs = [pair() for _ in range(4)]
+    records = [record for each in zip(*pairs, strict=True) for record in each]
+    for number, (first, last) in enumerate(itertools.combinations(range(len(records) + 1), 2)):
+        with store.begin() as connection:
+            fold.fold(connection, RELAY, read(*records[first:last], at=number), 3.0)
+    with store.begin() as connection:
+        stray = {row.reason for row in connection.execute(select(schema.strays))}
+        ended = connection.scalar(select(func.count()).select_from(schema.requests).where(schema.requests.c.ending.is_not(None)))
+        assert {each.check for each in verify(connection).differences} <= {"nothing_was_left_out"}
+    assert (ended, stray) == (4, set())
+    assert balances(store)["revenue"] == sum(end.charge for _, end in pairs)
+
+
+def test_a_journal_that_repeats_a_request_in_one_batch_and_the_next_charges_it_once(store: Store, pair: Pair) -> None:
+    (start, end), (other, last) = pair(), pair()
+    batches = [[start], [start, end, end, start], [end, other], [other, start, last, end], [start, end, other, last]]
+    counts: list[int] = []
+    for number, records in enumerate(batches):
+        with store.begin() as connection:
+            counts.append(fold.fold(connection, RELAY, read(*records, at=number), 3.0))
+    with store.begin() as connection:
+        assert fold.count_open(connection) == 0 and verify(connection).differences == ()
+    assert counts == [0, 1, 0, 1, 0]
+    assert balances(store)["revenue"] == end.charge + last.charge
+
+
 def test_a_dead_relay_is_charged_the_last_progress_and_its_lease_goes_back(store: Store, pair: Pair) -> None:
     (streamed, _), (silent, _) = pair(), pair()
     early = Progress(streamed.request, 1.5, "p", Usage(100, 10), 140)
@@ -75,7 +103,7 @@ def test_a_dead_relay_is_charged_the_last_progress_and_its_lease_goes_back(store
     with store.begin() as connection:
         fold.fold(connection, RELAY, read(streamed, silent, early, late), 3.0)
         assert fold.end_of_relay(connection, RELAY, 4.0) == 2
-        rows = {row.request: row for row in connection.execute(select(schema.endings))}
+        rows = {row.id: row for row in connection.execute(select(schema.requests))}
         assert verify(connection).differences == ()
     assert (rows[streamed.request].ending, rows[streamed.request].charge) == ("crash", 180)
     assert (rows[silent.request].ending, rows[silent.request].charge) == ("crash", 0)
@@ -103,6 +131,8 @@ def test_a_loss_beyond_sixty_four_bits_stops_nobody_elses_settlement(store: Stor
     with store.begin() as connection:
         assert fold.fold(connection, RELAY, read(*pair(loss=10**21), *pair(loss=77)), 3.0) == 1
         assert [each.check for each in verify(connection).differences] == ["nothing_was_left_out"]
+        assert fold.count_open(connection) == 1, "the one that could not be settled is ended with its relay"
+        assert fold.end_of_relay(connection, RELAY, 4.0) == 1
     assert balances(store)["operator_loss"] == -77
 
 
@@ -110,9 +140,11 @@ def test_a_second_ending_fails_on_the_unique_index(store: Store, pair: Pair) -> 
     start, end = pair()
     with store.begin() as connection:
         fold.fold(connection, RELAY, read(start, end), 3.0)
-        row = dict(connection.execute(select(schema.endings)).one()._mapping)
+        row = dict(connection.execute(select(schema.requests)).one()._mapping)
     with pytest.raises(IntegrityError, match="UNIQUE"), store.begin() as connection:
-        connection.execute(insert(schema.endings).values(**row | {"ending": "left"}))
+        connection.execute(insert(schema.requests).values(**row | {"ending": "left"}))
+    with pytest.raises(IntegrityError, match="append-only"), store.begin() as connection:
+        connection.execute(update(schema.requests).values(ending="left"))
 
 
 def test_a_second_hold_fails_on_the_unique_index(store: Store, pair: Pair) -> None:

@@ -25,13 +25,13 @@ PLANTED = {
         "settlements_are_their_endings",
     },
     "UPDATE balances SET amount = amount + 1 WHERE ledger_account = 'revenue'": {"balances_are_sums"},
-    "UPDATE endings SET charge = charge + 1": {"settlements_are_their_endings", "charges_are_recomputable"},
-    "UPDATE endings SET posting = NULL": {"settlements_are_their_endings"},
+    "UPDATE requests SET charge = charge + 1": {"settlements_are_their_endings", "charges_are_recomputable"},
+    "UPDATE requests SET posting = NULL": {"settlements_are_their_endings"},
     "UPDATE requests SET hold = 1": {"charges_fit_holds", "charges_are_recomputable"},
     "UPDATE requests SET price_version = 'price_x'": {"charges_are_recomputable"},
     "UPDATE leases SET returned = granted": {"leases_add_up"},
-    "DELETE FROM requests": {"requests_end_once", "settlements_are_their_endings"},
-    "DELETE FROM endings": {"settlements_are_their_endings", "requests_end_once"},
+    "DELETE FROM requests": {"settlements_are_their_endings"},
+    "UPDATE requests SET ending = NULL": {"requests_end", "settlements_are_their_endings"},
     "INSERT INTO strays (at, relay, reason, line) VALUES (1, 'r', 'x', x'00')": {"nothing_was_left_out"},
 }
 
@@ -42,10 +42,10 @@ def test_a_planted_error_is_found(store: Store, tmp_path: Path, pair: Callable[.
         fold.fold(connection, RELAY, Read(pair(), (), Position(1, 0, 1)), 3.0)
         assert verify(connection).differences == ()
     raw = sqlite3.connect(tmp_path / "halley.db")
-    for table in ("entries", "endings", "postings"):
+    for table in ("entries", "requests", "postings"):
         for verb in ("update", "delete"):
             raw.execute(f"DROP TRIGGER {table}_no_{verb}")
-    if statement == "DELETE FROM endings":
+    if statement.endswith("ending = NULL"):
         raw.execute("UPDATE journals SET closed_at = 5")
     raw.execute(statement)
     raw.commit()
@@ -55,7 +55,15 @@ def test_a_planted_error_is_found(store: Store, tmp_path: Path, pair: Callable[.
 
 
 @pytest.mark.parametrize(
-    "statement", ["UPDATE entries SET amount = 1", "DELETE FROM entries", "DELETE FROM postings", "UPDATE endings SET charge = 0"]
+    "statement",
+    [
+        "UPDATE entries SET amount = 1",
+        "DELETE FROM entries",
+        "DELETE FROM postings",
+        "UPDATE requests SET charge = 0",
+        "UPDATE requests SET ending = NULL",
+        "DELETE FROM requests",
+    ],
 )
 def test_what_is_written_cannot_be_rewritten(store: Store, pair: Callable[..., tuple[Start, End]], statement: str) -> None:
     with store.begin() as connection:

@@ -108,16 +108,16 @@ def test_a_closed_lease_with_something_left_is_named(store: Store, planted: sqli
 
 @pytest.mark.parametrize("by", [1, -1])
 def test_a_charge_that_usage_and_price_do_not_give_is_named(store: Store, planted: sqlite3.Connection, by: int) -> None:
-    planted.execute("UPDATE endings SET charge = charge + ? WHERE request = ?", (by, MIDDLE))
+    planted.execute("UPDATE requests SET charge = charge + ? WHERE id = ?", (by, MIDDLE))
     named = found(store)
     assert "charges_are_recomputable" in named[MIDDLE]
     assert any(check == "settlements_are_their_endings" for check in named.values())
 
 
 def test_a_usage_or_a_price_that_does_not_give_the_charge_is_named(store: Store, planted: sqlite3.Connection) -> None:
-    planted.execute("""UPDATE endings SET usage = '{"input":124,"output":123}' WHERE request = ?""", (MIDDLE,))
+    planted.execute("""UPDATE requests SET usage = '{"input":124,"output":123}' WHERE id = ?""", (MIDDLE,))
     assert found(store) == {MIDDLE: "charges_are_recomputable"}
-    planted.execute("""UPDATE endings SET usage = '{"input":123,"output":123}' WHERE request = ?""", (MIDDLE,))
+    planted.execute("""UPDATE requests SET usage = '{"input":123,"output":123}' WHERE id = ?""", (MIDDLE,))
     planted.execute("UPDATE prices SET rates = json_set(rates, '$.output', 5000000)")
     assert MIDDLE in found(store)
 
@@ -131,26 +131,26 @@ def test_a_posting_with_no_endings_is_named(store: Store, planted: sqlite3.Conne
 
 
 def test_an_ending_without_its_posting_is_named(store: Store, planted: sqlite3.Connection) -> None:
-    posting = one(planted, "SELECT posting FROM endings WHERE request = ?", MIDDLE)
-    planted.execute("UPDATE endings SET posting = NULL WHERE request = ?", (MIDDLE,))
+    posting = one(planted, "SELECT posting FROM requests WHERE id = ?", MIDDLE)
+    planted.execute("UPDATE requests SET posting = NULL WHERE id = ?", (MIDDLE,))
     assert found(store) == {MIDDLE: "settlements_are_their_endings", f"posting {posting}": "settlements_are_their_endings"}
 
 
 def test_an_ending_in_the_posting_of_another_is_named(store: Store, planted: sqlite3.Connection) -> None:
-    ours = one(planted, "SELECT posting FROM endings WHERE request = ?", MIDDLE)
-    other = one(planted, "SELECT posting FROM endings WHERE posting <> ?", ours)
-    planted.execute("UPDATE endings SET posting = ? WHERE request = ?", (other, MIDDLE))
+    ours = one(planted, "SELECT posting FROM requests WHERE id = ?", MIDDLE)
+    other = one(planted, "SELECT posting FROM requests WHERE posting <> ?", ours)
+    planted.execute("UPDATE requests SET posting = ? WHERE id = ?", (other, MIDDLE))
     assert {f"posting {ours}", f"posting {other}"} <= found(store).keys()
 
 
 def test_a_double_ending_is_named(store: Store, planted: sqlite3.Connection) -> None:
     """The database's own constraint is taken away first."""
     planted.execute("PRAGMA foreign_keys = OFF")
-    planted.execute("CREATE TABLE copy AS SELECT * FROM endings")
-    planted.execute("DROP TABLE endings")
-    planted.execute("ALTER TABLE copy RENAME TO endings")
+    planted.execute("CREATE TABLE copy AS SELECT * FROM requests")
+    planted.execute("DROP TABLE requests")
+    planted.execute("ALTER TABLE copy RENAME TO requests")
     assert found(store) == {}
-    planted.execute("INSERT INTO endings SELECT * FROM endings WHERE request = ?", (MIDDLE,))
+    planted.execute("INSERT INTO requests SELECT * FROM requests WHERE id = ?", (MIDDLE,))
     assert "requests_end" in found(store)[MIDDLE]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Token counts of one answer. `cache_read`, `cache_write_*`, `audio_in`, `image_in` are parts of `input`; `reasoning`, `audio_out`,
     `image_out` of `output`."""
 

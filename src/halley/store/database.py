@@ -28,13 +28,19 @@ from halley.store.masterkey import File, Variable, place
 from halley.store.values import Rotated
 from halley.store.vault import Vault
 
-HEAD = "0001"
+HEAD = "0002"
 # Schemas that were released, by the version that brought them. Their revisions do not change any more: fixtures/stores has a store of each,
 # and every later version takes it on. A tag is added with its fixture, and none is ever removed.
 TAGS = {"v0.1": "0001"}
 _PEPPER = "pepper"
 
 _log = logs.get("halley.store")
+
+# The driver asks a protocol of its own what to bind for a value that is not exactly a number or a text, and takes 0.8 µs to hear that None
+# is None; an adapter is asked first and takes a tenth of that. A row of the ledger has six such values.
+_nothing: dict[None, None] = {}
+sqlite3.register_adapter(type(None), _nothing.get)
+sqlite3.register_adapter(bool, int)
 
 
 class StoreError(HalleyError):

@@ -1,16 +1,18 @@
-"""Journal records become ledger rows: one hold and one ending per request, and one posting per account and batch.
+"""Journal records become ledger rows: one row per request, with its hold and later its ending, and one posting per account and batch.
 
-Idempotent by request id: a record that is already in the store changes nothing. The journal's place moves in the same transaction, so
-that a crash between two batches repeats none and loses none. A record that contradicts the store is kept as a stray, not dropped.
+Most requests begin and end within a batch, and their row is written once, whole. Idempotent by request id: a record that is already in the
+store changes nothing. The journal's place moves in the same transaction, so that a crash between two batches repeats none and loses none. A
+record that contradicts the store is kept as a stray, not dropped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from halley.chat.usage import Usage
 from halley.money import NanoDollars
@@ -19,7 +21,7 @@ from halley.store import ledger
 from halley.store.bulk import Row, insert_rows, inserting
 from halley.store.journal import End, Progress, Record, Start
 from halley.store.replay import Position, Read, Stray
-from halley.store.schema import accounts, endings, journals, requests, strays
+from halley.store.schema import accounts, journals, requests, strays
 
 # A million dollars for one request, nano-dollars: beyond it a record is wrong, and its sums would leave the 64 bits of the store.
 _DEAREST = 10**15
@@ -27,28 +29,29 @@ _DEAREST = 10**15
 _CHUNK = 900
 
 _encode = msgspec.json.Encoder().encode
-# In the order of the tables, and of the tuples that are written.
-_START_COLUMNS = tuple(column.name for column in requests.columns if not column.name.startswith("progress_"))
-_END_COLUMNS = tuple(column.name for column in endings.columns)
-_progress_update = (
-    update(requests)
-    .where(requests.c.id == bindparam("request"))
-    .values(progress_charge=bindparam("charge"), progress_provider=bindparam("provider"), progress_usage=bindparam("usage"))
-)
+# In the order of the table, and of the tuples that are written.
+_COLUMNS = tuple(column.name for column in requests.columns if not column.name.startswith("progress_"))
+_END_COLUMNS = _COLUMNS[_COLUMNS.index("ended_at") :]
+_START_COLUMNS = _COLUMNS[: -len(_END_COLUMNS)]
+_open = update(requests).where(requests.c.id == bindparam("its"), requests.c.ending.is_(None))
+_end_update = _open.values({name: bindparam(name) for name in _END_COLUMNS})
+_progress_update = _open.values({column.name: bindparam(column.name) for column in requests.columns if column.name.startswith("progress_")})
 
 
 class _Hold(NamedTuple):
     account: str
     leased: bool
+    ended: bool
 
 
 class _Sum:
-    """What one account's endings of one batch come to."""
+    """What one account's endings of one batch come to, and the posting that says so."""
 
-    __slots__ = ("leased", "loss", "unleased")
+    __slots__ = ("leased", "loss", "posting", "unleased")
 
     def __init__(self) -> None:
         self.leased = self.unleased = self.loss = 0
+        self.posting: int | None = None
 
 
 def position(connection: Connection, relay: str) -> Position:
@@ -60,25 +63,41 @@ def position(connection: Connection, relay: str) -> Position:
 
 def fold(connection: Connection, relay: str, read: Read, at: float) -> int:
     """One batch into the ledger. Returns how many requests it ended."""
-    lost = list(read.strays)
-    starts = {record.request: record for record in read.records if type(record) is Start}
+    starts: dict[str, Start] = {}
     ends: dict[str, End] = {}
     progress: dict[str, Progress] = {}
     for record in read.records:
         if type(record) is End:
             ends.setdefault(record.request, record)
+        elif type(record) is Start:
+            starts[record.request] = record
         elif type(record) is Progress:
             progress[record.request] = record
-    _drop_foreign(connection, starts, lost)
-    _write_starts(connection, relay, starts.values())
-    running = [record for request, record in progress.items() if request not in ends]
+    lost = [*read.strays, *_drop_foreign(connection, starts)]
+    known = _known(connection, [request for request in ends if request not in starts])
+    try:
+        with connection.begin_nested():
+            count, bad = _end(connection, relay, ends, starts, known, at)
+    except IntegrityError:
+        # Some of it was folded before. That does not happen to a journal whose place is kept: only here every request is looked up.
+        count, bad = _end(connection, relay, ends, starts, _known(connection, ends), at)
+    open_ = [_start_row(start, relay) for request, start in starts.items() if request not in ends or request in bad]
+    insert_rows(connection, requests, _START_COLUMNS, open_, ignore_known=True)
+    running = [each for request, each in progress.items() if request not in ends]
     if running:
         connection.execute(
             _progress_update,
-            [{"request": each.request, "charge": each.charge, "provider": each.provider, "usage": _json(each.usage)} for each in running],
+            [
+                {
+                    "its": each.request,
+                    "progress_charge": each.charge,
+                    "progress_provider": each.provider,
+                    "progress_usage": _json(each.usage),
+                }
+                for each in running
+            ],
         )
-    count = _write_ends(connection, relay, ends, starts, at, lost)
-    _keep(connection, relay, lost, at)
+    _keep(connection, relay, [*lost, *bad.values()], at)
     _move(connection, relay, read.after)
     return count
 
@@ -93,8 +112,7 @@ def end_of_relay(connection: Connection, relay: str, at: float) -> int:
 
 def overdue(connection: Connection, before: float) -> set[str]:
     """Relays that have a hold open which began before then, Unix seconds."""
-    query = select(requests.c.relay).outerjoin(endings, endings.c.request == requests.c.id)
-    return set(connection.scalars(query.where(requests.c.at < before, endings.c.request.is_(None)).distinct()))
+    return set(connection.scalars(select(requests.c.relay).where(requests.c.at < before, requests.c.ending.is_(None)).distinct()))
 
 
 def expire(connection: Connection, relay: str, before: float, at: float) -> int:
@@ -106,12 +124,12 @@ def expire(connection: Connection, relay: str, before: float, at: float) -> int:
 def _end_open(connection: Connection, relay: str, ending: Ending, at: float, *which: ColumnElement[bool]) -> int:
     """End open holds of a relay, each by its last progress."""
     columns = (requests.c.id, requests.c.hold, requests.c.progress_charge, requests.c.progress_provider, requests.c.progress_usage)
-    query = select(*columns).outerjoin(endings, endings.c.request == requests.c.id)
     ends = {
         row.id: _last_progress(row.id, ending, at, row.hold, row.progress_charge or 0, row.progress_provider or "", row.progress_usage)
-        for row in connection.execute(query.where(requests.c.relay == relay, endings.c.request.is_(None), *which))
+        for row in connection.execute(select(*columns).where(requests.c.relay == relay, requests.c.ending.is_(None), *which))
     }
-    return _write_ends(connection, relay, ends, {}, at, [])
+    count, _ = _end(connection, relay, ends, {}, _known(connection, ends), at)
+    return count
 
 
 def unclosed(connection: Connection) -> set[str]:
@@ -121,9 +139,7 @@ def unclosed(connection: Connection) -> set[str]:
 
 def count_open(connection: Connection) -> int:
     """Requests with a hold and no ending."""
-    return (connection.scalar(select(func.count()).select_from(requests)) or 0) - (
-        connection.scalar(select(func.count()).select_from(endings)) or 0
-    )
+    return connection.scalar(select(func.count()).select_from(requests).where(requests.c.ending.is_(None))) or 0
 
 
 def _last_progress(
@@ -149,66 +165,64 @@ def _last_progress(
     )
 
 
-def _drop_foreign(connection: Connection, starts: dict[str, Start], lost: list[Stray]) -> None:
+def _drop_foreign(connection: Connection, starts: dict[str, Start]) -> list[Stray]:
     names = {start.account for start in starts.values()}
-    known: set[str] = set(_among(connection, accounts.c.id, names))
-    if len(known) < len(names):
-        for request in [request for request, start in starts.items() if start.account not in known]:
-            lost.append(_stray(starts.pop(request), "the account does not exist"))
+    if not names:
+        return []
+    known = set(connection.scalars(select(accounts.c.id).where(accounts.c.id.in_(names))))
+    foreign = [request for request, start in starts.items() if start.account not in known] if len(known) < len(names) else []
+    return [_stray(starts.pop(request), "the account does not exist") for request in foreign]
 
 
-def _write_starts(connection: Connection, relay: str, starts: Iterable[Start]) -> None:
-    rows: list[Row] = [
-        (
-            each.request,
-            each.at,
-            relay,
-            each.account,
-            each.key,
-            each.route,
-            each.model,
-            each.price_version,
-            each.hold,
-            each.leased,
-            each.stream,
-            each.input_estimate,
-            each.client_request_id,
-        )
-        for each in starts
-    ]
-    insert_rows(connection, requests, _START_COLUMNS, rows, ignore_known=True)
+def _known(connection: Connection, wanted: Iterable[str]) -> dict[str, _Hold]:
+    """Those of the requests that have a row."""
+    names = list(wanted)
+    columns = (requests.c.id, requests.c.account, requests.c.leased, requests.c.ending)
+    found: dict[str, _Hold] = {}
+    for start in range(0, len(names), _CHUNK):
+        part = select(*columns).where(requests.c.id.in_(names[start : start + _CHUNK]))
+        found.update({row.id: _Hold(row.account, row.leased, row.ending is not None) for row in connection.execute(part)})
+    return found
 
 
-def _write_ends(connection: Connection, relay: str, ends: dict[str, End], starts: dict[str, Start], at: float, lost: list[Stray]) -> int:
-    if not ends:
-        return 0
-    ended = set(_among(connection, endings.c.request, ends))
-    fresh = [end for request, end in ends.items() if request not in ended]
-    holds = {request: _Hold(start.account, start.leased) for request, start in starts.items()}
-    holds |= _holds(connection, [end.request for end in fresh if end.request not in holds])
+def _end(
+    connection: Connection, relay: str, ends: Mapping[str, End], starts: Mapping[str, Start], known: Mapping[str, _Hold], at: float
+) -> tuple[int, dict[str, Stray]]:
+    """Write the endings. Returns their number and those that cannot be. Raises IntegrityError when one of `starts` has a row and is not in
+    `known`."""
+    whole: list[tuple[Start, End, _Sum]] = []
+    late: list[tuple[End, _Sum]] = []
+    bad: dict[str, Stray] = {}
     sums: dict[str, _Sum] = {}
-    good: list[End] = []
-    for end in fresh:
-        hold = holds.get(end.request)
+    for request, end in ends.items():
+        hold = known.get(request) or starts.get(request)
         if hold is None or not (0 <= end.charge <= _DEAREST and 0 <= end.loss <= _DEAREST):
-            lost.append(_stray(end, "an end without its start" if hold is None else "a charge or loss that cannot be"))
+            bad[request] = _stray(end, "an end without its start" if hold is None else "a charge or loss that cannot be")
             continue
-        good.append(end)
-        if end.charge or end.loss:
-            total = sums.setdefault(hold.account, _Sum())
-            total.loss += end.loss
-            if hold.leased:
-                total.leased += end.charge
-            else:
-                total.unleased += end.charge
-    written = {
-        account: ledger.post(connection, "settle", account, settlement(account, total.leased, total.unleased, total.loss), at)
-        for account, total in sums.items()
-    }
+        total = sums.get(hold.account)
+        if total is None:
+            total = sums[hold.account] = _Sum()
+        if isinstance(hold, Start):
+            whole.append((hold, end, total))
+        elif hold.ended:
+            continue
+        else:
+            late.append((end, total))
+        total.loss += end.loss
+        if hold.leased:
+            total.leased += end.charge
+        else:
+            total.unleased += end.charge
+    for account, total in sums.items():
+        total.posting = ledger.post(connection, "settle", account, settlement(account, total.leased, total.unleased, total.loss), at)
     ledger.charge_leases(connection, relay, {account: total.leased for account, total in sums.items()}, at)
-    rows = [_row(end, written[holds[end.request].account] if end.charge or end.loss else None) for end in good]
-    insert_rows(connection, endings, _END_COLUMNS, rows)
-    return len(good)
+    insert_rows(connection, requests, _COLUMNS, [_start_row(start, relay) + _end_row(end, total.posting) for start, end, total in whole])
+    if late:
+        connection.execute(
+            _end_update,
+            [{"its": end.request, **dict(zip(_END_COLUMNS, _end_row(end, total.posting), strict=True))} for end, total in late],
+        )
+    return len(whole) + len(late), bad
 
 
 def settlement(account: str, leased: NanoDollars, unleased: NanoDollars, loss: NanoDollars) -> dict[str, NanoDollars]:
@@ -222,10 +236,26 @@ def settlement(account: str, leased: NanoDollars, unleased: NanoDollars, loss: N
     }
 
 
-def _row(end: End, posting: int | None) -> Row:
+def _start_row(start: Start, relay: str) -> Row:
     return (
-        end.request,
-        posting,
+        start.request,
+        start.at,
+        relay,
+        start.account,
+        start.key,
+        start.route,
+        start.model,
+        start.price_version,
+        start.hold,
+        start.leased,
+        start.stream,
+        start.input_estimate,
+        start.client_request_id,
+    )
+
+
+def _end_row(end: End, posting: int | None) -> Row:
+    return (
         end.at,
         end.ending,
         end.status,
@@ -234,6 +264,7 @@ def _row(end: End, posting: int | None) -> Row:
         end.estimated,
         end.charge,
         end.loss,
+        posting if end.charge or end.loss else None,
         end.attempts,
         end.bytes_in,
         end.bytes_out,
@@ -249,27 +280,8 @@ def _json(value: object) -> str:
     return _encode(value).decode()
 
 
-def _among(connection: Connection, column: ColumnElement[str], wanted: Iterable[str]) -> Iterable[str]:
-    """Those of `wanted` that are in the column."""
-    names = list(wanted)
-    for start in range(0, len(names), _CHUNK):
-        part = names[start : start + _CHUNK]
-        yield from connection.scalars(select(column).where(column.in_(part)))
-
-
-def _holds(connection: Connection, names: Sequence[str]) -> dict[str, _Hold]:
-    found: dict[str, _Hold] = {}
-    columns = (requests.c.id, requests.c.account, requests.c.leased)
-    for start in range(0, len(names), _CHUNK):
-        part = names[start : start + _CHUNK]
-        found.update(
-            {row.id: _Hold(row.account, row.leased) for row in connection.execute(select(*columns).where(requests.c.id.in_(part)))}
-        )
-    return found
-
-
 def _stray(record: Record, reason: str) -> Stray:
-    return Stray(msgspec.json.encode(record), reason)
+    return Stray(_encode(record), reason)
 
 
 def _keep(connection: Connection, relay: str, lost: Sequence[Stray], at: float) -> None:
@@ -278,6 +290,6 @@ def _keep(connection: Connection, relay: str, lost: Sequence[Stray], at: float) 
 
 
 def _move(connection: Connection, relay: str, to: Position) -> None:
-    place = {"offset": to.offset, "segment": to.segment, "position": to.position}
+    place: dict[str, Any] = {"offset": to.offset, "segment": to.segment, "position": to.position}
     statement = inserting(connection.dialect, journals).values(relay=relay, **place)
     connection.execute(statement.on_conflict_do_update(index_elements=["relay"], set_=place))

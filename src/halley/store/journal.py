@@ -14,7 +14,7 @@ from halley.chat.usage import Usage
 from halley.money import NanoDollars
 
 
-class Start(msgspec.Struct, frozen=True, array_like=True, tag="start"):
+class Start(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="start"):
     """A request was admitted and `hold` nano-dollars are set aside for it. `at` is Unix seconds.
 
     `leased` says that the hold came out of the account's lease at this relay; otherwise the account is unlimited or the model is free.
@@ -34,7 +34,7 @@ class Start(msgspec.Struct, frozen=True, array_like=True, tag="start"):
     client_request_id: str | None = None
 
 
-class Progress(msgspec.Struct, frozen=True, array_like=True, tag="progress"):
+class Progress(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="progress"):
     """What a running stream has delivered so far: the charge if the relay died now."""
 
     request: str
@@ -44,7 +44,7 @@ class Progress(msgspec.Struct, frozen=True, array_like=True, tag="progress"):
     charge: NanoDollars
 
 
-class End(msgspec.Struct, frozen=True, array_like=True, tag="end"):
+class End(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="end"):
     """The one ending of a request; also its log row.
 
     `ending` names the row of the settlement table (`policy.pricing.Ending`). A `charge` settles the hold, without one it is released.
@@ -72,4 +72,5 @@ class End(msgspec.Struct, frozen=True, array_like=True, tag="end"):
 
 Record = Start | Progress | End
 encode = msgspec.json.Encoder().encode_lines
-decode = msgspec.json.Decoder(Record).decode
+_decoder = msgspec.json.Decoder(Record)
+decode, decode_lines = _decoder.decode, _decoder.decode_lines

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from halley import crash
-from halley.store.journal import Record, decode
+from halley.store.journal import Record, decode, decode_lines
 
 BATCH_BYTES = 1 << 20
 # What belongs to a journal; whatever else lies in its directory is left alone.
@@ -165,6 +165,16 @@ def _next(at: Position, skipped: int) -> Position:
 
 
 def parse(data: bytes, at: Position) -> Read:
+    after = Position(at.offset + len(data), at.segment, at.position + len(data))
+    try:
+        return Read(tuple(decode_lines(data)), (), after)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        records, strays = _parse_each(data)
+        return Read(tuple(records), tuple(strays), after)
+
+
+def _parse_each(data: bytes) -> tuple[list[Record], list[Stray]]:
+    """Line by line: one of them is no record."""
     records: list[Record] = []
     strays: list[Stray] = []
     for line in data.split(b"\n"):
@@ -173,5 +183,4 @@ def parse(data: bytes, at: Position) -> Read:
                 records.append(decode(line))
             except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
                 strays.append(Stray(line, f"not a record: {fault}"))
-    size = len(data)
-    return Read(tuple(records), tuple(strays), Position(at.offset + size, at.segment, at.position + size))
+    return records, strays

@@ -1,7 +1,7 @@
 """The tables of the store, and nothing that reads or writes them. The alembic revisions build exactly these; a test compares the two.
 
-Money is integer nano-dollars, time is Unix seconds. `postings`, `entries` and `endings` are append-only; on SQLite triggers hold that.
-What is unique by request id (`requests`: the hold, `endings`: its one ending) is unique in the database itself.
+Money is integer nano-dollars, time is Unix seconds. `postings` and `entries` are append-only, and so is a request once it
+has ended; on SQLite triggers hold that. A request's hold and its one ending are one row: that there is one of each is the primary key.
 """
 
 from __future__ import annotations
@@ -98,6 +98,7 @@ leases = Table(
     CheckConstraint("granted >= 0 AND returned >= 0 AND charged >= 0", name="leases_totals"),
 )
 
+# One row per request: its hold when it began and, from `ended_at` on, its ending, which is NULL while the request is open.
 requests = Table(
     "requests",
     metadata,
@@ -114,38 +115,34 @@ requests = Table(
     Column("stream", Boolean, nullable=False),
     Column("input_estimate", BigInteger, nullable=False),
     Column("client_request_id", Text),
+    Column("ended_at", Float),
+    Column("ending", Text),
+    Column("status", Integer),
+    Column("provider", Text),
+    Column("usage", Text),
+    Column("estimated", Boolean),
+    Column("charge", BigInteger),
+    Column("loss", BigInteger),
+    # The aggregated posting that this charge and loss are part of; NULL when both are zero.
+    Column("posting", BigInteger, ForeignKey("postings.id")),
+    Column("attempts", Integer),
+    Column("bytes_in", BigInteger),
+    Column("bytes_out", BigInteger),
+    Column("admitted_ms", Float),
+    Column("first_ms", Float),
+    Column("total_ms", Float),
+    Column("upstream_request_id", Text),
+    Column("lost", Text),
     # The last progress record, for the crash row of the settlement table.
     Column("progress_charge", BigInteger),
     Column("progress_provider", Text),
     Column("progress_usage", Text),
     CheckConstraint("hold >= 0", name="requests_hold"),
-    Index("requests_relay", "relay"),
+    CheckConstraint("ending IS NULL OR charge >= 0 AND loss >= 0", name="requests_money"),
 )
-
-endings = Table(
-    "endings",
-    metadata,
-    Column("request", Text, ForeignKey("requests.id"), primary_key=True),
-    # The aggregated posting that this charge and loss are part of; NULL when both are zero.
-    Column("posting", BigInteger, ForeignKey("postings.id"), index=True),
-    Column("at", Float, nullable=False),
-    Column("ending", Text, nullable=False),
-    Column("status", Integer, nullable=False),
-    Column("provider", Text, nullable=False),
-    Column("usage", Text, nullable=False),
-    Column("estimated", Boolean, nullable=False),
-    Column("charge", BigInteger, nullable=False),
-    Column("loss", BigInteger, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("bytes_in", BigInteger, nullable=False),
-    Column("bytes_out", BigInteger, nullable=False),
-    Column("admitted_ms", Float, nullable=False),
-    Column("first_ms", Float, nullable=False),
-    Column("total_ms", Float, nullable=False),
-    Column("upstream_request_id", Text),
-    Column("lost", Text),
-    CheckConstraint("charge >= 0 AND loss >= 0", name="endings_money"),
-)
+_is_open = requests.c.ending.is_(None)
+# Holds the open ones only: a row that is written whole never enters it.
+Index("requests_open", requests.c.relay, sqlite_where=_is_open, postgresql_where=_is_open)
 
 prices = Table(
     "prices",
@@ -183,5 +180,3 @@ secrets = Table(
     Column("name", Text, primary_key=True),
     Column("wrapped", LargeBinary, nullable=False),
 )
-
-APPEND_ONLY = ("postings", "entries", "endings")

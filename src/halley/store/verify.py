@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from heapq import merge
 from itertools import groupby
+from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, and_, case, func, select
+from sqlalchemy import Connection, case, func, select
 
 from halley.chat.usage import Usage
 from halley.money import show
 from halley.policy import pricing
 from halley.policy.pricing import COMPLETE, DRAINED, LEFT
 from halley.store import customers, fold, ledger
-from halley.store.schema import balances, endings, entries, journals, leases, postings, requests, strays
+from halley.store.schema import balances, entries, journals, leases, postings, requests, strays
 from halley.store.values import Difference
 
 # Enough to see what is wrong; a broken ledger of a million rows is not listed row by row.
@@ -60,66 +62,69 @@ def balances_are_sums(connection: Connection) -> Iterator[Difference]:
             yield Difference("balances_are_sums", name, f"balance {show(kept.get(name, 0))}, entries {show(sums.get(name, 0))} USD")
 
 
-def requests_end_once(connection: Connection) -> Iterator[Difference]:
-    """That none ends twice is also the database's own constraint. An ending without its hold, and a hold whose relay is gone, are not."""
-    twice = select(endings.c.request).group_by(endings.c.request).having(func.count() > 1)
-    for request in connection.scalars(twice):
-        yield Difference("requests_end_once", request, "has more than one ending")
-    orphans = select(endings.c.request).outerjoin(requests, requests.c.id == endings.c.request).where(requests.c.id.is_(None))
-    for request in connection.scalars(orphans):
-        yield Difference("requests_end_once", request, "has an ending and no hold")
-    open_holds = (
+def requests_end(connection: Connection) -> Iterator[Difference]:
+    """That none ends twice is also the database's own constraint. That none stays open when its relay is gone is not."""
+    for request in connection.scalars(select(requests.c.id).group_by(requests.c.id).having(func.count() > 1)):
+        yield Difference("requests_end", request, "has more than one ending")
+    left_open = (
         select(requests.c.id, requests.c.relay)
-        .outerjoin(endings, endings.c.request == requests.c.id)
         .outerjoin(journals, journals.c.relay == requests.c.relay)
-        .where(endings.c.request.is_(None), (journals.c.relay.is_(None)) | (journals.c.closed_at.is_not(None)))
+        .where(requests.c.ending.is_(None), (journals.c.relay.is_(None)) | (journals.c.closed_at.is_not(None)))
     )
-    for request, relay in connection.execute(open_holds):
-        yield Difference("requests_end_once", request, f"is open, but its relay {relay} is gone")
+    for request, relay in connection.execute(left_open):
+        yield Difference("requests_end", request, f"is open, but its relay {relay} is gone")
 
 
 def settlements_are_their_endings(connection: Connection) -> Iterator[Difference]:
     """Each aggregated posting is recomputed from the endings that name it; both sides come in the order of postings."""
-    leased = func.sum(case((requests.c.leased, endings.c.charge), else_=0))
+    both = merge(_written(connection), _ended(connection), key=lambda line: line.posting)
+    for posting, lines in groupby(both, lambda line: line.posting):
+        sums: tuple[defaultdict[str, int], ...] = (defaultdict(int), defaultdict(int))
+        for line in lines:
+            sums[line.side][line.account] += line.amount
+        found, wanted = ({name: amount for name, amount in side.items() if amount} for side in sums)
+        if wanted != found:
+            yield Difference("settlements_are_their_endings", f"posting {posting}", f"entries {found}, endings {wanted}")
+    unposted = select(requests.c.id).where(requests.c.posting.is_(None), (requests.c.charge != 0) | (requests.c.loss != 0))
+    for request in connection.scalars(unposted):
+        yield Difference("settlements_are_their_endings", request, "has a charge or loss and no posting")
+
+
+class _Line(NamedTuple):
+    """A figure of one posting: as it is written (side 0) or as its endings say it should be (side 1)."""
+
+    posting: int
+    side: int
+    account: str
+    amount: int
+
+
+def _written(connection: Connection) -> Iterator[_Line]:
     query = (
-        select(postings.c.id, postings.c.account, leased, func.sum(endings.c.charge), func.sum(endings.c.loss))
-        .select_from(postings)
-        .outerjoin(endings, endings.c.posting == postings.c.id)
-        .outerjoin(requests, and_(requests.c.id == endings.c.request, requests.c.account == postings.c.account))
-        .where(postings.c.kind == "settle")
-        .group_by(postings.c.id, postings.c.account)
-        .order_by(postings.c.id)
-    )
-    lines = (
         select(entries.c.posting, entries.c.ledger_account, entries.c.amount)
         .join(postings, postings.c.id == entries.c.posting)
         .where(postings.c.kind == "settle")
         .order_by(entries.c.posting)
     )
-    written = groupby(connection.execute(lines, execution_options=_STREAMED), lambda line: line.posting)
-    following = next(written, None)
+    for posting, account, amount in connection.execute(query, execution_options=_STREAMED):
+        yield _Line(posting, 0, account, amount)
+
+
+def _ended(connection: Connection) -> Iterator[_Line]:
+    leased = func.sum(case((requests.c.leased, requests.c.charge), else_=0))
+    query = (
+        select(requests.c.posting, requests.c.account, leased, func.sum(requests.c.charge), func.sum(requests.c.loss))
+        .where(requests.c.posting.is_not(None), requests.c.ending.is_not(None))
+        .group_by(requests.c.posting, requests.c.account)
+        .order_by(requests.c.posting)
+    )
     for posting, account, held, charge, loss in connection.execute(query, execution_options=_STREAMED):
-        wanted = {
-            name: amount for name, amount in fold.settlement(account, held or 0, (charge or 0) - (held or 0), loss or 0).items() if amount
-        }
-        found: defaultdict[str, int] = defaultdict(int)
-        if following is not None and following[0] == posting:
-            for line in following[1]:
-                found[line.ledger_account] += line.amount
-            following = next(written, None)
-        if wanted != found:
-            yield Difference("settlements_are_their_endings", f"posting {posting}", f"entries {dict(found)}, endings {wanted}")
-    unposted = select(endings.c.request).where(endings.c.posting.is_(None), (endings.c.charge != 0) | (endings.c.loss != 0))
-    for request in connection.scalars(unposted):
-        yield Difference("settlements_are_their_endings", request, "has a charge or loss and no posting")
+        for name, amount in fold.settlement(account, held, charge - held, loss).items():
+            yield _Line(posting, 1, name, amount)
 
 
 def charges_fit_holds(connection: Connection) -> Iterator[Difference]:
-    query = (
-        select(requests.c.id, requests.c.hold, endings.c.charge)
-        .join(endings, endings.c.request == requests.c.id)
-        .where(endings.c.charge > requests.c.hold, endings.c.loss == 0)
-    )
+    query = select(requests.c.id, requests.c.hold, requests.c.charge).where(requests.c.charge > requests.c.hold, requests.c.loss == 0)
     for request, hold, charge in connection.execute(query):
         yield Difference("charges_fit_holds", request, f"charged {show(charge)}, held {show(hold)} USD, and no loss is booked")
 
@@ -127,11 +132,8 @@ def charges_fit_holds(connection: Connection) -> Iterator[Difference]:
 def charges_are_recomputable(connection: Connection) -> Iterator[Difference]:
     prices = customers.known_prices(connection)
     read = msgspec.json.Decoder(Usage).decode
-    query = (
-        select(requests.c.id, requests.c.hold, requests.c.price_version, endings.c.usage, endings.c.charge, endings.c.loss)
-        .join(endings, endings.c.request == requests.c.id)
-        .where(endings.c.estimated.is_(False), endings.c.ending.in_(_PRICED))
-    )
+    columns = (requests.c.id, requests.c.hold, requests.c.price_version, requests.c.usage, requests.c.charge, requests.c.loss)
+    query = select(*columns).where(requests.c.estimated.is_(False), requests.c.ending.in_(_PRICED))
     for row in connection.execute(query, execution_options=_STREAMED):
         price = prices.get(row.price_version)
         if price is None:
@@ -169,7 +171,7 @@ def nothing_was_left_out(connection: Connection) -> Iterator[Difference]:
 CHECKS: tuple[Callable[[Connection], Iterator[Difference]], ...] = (
     postings_sum_to_zero,
     balances_are_sums,
-    requests_end_once,
+    requests_end,
     settlements_are_their_endings,
     charges_fit_holds,
     charges_are_recomputable,
