@@ -124,7 +124,7 @@ class Rig:
         self.key = keytext.make()
         self.gateway._receive(_snapshot(self.key))
         account = self.gateway.tables.accounts["bench"]
-        account.granted = _CREDIT
+        account.lend(_CREDIT)
         self._listener = Listener(self.gateway, Guards(), self.clock)
         self._own, self._other = socket.socketpair()
         self._clients = [self._client() for _ in range(_BATCH)]

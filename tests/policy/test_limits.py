@@ -45,7 +45,7 @@ def test_a_refused_request_takes_from_no_bucket() -> None:
     limits.take(100, 0.0)
     for _ in range(50):
         assert limits.take(50, 0.0) is not None
-    limits.tokens = None
+    limits.give_back(100, 0, 0.0)
     assert sum(limits.take(1, 0.0) is None for _ in range(20)) == 9
 
 

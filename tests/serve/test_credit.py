@@ -176,7 +176,7 @@ def test_nobody_makes_do_with_less_before_control_was_asked_for_its_own_need() -
 
 def test_what_the_lease_still_covers_is_not_asked_for_again() -> None:
     control, account = Control(), Account("a")
-    account.granted = 40
+    account.lend(40)
     request = Request(account, 100)
     control.credit.wait(request)
     assert control.heard == [LeaseWanted("a", 60, 60)]
@@ -186,7 +186,7 @@ def test_what_the_lease_still_covers_is_not_asked_for_again() -> None:
 
 def test_credit_that_was_recalled_while_a_request_waited_is_asked_for_again() -> None:
     control, account = Control(), Account("a")
-    account.granted = 40
+    account.lend(40)
     request = Request(account, 100)
     control.credit.wait(request)
     control.credit.recalled("a")

@@ -430,13 +430,13 @@ def test_a_client_that_leaves_while_it_waits_for_credit_leaves_no_trace(tmp_path
 
 def test_when_the_journal_cannot_be_written_nothing_is_sent_and_nothing_is_held(tmp_path: Path) -> None:
     with rig(tmp_path, snapshot(unlimited=False)) as found:
-        found.gateway.tables.account("acme").granted = 10**9
+        found.gateway.tables.account("acme").lend(10**9)
         write = found.gateway.journal._write
         found.gateway.journal._write = lambda records: False  # type: ignore[method-assign]
         client = found.ask(max_tokens=100)
         assert client.status == 503
         assert found.calls == []
-        assert found.gateway.tables.account("acme").held == 0
+        assert found.gateway.tables.account("acme").spendable == 10**9
         found.gateway.journal._write = write  # type: ignore[method-assign]
 
 

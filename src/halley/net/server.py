@@ -156,7 +156,7 @@ class Connection(asyncio.Protocol):
                 self._reading = False
                 self._transport.pause_reading()
         elif not self.slow and (request := reader.again(data)) is not None:
-            self._serve(request)
+            self._begin(request)
         else:
             if len(data) <= SLICE:
                 reader.parse(data)
@@ -203,12 +203,15 @@ class Connection(asyncio.Protocol):
     def _serve(self, item: Request | Refused) -> None:
         if isinstance(item, Refused):
             self._answer_refusal(item)
-            return
+        else:
+            self._begin(item)
+
+    def _begin(self, request: Request) -> None:
         self._serving = self._used = True
-        self._keep = item.keep and not self._listener.draining
-        self._modern = item.version == "1.1"
-        self._head_only = item.method == b"HEAD"
-        self._listener.application.handle(item)
+        self._keep = request.keep and not self._listener.draining
+        self._modern = request.version == "1.1"
+        self._head_only = request.method == b"HEAD"
+        self._listener.application.handle(request)
 
     def _answered(self) -> None:
         self.owner = None
@@ -286,10 +289,12 @@ class Connection(asyncio.Protocol):
     def send(self, data: bytes) -> None:
         if not data or self._mute or not self._serving or self.closed:
             return
-        if self._modern:
-            self._write_chunk(b"%x\r\n" % len(data), data, b"\r\n")
-        else:
+        if not self._modern:
             self._write(data)
+        elif len(data) <= ONE_WRITE:
+            self._write(b"%x\r\n%b\r\n" % (len(data), data))
+        else:
+            self._write_chunk(b"%x\r\n" % len(data), data, b"\r\n")
 
     def finish(self, data: bytes = b"") -> None:
         if not self._serving or self.closed:

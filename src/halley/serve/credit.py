@@ -88,7 +88,7 @@ class Credit:
         if queue is None:
             return
         account, waiting = queue.account, queue.waiting
-        account.granted = max(account.granted, message.granted)
+        account.lend(message.granted)
         asked, queue.asked = queue.asked, None
         # Control has said that there is not so much: whoever needs as much is refused with the one it was said to.
         missing: NanoDollars | None = asked.hold.least if asked is not None and queue.exhausted else None
@@ -116,8 +116,7 @@ class Credit:
         queue = self._queues.get(account_id)
         returned = 0
         if queue is not None:
-            queue.account.returned += max(queue.account.spendable, 0)
-            returned = queue.account.returned
+            returned = queue.account.give_back()
         self._send(LeaseReturned(account_id, returned))
 
     def reconnected(self) -> None:

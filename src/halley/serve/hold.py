@@ -37,7 +37,7 @@ class Hold:
             return True
         if account.spendable < need:
             return False
-        account.held += need
+        account.spendable -= need
         self.amount = need
         self.leased = True
         return True
@@ -55,5 +55,4 @@ class Hold:
         """The request is over: the charge is spent, the rest is free again."""
         if self.leased:
             self.leased = False
-            self.account.held -= self.amount
-            self.account.charged += charge
+            self.account.spendable += self.amount - charge

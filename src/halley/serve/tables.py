@@ -31,19 +31,27 @@ PoolFactory = Callable[[Origin], Pool]
 class Account:
     """An account at this relay. `spendable` is what its lease still covers; totals are those of the link's messages."""
 
-    __slots__ = ("charged", "granted", "held", "id", "returned", "unlimited")
+    __slots__ = ("granted", "id", "returned", "spendable", "unlimited")
 
     def __init__(self, account: str) -> None:
         self.id = account
         self.unlimited = False
         self.granted: NanoDollars = 0
         self.returned: NanoDollars = 0
-        self.charged: NanoDollars = 0
-        self.held: NanoDollars = 0
+        self.spendable: NanoDollars = 0
 
-    @property
-    def spendable(self) -> NanoDollars:
-        return self.granted - self.returned - self.charged - self.held
+    def lend(self, granted: NanoDollars) -> None:
+        """Control has lent more: the new total."""
+        if granted > self.granted:
+            self.spendable += granted - self.granted
+            self.granted = granted
+
+    def give_back(self) -> NanoDollars:
+        """Return what no open request holds; the new total of all returns."""
+        if self.spendable > 0:
+            self.returned += self.spendable
+            self.spendable = 0
+        return self.returned
 
 
 class Caller:
