@@ -20,10 +20,11 @@ from tests.harness.process import HALLEY, LIMIT_S, environment, until
 
 
 class Gateway:
-    """Starts on entry and has ended on exit. `toml` is the whole configuration file; `workers` goes on the command line; `environ` is what
+    """Starts on entry and has ended on exit. `toml` is the whole configuration file; `workers` goes on the command line, None
+    leaves it to the file; `environ` is what
     the next start and every command get."""
 
-    def __init__(self, place: Path, toml: str = "", *, workers: int = 1, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(self, place: Path, toml: str = "", *, workers: int | None = 1, environ: Mapping[str, str] | None = None) -> None:
         self.place = place
         self.home = place / "home"
         self.config = place / "halley.toml"
@@ -63,7 +64,7 @@ class Gateway:
         """Starts it (again) and waits until it serves."""
         (self.home / "up.json").unlink(missing_ok=True)
         with self.log.open("ab") as log:
-            arguments = ["up", "--config", str(self.config), "--port", "0", "--workers", str(self._workers)]
+            arguments = ["up", "--config", str(self.config), "--port", "0", *(("--workers", str(self._workers)) if self._workers else ())]
             self._process = subprocess.Popen([*HALLEY, *arguments], stdout=log, stderr=log, env=self.environ, cwd=self.place)
         self.wait_ready()
 
@@ -82,7 +83,7 @@ class Gateway:
         """Until every child serves, also after one of them was killed."""
         assert self._process is not None
         process = self._process
-        wanted = {"upstream", "control", *(f"relay-{index}" for index in range(self._workers))}
+        wanted = {"upstream", "control", *(f"relay-{index}" for index in range(self._workers or 1))}
 
         def serving() -> bool:
             assert process.poll() is None, f"the gateway ended with {process.returncode}:\n{self.logs()}"

@@ -54,6 +54,7 @@ ELSEWHERE: dict[str, str] = {
     "cli/simulate.py": "simulator/test_upstream.py",
     "supervise/": "processes/test_supervisor.py",
     "cli/up.py": "processes/test_supervisor.py",
+    "cli/reload.py": "processes/test_reload.py",
     "contract/": "contract/test_smoke.py",
     "cli/smoke.py": "contract/test_smoke.py",
 }

@@ -22,7 +22,7 @@ import json, sys
 from halley.cli.up import run
 from halley.config import Launch, Server, Settings
 from halley.errors import HalleyError
-from halley.supervise.supervisor import Programs
+from halley.supervise.child import Programs
 home, server = sys.argv[1], json.loads(sys.argv[2])
 fake = "fake_child"
 try:

@@ -158,6 +158,7 @@ def test_a_rolling_restart_replaces_every_relay_and_refuses_nobody(tmp_path: Pat
         assert (after["control"], after["upstream"]) == (before["control"], before["upstream"])
         assert not old & set(after.values())
         assert set(served[-20:]) <= {after["relay-0"], after["relay-1"]}
+        assert (up.status()["reloads"], up.status()["refused"]) == (1, "")
         # One after the other, and each leaves only when its successor serves.
         for name in ("relay-0", "relay-1"):
             ready = up.events(name, "ready")[1].at_ms
@@ -171,6 +172,8 @@ def test_a_rolling_restart_that_fails_keeps_the_old_relays(tmp_path: Path) -> No
         give(up.home, {"relay-0": {"fail": "no"}})
         up.signal(signal.SIGHUP)
         up.until(lambda: "the old one stays" in up.said())
+        up.until(lambda: up.status().get("reloads") == 1)
+        assert "relay-0 ended with exit code 1" in str(up.status()["refused"])
         assert up.children() == before
         assert up.answer() == before["relay-0"]
 

@@ -25,6 +25,7 @@ class Entry(NamedTuple):
 
 COMMANDS: dict[str, Entry] = {
     "up": Entry("up", "up", "Start the gateway and keep it running."),
+    "reload": Entry("reload", "reload", "Let the running gateway take up changes."),
     "keys": Entry("keys", "keys", "Create, list, rotate and revoke keys."),
     "accounts": Entry("accounts", "accounts", "Create and show accounts."),
     "credit": Entry("credit", "credit", "Give an account credit, or make it unlimited."),

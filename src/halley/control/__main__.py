@@ -85,14 +85,11 @@ def _model(settings: Settings) -> list[FileModel]:
 
 
 async def serve(plan: Plan, environ: Mapping[str, str], channel_fd: int) -> None:
-    stop = asyncio.Event()
+    stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def terminate() -> None:
-        if stop.is_set():
-            # At once: what is committed is committed, and the next start folds the rest.
-            os._exit(1)
-        stop.set()
+        (hurry if stop.is_set() else stop).set()
 
     loop.add_signal_handler(signal.SIGTERM, terminate)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor decides
@@ -101,7 +98,7 @@ async def serve(plan: Plan, environ: Mapping[str, str], channel_fd: int) -> None
     os.write(channel_fd, b"ready\n")
     os.close(channel_fd)
     await stop.wait()
-    await control.stop()
+    await control.stop(hurry)
 
 
 def main() -> None:
@@ -121,6 +118,9 @@ def main() -> None:
     except (HalleyError, ValueError) as fault:
         print(f"halley: {fault}", file=sys.stderr)
         sys.exit(1)
+    # Everything is closed. To take the interpreter apart would take longer than the rest of the end, and a successor waits for the store.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

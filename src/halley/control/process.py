@@ -27,6 +27,8 @@ FOLD_S = 0.1
 BURY_S = 1.0
 # The sweeper looks every so often, or ten times within the life of a hold if that is sooner.
 SWEEP_S = 60.0
+# How long an answer that has begun may still take at the end.
+_ANSWER_S = 5.0
 
 _log = logs.get("halley.control")
 
@@ -63,14 +65,19 @@ class Control:
         if self.plan.detect:
             self._tasks.append(spawn(self._detect(), name="detect"))
 
-    async def stop(self) -> None:
-        """Fold to the end, then close. Relays that still run keep their journals; the next control goes on from here."""
+    async def stop(self, hurry: asyncio.Event) -> None:
+        """Fold to the end, then close; `hurry` waits for nobody who is being answered. Relays that still run keep their journals, and the
+        next control goes on from here."""
         for server in self._servers:
             server.should_exit = True
         for task in self._tasks:
             if task.get_name() in ("fold", "bury", "sweep", "detect"):
                 task.cancel()
-        await asyncio.wait(self._tasks, timeout=5.0)
+        hurried = asyncio.ensure_future(hurry.wait())
+        answering = asyncio.ensure_future(asyncio.wait(self._tasks, timeout=_ANSWER_S))
+        await asyncio.wait({hurried, answering}, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        answering.cancel()
         await self._fold_all()
         await self._bury()
         await self.link.close()

@@ -37,12 +37,14 @@ async def end(gateway: Gateway, listener: Listener, orders: Orders, limit: float
             break
         await asyncio.sleep(_LOOK_S)
     else:
-        listener.drain(0.0)
         listener.give_up(_refusal())
         _expel(gateway, listener)
     listener.stop_accepting()
+    last = loop.time() >= limit or orders.given(Order.NOW)
     flushed = loop.time() + FLUSH_S
     while (gateway.runs or listener.expecting) and loop.time() < flushed:
+        if last:
+            listener.drain(0.0)
         await asyncio.sleep(_LOOK_S / 2)
         _sweep(listener)
     # Who could not be answered in this time does not read; a request that came at the last moment is ended like the others.

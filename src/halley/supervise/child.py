@@ -14,11 +14,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from typing import IO
+from typing import IO, Literal
 
 import msgspec
 
 from halley.config import Launch
+from halley.supervise.handover import Kept
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
@@ -34,20 +35,61 @@ class Program(msgspec.Struct, frozen=True):
     listen_fd: int = -1
 
 
+class Programs(msgspec.Struct, frozen=True):
+    """The modules that the children run."""
+
+    control: str = "halley.control"
+    relay: str = "halley.serve"
+    upstream: str = "halley.simulator"
+
+
+class Inherited:
+    """A process that an earlier program in this one started: as much of `Popen` as is needed."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
 class Child:
     """A running process, and our end of the channel to it: it says `ready`, a relay also `leaving` when somebody else sent it SIGTERM.
     A relay is told its orders there (`serve.orders`). `channel` is None once the other side has closed it."""
 
     __slots__ = ("channel", "deadline", "leaving", "name", "process", "ready", "started")
 
-    def __init__(self, name: str, process: subprocess.Popen[bytes], channel: socket.socket) -> None:
+    def __init__(self, name: str, process: subprocess.Popen[bytes] | Inherited, channel: socket.socket | None) -> None:
         self.name = name
         self.process = process
-        self.channel: socket.socket | None = channel
+        self.channel = channel
         self.ready = self.leaving = False
         self.started = time.monotonic()
         # When it is killed, having been asked to end.
         self.deadline: float | None = None
+
+    @classmethod
+    def of(cls, kept: Kept) -> Child:
+        channel = socket.socket(fileno=kept.channel) if kept.channel >= 0 else None
+        child = cls(kept.post, Inherited(kept.pid), channel)
+        child.ready, child.leaving, child.started, child.deadline = kept.ready, kept.leaving, kept.started, kept.deadline
+        return child
+
+    def keep(self, role: Literal["child", "successor", "leaving"]) -> Kept:
+        channel = self.channel.fileno() if self.channel is not None else -1
+        return Kept(self.name, role, self.pid, channel, self.ready, self.leaving, self.started, self.deadline)
 
     @property
     def pid(self) -> int:

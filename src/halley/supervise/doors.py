@@ -67,12 +67,25 @@ def node_runs(home: Path) -> bool:
 
 
 class Status(msgspec.Struct, frozen=True):
-    """Who serves on a home: the content of its `up.json`, which is there while everything serves."""
+    """Who serves on a home: the content of its `up.json`, which is there while everything serves. `reloads` counts the reloads that came to
+    their end, one way or the other; `refused` says why the last one changed nothing, empty when it did."""
 
     pid: int
     port: int
     url: str
     children: dict[str, int]
+    reloads: int = 0
+    refused: str = ""
+
+
+def write_status(home: Path, status: Status) -> None:
+    fresh = home / "up.new"
+    fresh.write_bytes(msgspec.json.encode(status))
+    fresh.replace(home / "up.json")
+
+
+def forget_status(home: Path) -> None:
+    (home / "up.json").unlink(missing_ok=True)
 
 
 def status(home: Path) -> Status | None:
@@ -168,10 +181,15 @@ def _why_not(fault: OSError, host: str, port: int) -> str:
             return f"Cannot listen on {host} port {port}: {fault.strerror}."
 
 
+def port_of(listening: socket.socket) -> int:
+    """0 for a Unix socket."""
+    return 0 if listening.family == socket.AF_UNIX else listening.getsockname()[1]
+
+
 def base_url(listening: socket.socket, scheme: str) -> str:
-    """The URL under which a program on this machine reaches the socket."""
+    """The URL under which a program on this machine reaches the socket; of a Unix socket `unix:` and its path, which curl takes apart."""
     if listening.family == socket.AF_UNIX:
-        raise CannotStart("The passed socket is a Unix socket; Halley serves on TCP.")
+        return f"unix:{os.fsdecode(listening.getsockname())}"
     address: tuple[str, int] = listening.getsockname()[:2]
     host, port = address
     near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)

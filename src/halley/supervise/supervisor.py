@@ -6,22 +6,29 @@ connection (the listening socket stays open here, so that clients wait in its qu
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import selectors
 import signal
-import socket
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
-import msgspec
-
-from halley.config import Launch
-from halley.supervise.child import Child, Post, Program, spawn
-from halley.supervise.doors import Status
+from halley.config import Launch, Settings
+from halley.supervise.child import Child, Post, Program, Programs, spawn
+from halley.supervise.doors import Status, forget_status, write_status
+from halley.supervise.handover import (
+    Handover,
+    Holdings,
+    Kept,
+    Rehearsal,
+    code_fingerprint,
+    control_fingerprint,
+    hand_over,
+    own_command,
+)
+from halley.supervise.notify import notify, reloading
+from halley.supervise.signals import Signals, silence
 
 # Beyond the time that relays give their own requests, before they are killed.
 _DRAIN_MARGIN_S = 5.0
@@ -30,17 +37,8 @@ _UPSTREAM_S = 5.0
 _PATIENCE_S = 10.0
 
 
-class Programs(msgspec.Struct, frozen=True):
-    """The modules that the children run."""
-
-    control: str = "halley.control"
-    relay: str = "halley.serve"
-    upstream: str = "halley.simulator"
-
-
 class Supervisor:
-    """One node. `listening` is where clients come in (`passed`: a service manager keeps it for the next node), `upstream` where the
-    embedded upstream serves; `held` are inherited by every child.
+    """One node. `before` is what the program before this one left in this process, None at an ordinary start.
 
     `say` gets lines for a person; `announce` is called once, when everything serves for the first time.
     """
@@ -48,58 +46,65 @@ class Supervisor:
     def __init__(
         self,
         launch: Launch,
-        listening: socket.socket,
-        upstream: socket.socket,
+        holdings: Holdings,
         *,
         url: str,
         say: Callable[[str], None],
         announce: Callable[[], None],
-        held: tuple[int, ...] = (),
-        passed: bool = False,
+        before: Handover | None = None,
         programs: Programs | None = None,
     ) -> None:
         programs = programs or Programs()
         server = launch.settings.server
         self._launch = launch
+        self._holdings = holdings
         self._url = url
-        self._port: int = listening.getsockname()[1]
-        self._listening = listening
-        self._passed = passed
         self._say = say
         self._announce = announce
-        self._held = held
         self._notice_s = min(server.drain_notice_seconds, server.drain_seconds)
         self._drain_s = server.drain_seconds + _DRAIN_MARGIN_S
-        self._upstream = Post("upstream", Program(programs.upstream, ("--local",), upstream.fileno()))
+        self._upstream = Post("upstream", Program(programs.upstream, ("--local",), holdings.upstream.fileno()))
         self._control = Post("control", Program(programs.control))
         names = [f"relay-{index}" for index in range(server.workers)]
-        self._relays = [Post(name, Program(programs.relay, ("--name", name), listening.fileno())) for name in names]
+        self._relays = [Post(name, Program(programs.relay, ("--name", name), holdings.listening.fileno())) for name in names]
         self._posts = [self._upstream, self._control, *self._relays]
         self._leaving: list[Child] = []
         self._rolling: list[Post] = []
-        self._life, self._life_end = os.pipe()
         self._selector = selectors.DefaultSelector()
-        self._signals: list[int] = []
+        self._code = code_fingerprint()
+        self._control_state = control_fingerprint(launch.settings, self._code)
+        self._rehearsal: Rehearsal | None = None
+        self._reloads = 0
+        self._refused = ""
+        # The posts that are not renewed yet, while a reload is under way.
+        self._reloading = False
+        self._signals = Signals()
         self._failed: Child | None = None
         self._serving = False
         self._stops: list[int] = []
         self._has_terminal = os.isatty(2)
+        if before is not None:
+            self._adopt(before)
 
     def run(self) -> int:
         """Runs the node until it is told to end. The exit code: 0, or 1 when a child did not get through its first start."""
-        with self._listening_for_signals():
+        with self._signals.coming_in(self._selector):
             for post in self._posts:
-                self._start(post)
-            self._pump(lambda: self._manned() or self._failed is not None or bool(self._stops), self._say_who_is_missing)
-            if self._manned() and self._failed is None:
+                if post.child is None:
+                    self._start(post)
+            self._pump(lambda: self._serving or self._manned() or self._failed is not None or bool(self._stops), self._say_who_is_missing)
+            if not self._serving and self._manned() and self._failed is None:
                 self._serving = True
                 self._publish()
                 self._announce()
+                notify("READY=1", f"STATUS=Serving on {self._url}")
+            if self._serving:
                 self._pump(lambda: bool(self._stops))
+            notify("STOPPING=1")
             self._end_relays()
             self._dismiss(self._control, _CONTROL_S)
             self._dismiss(self._upstream, _UPSTREAM_S)
-        self._status_file.unlink(missing_ok=True)
+        forget_status(Path(self._launch.home))
         if self._failed is not None:
             self._say(f"halley did not start: {self._failed.name} {self._failed.outcome()}; its own message stands above.")
             return 1
@@ -107,33 +112,11 @@ class Supervisor:
 
     # Events
 
-    @contextlib.contextmanager
-    def _listening_for_signals(self) -> Generator[None]:
-        awake, wake = socket.socketpair()
-        awake.setblocking(False)
-        wake.setblocking(False)
-        self._selector.register(awake, selectors.EVENT_READ)
-        wanted = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-        before = [(number, signal.signal(number, self._note)) for number in wanted]
-        previous = signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
-        try:
-            yield
-        finally:
-            signal.set_wakeup_fd(previous)
-            for number, disposition in before:
-                signal.signal(number, disposition)
-            self._selector.close()
-            awake.close()
-            wake.close()
-
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        if number != signal.SIGCHLD:
-            self._signals.append(number)
-
     def _pump(self, done: Callable[[], bool], impatient: Callable[[], None] | None = None, limit: float = math.inf) -> None:
         """Waits for events and answers them until `done` or the limit; calls `impatient` whenever it has waited for long."""
         patience = time.monotonic() + _PATIENCE_S
         while not done() and time.monotonic() < limit:
+            self._roll()
             due = [post.due for post in self._posts if post.wanted and post.due is not None]
             due += [child.deadline for child in self._children() if child.deadline is not None]
             if impatient is not None:
@@ -152,7 +135,7 @@ class Supervisor:
             for post in self._posts:
                 if post.wanted and post.due is not None and post.due <= now:
                     self._start(post)
-            self._roll()
+            self._rehearsed()
             if impatient is not None and patience <= now:
                 patience = now + _PATIENCE_S
                 impatient()
@@ -161,10 +144,8 @@ class Supervisor:
         for key, _ in self._selector.select(timeout_s):
             if isinstance(key.data, Child):
                 self._hear(key.data)
-            elif isinstance(key.fileobj, socket.socket):
-                with contextlib.suppress(BlockingIOError):
-                    while key.fileobj.recv(4096):
-                        pass
+            else:
+                silence(key.data)
 
     def _hear(self, child: Child) -> None:
         assert child.channel is not None
@@ -180,12 +161,11 @@ class Supervisor:
         self._publish()
 
     def _hear_signals(self) -> None:
-        while self._signals:
-            number = self._signals.pop(0)
+        while self._signals.noted:
+            number = self._signals.noted.pop(0)
             if number == signal.SIGHUP and not self._terminal_is_gone():
                 if self._serving and not self._stops:
-                    self._say("Rolling the relays over.")
-                    self._rolling = list(self._relays)
+                    self._rehearse()
                 continue
             self._stops.append(number)
             if len(self._stops) == 1:
@@ -215,7 +195,7 @@ class Supervisor:
         return all(post.child is not None and post.child.ready for post in self._posts)
 
     def _spawn(self, post: Post) -> Child:
-        child = spawn(post.name, post.program, self._launch, self._life, self._held)
+        child = spawn(post.name, post.program, self._launch, self._holdings.life[0], (self._holdings.lock,))
         assert child.channel is not None
         self._selector.register(child.channel, selectors.EVENT_READ, child)
         return child
@@ -242,9 +222,8 @@ class Supervisor:
                 continue
             post = next(post for post in self._posts if child in (post.child, post.successor))
             if child is post.successor:
-                self._say(f"The new {child.name} {child.outcome()}; the old one stays, and the rolling restart ends here.")
                 post.successor = None
-                self._rolling.clear()
+                self._give_up(f"The new {child.name} {child.outcome()}; the old one stays, and the rolling restart ends here.")
             else:
                 self._lost(post, child)
 
@@ -275,18 +254,102 @@ class Supervisor:
                 try:
                     post.successor = self._spawn(post)
                 except OSError as fault:
-                    self._say(f"{post.name} cannot be started ({fault.strerror}); the rolling restart ends here.")
-                    self._rolling.clear()
+                    self._give_up(f"{post.name} cannot be started ({fault.strerror}); the rolling restart ends here.")
                 return
             elif post.successor.ready:
                 old, post.child, post.successor = post.child, post.successor, None
                 self._leaving.append(old)
                 old.expect_end(self._drain_s)
-                old.tell("leave")
+                if post is self._upstream:
+                    old.process.send_signal(signal.SIGTERM)
+                else:
+                    old.tell("leave")
                 self._rolling.pop(0)
                 self._publish()
             else:
                 return
+        if self._reloading and self._manned() and self._control.child is not None and self._control.child.deadline is None:
+            self._reloading = False
+            self._settle("")
+
+    # A reload: rehearse, run the new program in this process, renew the children one after the other.
+
+    def _rehearse(self) -> None:
+        if self._rehearsal is not None:
+            self._rehearsal.stop()  # it may have read what has changed since
+        self._say("Reloading: the configuration is read and checked first.")
+        try:
+            self._rehearsal = Rehearsal(own_command())
+        except OSError as fault:
+            self._settle(f"it cannot be read ({fault.strerror})")
+
+    def _rehearsed(self) -> None:
+        rehearsal = self._rehearsal
+        if rehearsal is None or not rehearsal.over or self._stops:
+            return
+        self._rehearsal = None
+        result = rehearsal.result()
+        if isinstance(result, str):
+            self._settle(result)
+            return
+        with self._signals.waiting() as quiet:
+            if not quiet:
+                return  # to end is more urgent, and another reload reads anew
+            reloading()
+            try:
+                hand_over(self._handover(result), own_command())
+            except OSError as fault:
+                self._settle(f"{own_command()[0]} cannot be run ({fault.strerror})")
+
+    def _handover(self, settings: Settings) -> Handover:
+        kept: list[Kept] = [child.keep("leaving") for child in self._leaving]
+        for post in self._posts:
+            kept += [post.child.keep("child")] if post.child is not None else []
+            kept += [post.successor.keep("successor")] if post.successor is not None else []
+        return Handover(settings, self._holdings.noted(), self._code, self._control_state, self._reloads, tuple(kept))
+
+    def _adopt(self, before: Handover) -> None:
+        """Takes over the children that run, and plans who is renewed: every relay, control if it was started with something else."""
+        self._serving = self._reloading = True
+        self._reloads = before.reloads
+        places = {post.name: post for post in self._posts}
+        for kept in before.children:
+            child = Child.of(kept)
+            if child.channel is not None:
+                self._selector.register(child.channel, selectors.EVENT_READ, child)
+            post = places.get(kept.post)
+            if kept.role == "child" and post is not None:
+                post.child = child
+            else:
+                # Of a successor there will be a newer one; of a relay that is too many, none.
+                self._leaving.append(child)
+                child.expect_end(self._drain_s)
+                child.tell("leave")
+        self._rolling = [post for post in self._relays if post.child is not None]
+        if before.code != self._code and self._upstream.child is not None:
+            self._rolling.insert(0, self._upstream)
+        if before.control != self._control_state and self._control.child is not None:
+            self._say("Control is started anew; relays serve on meanwhile.")
+            self._control.child.dismiss(_CONTROL_S)
+
+    def _give_up(self, why: str) -> None:
+        self._rolling.clear()
+        self._reloading = False
+        self._say(why)
+        self._settle(why)
+
+    def _settle(self, refused: str) -> None:
+        """A reload has come to its end."""
+        self._reloads += 1
+        self._refused = refused
+        if refused:
+            for line in refused.splitlines():
+                self._say(f"  {line}")
+            self._say("The reload was refused; everything goes on as before.")
+        else:
+            self._say("Reloaded.")
+        self._publish()
+        notify("READY=1")
 
     def _end_relays(self) -> None:
         """Readiness first, then the open requests; newcomers are told to come back, or wait for the next node on a passed socket."""
@@ -304,9 +367,9 @@ class Supervisor:
         notice_s = self._notice_s if self._stops[:1] == [signal.SIGTERM] else 0.0
         self._pump(lambda: len(self._stops) > 1 or _gone(ending), limit=time.monotonic() + notice_s)
         for child in ending:
-            child.tell("leave" if self._passed else "end")
+            child.tell("leave" if self._holdings.passed else "end")
         # The last relay that closes its own takes along whom it has not answered, and nobody new can come.
-        self._listening.close()
+        self._holdings.listening.close()
         self._pump(lambda: _gone(ending))
 
     def _dismiss(self, post: Post, grace_s: float) -> None:
@@ -319,19 +382,13 @@ class Supervisor:
 
     # What others can see
 
-    @property
-    def _status_file(self) -> Path:
-        return Path(self._launch.home) / "up.json"
-
     def _publish(self) -> None:
         """Writes `up.json`: who serves, for tools and tests. It is there from the moment when everything serves for the first time."""
         if not self._serving:
             return
         children = {post.name: post.child.pid for post in self._posts if post.child is not None and post.child.ready}
-        status = Status(os.getpid(), self._port, self._url, children)
-        fresh = self._status_file.with_suffix(".new")
-        fresh.write_bytes(msgspec.json.encode(status))
-        fresh.replace(self._status_file)
+        server = self._launch.settings.server
+        write_status(Path(self._launch.home), Status(os.getpid(), server.port, self._url, children, self._reloads, self._refused))
 
     def _say_who_is_missing(self) -> None:
         missing = [post.name for post in self._posts if post.child is None or not post.child.ready]
