@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from pathlib import Path
 
@@ -332,6 +333,24 @@ def test_a_client_that_has_just_come_may_still_ask_once_while_draining(loop: str
                 writer.close()
             assert await silent[0].read() == b""
             silent[1].close()
+
+    run(loop, work)
+
+
+def test_who_waits_in_the_queue_of_a_socket_that_is_closed_is_taken_in_first(loop: str) -> None:
+    async def work() -> None:
+        async with serving() as server:
+            server.listener.drain(0.5)
+            # No turn of the loop between these: the listener cannot have accepted them.
+            waiting = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(3)]
+            await server.listener.take_the_rest()
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", server.port)
+            for each in waiting:
+                reader, writer = await asyncio.open_connection(sock=each)
+                writer.write(GET)
+                assert b"connection: close\r\n" in await reader.read()
+                writer.close()
 
     run(loop, work)
 

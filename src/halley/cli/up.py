@@ -50,7 +50,7 @@ def run(asked: Launch, programs: Programs | None = None) -> int:
         for module in (programs.control, programs.relay, programs.upstream):
             spec = find_spec(module)
             import_module(f"{module}.__main__" if spec is not None and spec.submodule_search_locations else module)
-        sys.stdout.buffer.write(msgspec.json.encode(asked.settings))
+        sys.stdout.buffer.write(asked.pack())
         return 0
     raise_file_limit()  # the children inherit it: a stream at a relay is two descriptors
     place = Path(asked.home)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 
@@ -27,6 +28,7 @@ class Listener:
         self.draining = False
         self._ssl_context = ssl_context
         self._server: asyncio.Server | None = None
+        self._socket: socket.socket | None = None
 
     @property
     def open(self) -> int:
@@ -42,9 +44,9 @@ class Listener:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # accepted sockets inherit both
         if listening.family != socket.AF_UNIX:
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        handshake_s = self.guards.head_seconds if self._ssl_context else None
+        self._socket = listening
         self._server = await asyncio.get_running_loop().create_server(
-            self._connection, sock=listening, ssl=self._ssl_context, ssl_handshake_timeout=handshake_s
+            self._connection, sock=listening, ssl=self._ssl_context, ssl_handshake_timeout=self._handshake_s
         )
         listening.listen(4096)  # not as create_server's backlog, which is also how often asyncio tries to accept when it has no descriptors
         self.clock.every_second.append(self.sweep)
@@ -68,6 +70,26 @@ class Listener:
         """What waits in the socket's queue is for the others that serve it."""
         if self._server is not None:
             self._server.close()
+
+    async def take_the_rest(self) -> None:
+        """Stops accepting where nobody else will: who waits in the socket's queue would be reset when its last holder closes it."""
+        if self._socket is None:
+            return
+        loop, waiting = asyncio.get_running_loop(), list[socket.socket]()
+        with self._socket.dup() as rest:
+            self.stop_accepting()
+            rest.setblocking(False)
+            with contextlib.suppress(OSError):  # nobody is left, or no descriptor
+                while True:
+                    waiting.append(rest.accept()[0])
+        for each in waiting:
+            each.setblocking(False)
+            with contextlib.suppress(OSError):
+                await loop.connect_accepted_socket(self._connection, each, ssl=self._ssl_context, ssl_handshake_timeout=self._handshake_s)
+
+    @property
+    def _handshake_s(self) -> float | None:
+        return self.guards.head_seconds if self._ssl_context else None
 
     def give_up(self, refusal: Refused) -> None:
         """Requests that have not arrived whole are refused."""

@@ -39,7 +39,10 @@ async def end(gateway: Gateway, listener: Listener, orders: Orders, limit: float
     else:
         listener.give_up(_refusal())
         _expel(gateway, listener)
-    listener.stop_accepting()
+    if leaving:
+        listener.stop_accepting()
+    else:
+        await listener.take_the_rest()
     last = loop.time() >= limit or orders.given(Order.NOW)
     flushed = loop.time() + FLUSH_S
     while (gateway.runs or listener.expecting) and loop.time() < flushed:

@@ -57,10 +57,9 @@ class Run:
 
     # fmt: off
     __slots__ = (
-        "account", "admitted", "answer", "attempts", "bytes_out", "call", "caller", "candidates", "connection", "final", "first",
-        "gateway", "headed", "hold", "id", "input_guess", "limited", "meter", "metered", "model", "noted_at", "noted_frames", "offer",
-        "parts", "received", "request", "route", "seen", "sent_cap", "sent_id", "stage", "theirs", "token_guess", "upstream_id",
-        "waits_until",
+        "account", "admitted", "answer", "attempts", "bytes_out", "call", "caller", "candidates", "connection", "final", "first", "gateway",
+        "headed", "hold", "id", "input_guess", "limited", "meter", "metered", "model", "noted_at", "noted_frames", "offer", "parts",
+        "received", "request", "route", "seen", "sent_cap", "sent_id", "stage", "theirs", "token_guess", "upstream_id", "waits_until",
     )
     # fmt: on
 
@@ -92,8 +91,7 @@ class Run:
         self.attempts = self.received = self.bytes_out = self.noted_frames = 0
         self.admitted = self.first = self.noted_at = 0.0
         self.upstream_id: bytes | None = None
-        # What follows the end record: the last bytes of a stream, or a whole answer.
-        self.final = b""
+        self.final = b""  # what follows the end record: the last bytes of a stream, or a whole answer
         self.answer: Answer | None = None
 
     # ---- admission ----------------------------------------------------------------------------------------------------------------
@@ -343,12 +341,9 @@ class Run:
         if self.stage in (HEAD, STREAM, WHOLE) and self.call is not None:
             if self.connection is None:
                 self.abandon()
-                return
-            self.call.abort()
-            if self.headed:
-                self._conclude(BROKE, 200, self.route.dialect.write_error_event(refusal, self.id))
             else:
-                self._fail(refusal)
+                self.call.abort()
+                self._fail(refusal, BROKE if self.headed else FAILED)
         elif self.stage is CREDIT:
             self.gateway.credit.forget(self)
             self.refused(refusal)

@@ -1,7 +1,8 @@
 """How a supervisor gives way to a new version of itself without a gap: the same process runs the program anew and keeps what it holds.
 
 First a rehearsal: the same command as another process, which reads the configuration and loads the code, says what it read, and ends. Only
-what it said is used afterwards, so that a file that is changed once more meanwhile cannot end the node. No secret is handed over.
+what it said is used afterwards, so that a file that is changed once more meanwhile cannot end the node. Settings may hold secrets: they
+pass through memory only.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, NoReturn, cast
 
 import msgspec
 
-from halley.config import Settings
+from halley.config import Launch, Settings
+from halley.secret import hidden, revealed
 
 _VARIABLE = "HALLEY_HANDOVER"
 _REHEARSAL = "rehearsal"
@@ -87,8 +88,7 @@ class Rehearsal:
     """The next start, tried out in a process of its own."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (both live as long as this object)
-        self._complaints: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._said, self._complaints = _memory("said"), _memory("complaints")
         environ = {**os.environ, _VARIABLE: _REHEARSAL}
         self._process = subprocess.Popen(
             command, env=environ, stdin=subprocess.DEVNULL, stdout=self._said, stderr=self._complaints, process_group=0
@@ -109,7 +109,7 @@ class Rehearsal:
         complaints = self._complaints.read()[-10_000:].decode("utf-8", "replace").strip()
         if self._process.returncode == 0:
             try:
-                return msgspec.json.decode(self._said.read(), type=Settings)
+                return Launch.unpack(self._said.read()).settings
             except msgspec.MsgspecError as fault:
                 return f"this version does not understand what the next one reads: {fault}"
         return complaints or f"it ended with exit code {self._process.returncode}"
@@ -130,7 +130,7 @@ def receive(environ: MutableMapping[str, str]) -> Handover | None:
     if not text.isdigit():
         return None
     with os.fdopen(int(text), "rb") as file:
-        handover = msgspec.json.decode(file.read(), type=Handover)
+        handover = msgspec.json.decode(file.read(), type=Handover, dec_hook=hidden)
     for descriptor in handover.descriptors:
         os.set_inheritable(descriptor, False)
     return handover
@@ -141,7 +141,7 @@ def hand_over(handover: Handover, command: Sequence[str]) -> NoReturn:
     descriptors = handover.descriptors
     note = os.memfd_create("halley-handover", 0)
     try:
-        os.write(note, msgspec.json.encode(handover))
+        os.write(note, msgspec.json.encode(handover, enc_hook=revealed))
         os.lseek(note, 0, os.SEEK_SET)
         for descriptor in descriptors:
             os.set_inheritable(descriptor, True)
@@ -151,6 +151,10 @@ def hand_over(handover: Handover, command: Sequence[str]) -> NoReturn:
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)
         raise
+
+
+def _memory(name: str) -> IO[bytes]:
+    return os.fdopen(os.memfd_create(name), "w+b")
 
 
 def own_command() -> tuple[str, ...]:
@@ -170,7 +174,11 @@ def code_fingerprint() -> str:
 
 def control_fingerprint(settings: Settings, code: str) -> str:
     """Another one when control would be started with other settings or other secrets. Relays alone follow the rest."""
-    own = {name: part for name, part in msgspec.to_builtins(settings).items() if name not in ("server", "upstream", "limits", "egress")}
+    own = {
+        name: part
+        for name, part in msgspec.to_builtins(settings, enc_hook=revealed).items()
+        if name not in ("server", "upstream", "limits", "egress")
+    }
     digest = hashlib.sha256(msgspec.json.encode([code, own, settings.server.public_url], order="deterministic"))
     for secret in sorted(_files(own)):
         try:
