@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import re
 
 import pytest
@@ -13,7 +15,7 @@ from halley.config import Settings
 from halley.errors import Condition
 from halley.money import Price
 from halley.secret import Secret
-from tests.house.tree import ROOT
+from tests.house.tree import ROOT, SOURCE, modules, parsed
 
 
 def document(name: str) -> str:
@@ -116,6 +118,25 @@ def test_no_command_is_documented_that_does_not_exist() -> None:
 def test_every_error_is_documented(condition: Condition) -> None:
     text = document("errors.md")
     assert f"`{condition.value.openai_code}`" in text and str(condition.status) in text
+
+
+def constants() -> dict[str, float]:
+    """Every number with a public name in the modules that stand between clients and providers: `net.server.HIGH_WATER` to its value."""
+    found: dict[str, float] = {}
+    for path in (*modules("net", "serve"), *modules("wire", "dialects")):
+        module = importlib.import_module(f"halley.{'.'.join(path.relative_to(SOURCE).with_suffix('').parts)}")
+        for node in parsed(path).body:
+            match node:
+                case ast.Assign(targets=[ast.Name(id=constant)]) if constant.isupper() and not constant.startswith("_"):
+                    value = getattr(module, constant)
+                    if type(value) in (int, float) and value != float("inf"):
+                        found[f"{module.__name__.removeprefix('halley.')}.{constant}"] = value
+    return found
+
+
+def test_every_limit_that_is_a_constant_is_documented_with_its_value() -> None:
+    rows = dict(re.findall(r"^\| `([a-z_.]+\.[A-Z_]+)` \| `([^`]+)` \| \S", document("limits.md"), re.MULTILINE))
+    assert rows == {constant: str(value) for constant, value in constants().items()}
 
 
 def links() -> list[tuple[str, str]]:

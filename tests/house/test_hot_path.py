@@ -57,6 +57,8 @@ MAY: dict[tuple[str, str, str], str] = {
     ("serve/pressure.py", "*", "*"): "the loop's lag, a fixed number of times a second",
     ("net/clock.py", "*", "*"): "the one timer and the one clock that everything shares",
     ("serve/faults.py", "shielded", "log"): "a bug, and the one place that sees it",
+    ("net/server.py", "_pump", "clock"): "input that came faster than it was served",
+    ("net/server.py", "_rest", "timer"): "input that came faster than it was served",
     ("serve/lectern.py", "_next", "clock"): "a body over half a mebibyte",
     ("serve/lector.py", "*", "*"): "the process that reads such bodies",
     ("net/client.py", "place", "task"): "a new upstream connection, which requests then share",

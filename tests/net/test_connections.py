@@ -110,3 +110,45 @@ def test_calls_beyond_those_that_may_wait_fail_as_busy_with_nothing_written(loop
                 assert inbox.body == b"ok"
 
     run(loop, work)
+
+
+@pytest.mark.parametrize("flood", ["chunks", "requests"])
+def test_a_client_with_costly_input_leaves_the_others_their_turns(flood: str, loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearly a megabyte in pieces of a few bytes: the loop goes round many times before it is through."""
+    monkeypatch.setattr("halley.net.server.TURN_S", 0.0)  # a turn is one slice
+    if flood == "chunks":
+        data = b"POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 150_000 + b"0\r\n\r\n" + GET
+    else:
+        data = b"GET /p HTTP/1.1\r\nHost: a\r\n\r\n" * 30_000 + GET
+
+    async def work() -> None:
+        async with serving() as server:
+            rounds = 0
+
+            async def count() -> None:
+                nonlocal rounds
+                while True:
+                    await asyncio.sleep(0)
+                    rounds += 1
+
+            counting = asyncio.ensure_future(count())
+            try:
+                said = await raw_while_reading(server.port, data)
+            finally:
+                counting.cancel()
+            assert said.endswith(b"GET / "), said[-100:]
+            assert len(server.echo.requests) == (2 if flood == "chunks" else 30_001)
+            assert server.echo.requests[0].body == (b"a" * 150_000 if flood == "chunks" else b"")
+            assert rounds > 40
+
+    run(loop, work)
+
+
+async def raw_while_reading(port: int, data: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    said = b""
+    while piece := await reader.read(1 << 20):
+        said = (said + piece)[-200:]
+    writer.close()
+    return said

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from typing import TYPE_CHECKING, cast
 
 from halley.errors import Condition, Refused
@@ -28,6 +29,7 @@ HIGH_WATER = 65536
 ONE_WRITE = 16384  # copying a larger chunk in between its length and its end costs more than three writes, which leave as one
 LINGER_BYTES = 262144
 LINGER_SECONDS = 1.0
+TURN_S = 0.002  # so long one client's input is worked on before the others have their turn
 TURNED_AWAY = 256  # connections over the limit that are still told why
 
 
@@ -175,12 +177,18 @@ class Connection(asyncio.Protocol):
         reader = self._reader
         queue = reader.queue
         self._pumping = True
+        turn = 0.0
         while not self._serving and not self.closed:
             if queue:
                 if self.slow:
                     break
                 self._serve(queue.popleft())
             elif self._backlog and reader.stage != DEAF:
+                if not turn:
+                    turn = time.monotonic() + TURN_S
+                elif time.monotonic() > turn:
+                    self._rest()
+                    break
                 self._parse_backlog(reader.slice_size())
             else:
                 if self._rearm_due:
@@ -191,6 +199,18 @@ class Connection(asyncio.Protocol):
                     self._write(CONTINUE)
                 break
         self._pumping = False
+
+    def _rest(self) -> None:
+        """One client's turn is over: tiny chunks and pipelined requests cost far more than their bytes. The loop goes round first, and
+        nothing is read meanwhile, because an event loop may read one busy socket dozens of times before it looks at another."""
+        if self._reading:
+            self._reading = False
+            self._transport.pause_reading()
+        asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        if not self._pumping:
+            self._pump()
 
     def _parse_backlog(self, size: int) -> None:
         backlog = self._backlog

@@ -16,6 +16,7 @@ STRUCTURAL_LIMIT = 200_000
 DEPTH_LIMIT = 100
 MEMBERS_LIMIT = 1000
 _PIECE = 1 << 20
+_WORD = 64  # the longest key that anybody could want to change
 SMALL = 4096  # bytes of a member's value that `Places` carries along
 
 # Possessive, and an unterminated string reaches to the end: a quote is looked at once, or a few kilobytes of `\"` would take seconds.
@@ -33,12 +34,13 @@ Members = dict[str, msgspec.Raw]
 
 
 class Places(msgspec.Struct, frozen=True, array_like=True):
-    """Where the top-level members of a body stand, for one who has the body but has not parsed it: start and end of each value, the small
-    values themselves, and the place of the closing brace."""
+    """Where the top-level members of a body stand, for one who has the body but has not parsed it: start and end of the values of all keys
+    that anybody could want to change, the small values themselves, the place of the closing brace, and whether there is no member."""
 
     spans: dict[str, tuple[int, int]]
     values: dict[str, bytes]
     close: int
+    empty: bool
 
     def get(self, key: str) -> bytes | None:
         return self.values.get(key)
@@ -112,8 +114,9 @@ def members(body: bytes) -> Members:
 
 def places(body: bytes, found: Members) -> Places:
     """Where the members stand that `members` found in this body."""
-    spans = {key: (start, end) for key, start, end in _spans(body, found)}
-    return Places(spans, {key: bytes(value) for key, value in found.items() if len(value) <= SMALL}, body.rindex(b"}"))
+    spans = {key: (start, end) for key, start, end in _spans(body, found) if len(key) <= _WORD}
+    values = {key: bytes(found[key]) for key, (start, end) in spans.items() if end - start <= SMALL}
+    return Places(spans, values, body.rindex(b"}"), not found)
 
 
 def set_members(body: bytes, found: Members | Places, changes: Mapping[str, bytes]) -> bytes:
@@ -149,7 +152,7 @@ def _splice(body: bytes, found: Places, changes: Mapping[str, bytes]) -> bytes:
         done = end
     added = b",".join(msgspec.json.encode(key) + b":" + value for key, value in changes.items() if key not in found.spans)
     if added:
-        out += (view[done : found.close], b"," if found.spans else b"", added)
+        out += (view[done : found.close], b"" if found.empty else b",", added)
         done = found.close
     out.append(view[done:])
     return b"".join(out)
