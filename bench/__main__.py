@@ -47,9 +47,10 @@ def main() -> int:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # would make every start of a Python program compile itself again
     os.sched_setaffinity(0, {load_core})
     with tempfile.TemporaryDirectory(prefix="halley-bench-") as name:
-        upstream_ports = free_ports(6)
-        place = Place(Path(name), gateway_core, load_core, dict(zip(("json", "sse", "paced"), upstream_ports, strict=False)))
-        rows: list[Row] = [NginxRow(place, dict(zip(place.upstreams, upstream_ports[3:], strict=True)))]
+        json_port, sse_port, paced_port, *proxies = free_ports(7)
+        upstreams = {"json": json_port, "sse": sse_port, "paced": paced_port, "idle": paced_port}
+        place = Place(Path(name), gateway_core, load_core, upstreams)
+        rows: list[Row] = [NginxRow(place, dict(zip(upstreams, proxies, strict=True)))]
         rows += _gateways(options, place)
         result = Run(SHORT if options.short else FULL, place, rows).measure()
     machine = _machine()
@@ -66,7 +67,7 @@ def _gateways(options: argparse.Namespace, place: Place) -> list[Row]:
 
 
 def _raise_file_limit() -> None:
-    """A thousand streams are three thousand sockets on this machine; children inherit the limit."""
+    """A thousand streams are four thousand sockets on this machine; children inherit the limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536) if hard != resource.RLIM_INFINITY else 65536, hard))
 

@@ -35,6 +35,24 @@ class Streams:
     left_after_1s: int
 
 
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """What streams cost that are open and silent: how many they were, and the memory of each part before and with them, MB."""
+
+    open: int
+    before_mb: Mapping[str, float]
+    with_mb: Mapping[str, float]
+
+    @property
+    def memory_mb(self) -> float:
+        """Of the part that holds the streams: the one that grew most."""
+        return self.with_mb[max(self.with_mb, key=lambda part: self.with_mb[part] - self.before_mb[part])]
+
+    @property
+    def per_stream_kb(self) -> float:
+        return (sum(self.with_mb.values()) - sum(self.before_mb.values())) * 1024 / self.open
+
+
 def cpu_of(row: Row) -> dict[str, float]:
     return {part: sum(map(cpu_s, pids)) for part, pids in row.parts().items()}
 
@@ -118,6 +136,33 @@ def long_streams(row: Row, count: int, seconds: float, place: Place) -> Streams:
         lag_p99_ms=result["lag_p99_ms"],
         left_after_1s=left,
     )
+
+
+def idle_streams(row: Row, count: int, place: Place) -> Idle:
+    """Opens so many, waits until each has brought its first chunk, and looks at the memory while all are silent."""
+    door = row.doors()["idle"]
+    before = _memory_of_parts(row)
+    command = [sys.executable, "-m", "bench.idle", "--url", door.url, "--streams", str(count)]
+    root = Path(__file__).parent.parent
+    holder = subprocess.Popen(
+        pinned(place.load_core, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root
+    )
+    assert holder.stdin and holder.stdout and holder.stderr
+    try:
+        holder.stdin.write(json.dumps(door.fields) + "\n")
+        holder.stdin.flush()
+        if holder.stdout.readline() != "open\n":
+            raise Wrong(f"{count} idle streams: {holder.stderr.read()[-500:].strip()}")
+        if (there := streams_open(place)) < count:
+            raise Wrong(f"of {count} idle streams the upstream has {there}")
+        return Idle(count, before, _memory_of_parts(row))
+    finally:
+        holder.stdin.close()
+        holder.wait(60)
+
+
+def _memory_of_parts(row: Row) -> dict[str, float]:
+    return {part: sum(map(memory_mb, pids)) for part, pids in row.parts().items()}
 
 
 def streams_open(place: Place) -> int:

@@ -17,10 +17,10 @@ _FRAME = """\
 {user}
 daemon off;
 worker_processes 1;
-worker_rlimit_nofile 16384;
+worker_rlimit_nofile 19456;
 pid {directory}/{name}.pid;
 error_log {directory}/{name}.error.log warn;
-events {{ worker_connections 8192; }}
+events {{ worker_connections 19456; }}
 http {{
   access_log off;
   server_tokens off;
@@ -70,6 +70,8 @@ _FORWARD = """\
 """
 # Streams must not be held back; with the default buffer of 4 KiB each stream would cost nginx four times the system calls.
 _UNBUFFERED = "proxy_buffering off; proxy_buffer_size 64k; proxy_buffers 8 64k;"
+# Silent streams need no room for much at a time; nginx keeps its buffer as long as the stream.
+_BUFFERING = {"json": "", "idle": "proxy_buffering off;"}
 _CONTENT_TYPES = {"json": "application/json", "sse": "text/event-stream"}
 
 
@@ -89,7 +91,7 @@ def upstream_configuration(directory: Path, ports: Mapping[str, int]) -> str:
 
 def proxy_configuration(directory: Path, ports: Mapping[str, int], upstreams: Mapping[str, int]) -> str:
     servers = [
-        _FORWARD.format(name=kind, port=ports[kind], upstream=upstreams[kind], buffering="" if kind == "json" else _UNBUFFERED)
+        _FORWARD.format(name=kind, port=ports[kind], upstream=upstreams[kind], buffering=_BUFFERING.get(kind, _UNBUFFERED))
         for kind in ports
     ]
     return _frame("proxy", directory, servers)

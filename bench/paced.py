@@ -1,7 +1,8 @@
 """A fake upstream whose streams last: each sends 50 time-stamped chunks a second until its reader leaves. Run as a process.
 
-Plain sockets and epoll, because it has to write 50,000 chunks a second beside its reader on one core. `GET /open` tells how many
-streams are open, so that a gateway that goes on reading for clients who left is seen.
+A stream of the model `bench-idle` sends one chunk and is silent from then on. Plain sockets and epoll, because it has to write 50,000
+chunks a second beside its reader on one core. `GET /open` tells how many streams are open, so that a gateway that goes on reading for
+clients who left is seen.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: n
 class _Stream:
     __slots__ = ("number", "rest", "slot", "socket")
 
-    def __init__(self, connection: socket.socket, slot: int) -> None:
+    def __init__(self, connection: socket.socket, slot: int | None) -> None:
         self.socket = connection
         self.slot = slot
         self.number = 0
@@ -123,6 +124,10 @@ class Upstream:
             return
         del self._asking[fd]
         connection.send(_HEAD)
+        if b'"bench-idle"' in body:
+            stream = self._streams[fd] = _Stream(connection, None)
+            stream.send()
+            return
         slot = min(range(_SLOTS), key=lambda index: len(self._slots[index]))
         self._streams[fd] = self._slots[slot][fd] = _Stream(connection, slot)
 
@@ -131,7 +136,8 @@ class Upstream:
             connection, _ = self._asking.pop(fd)
         else:
             stream = self._streams.pop(fd)
-            del self._slots[stream.slot][fd]
+            if stream.slot is not None:
+                del self._slots[stream.slot][fd]
             connection = stream.socket
         self._epoll.unregister(fd)
         connection.close()

@@ -43,6 +43,15 @@ def _row(row: Measured, reference: Measured | None) -> dict[str, object]:
         made["streams"] = {name: round(value, 2) for name, value in asdict(row.streams).items()}
     else:
         made["streams_fault"] = row.streams_fault
+    if row.idle:
+        made["idle_streams"] = {
+            "open": row.idle.open,
+            "memory_mb": round(row.idle.memory_mb, 1),
+            "kb_per_stream": round(row.idle.per_stream_kb, 1),
+            "parts_mb": {part: round(value, 1) for part, value in row.idle.with_mb.items()},
+        }
+    elif row.idle_fault:
+        made["idle_streams_fault"] = row.idle_fault
     if row.light:
         made["light"] = {"p50_ms": round(row.light.p50_ms, 3), "p99_ms": round(row.light.p99_ms, 3)}
     made["memory_mb"] = {part: round(value, 1) for part, value in row.memory_mb.items()}
@@ -78,6 +87,9 @@ def table(result: Result, machine: dict[str, str]) -> str:
         lines.append("")
     lines.append(f"{'open streams':34}{'asked/s':>9}{'per s':>9}{'CPU %':>7}{'lag p50':>9}{'p99 ms':>9}{'left after 1 s':>16}")
     lines += [f"  {row.name:32}{_streams_line(row)}" for row in result.rows]
+    if any(row.idle or row.idle_fault for row in result.rows):
+        lines += ["", f"{'open streams that are silent':34}{'streams':>9}{'MB':>9}{'KB each':>9}  parts, MB"]
+        lines += [f"  {row.name:32}{_idle_line(row)}" for row in result.rows]
     lines += ["", f"{'light load, one connection':34}{'p50 ms':>9}{'added':>9}{'p99 ms':>9}{'':6}{'start s':>9}{'again s':>9}  memory MB"]
     lines.append(f"  {'direct':32}{result.direct.p50_ms:9.3f}{'':9}{result.direct.p99_ms:9.3f}")
     lines += [f"  {row.name:32}{_light_line(row, result)}" for row in result.rows]
@@ -100,6 +112,14 @@ def _streams_line(row: Measured) -> str:
         return f"  failed: {row.streams_fault}"
     lag = f"{seen.lag_p50_ms:9.1f}{seen.lag_p99_ms:9.1f}"
     return f"{seen.asked_per_s:9,.0f}{seen.per_s:9,.0f}{seen.cpu_percent:7.0f}{lag}{seen.left_after_1s:16}"
+
+
+def _idle_line(row: Measured) -> str:
+    seen = row.idle
+    if seen is None:
+        return f"  failed: {row.idle_fault}"
+    parts = ", ".join(f"{part} {value:.0f}" for part, value in seen.with_mb.items())
+    return f"{seen.open:9,}{seen.memory_mb:9.0f}{seen.per_stream_kb:9.1f}  {parts}"
 
 
 def _light_line(row: Measured, result: Result) -> str:

@@ -18,7 +18,7 @@ from bench import http, measure, nginx
 from bench.arithmetic import Figure, Rep, figure
 from bench.canned import KINDS, Wrong
 from bench.http import Door, Light
-from bench.measure import Streams
+from bench.measure import Idle, Streams
 from bench.processes import NotReady, Program, pinned
 from bench.rows import Place, Row, Started
 
@@ -36,11 +36,12 @@ class Plan:
     light_per_s: float
     streams: int
     stream_s: float
+    idle: int  # streams that are open and silent; 0 leaves them out
     checks: Mapping[str, int] = field(default_factory=lambda: {"json": 40, "sse": 10})
 
 
-FULL = Plan(rounds=6, load_s=2, light_rounds=3, light_s=3.0, light_per_s=150.0, streams=1000, stream_s=5.0)
-SHORT = Plan(rounds=3, load_s=2, light_rounds=2, light_s=1.5, light_per_s=150.0, streams=1000, stream_s=3.0)
+FULL = Plan(rounds=6, load_s=2, light_rounds=3, light_s=3.0, light_per_s=150.0, streams=1000, stream_s=5.0, idle=9000)
+SHORT = Plan(rounds=3, load_s=2, light_rounds=2, light_s=1.5, light_per_s=150.0, streams=1000, stream_s=3.0, idle=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class Measured:
     light: Light | None
     streams: Streams | None
     streams_fault: str
+    idle: Idle | None
+    idle_fault: str
     memory_mb: Mapping[str, float]
 
 
@@ -81,7 +84,20 @@ def start_fakes(stack: ExitStack, place: Place) -> None:
 class Run:
     """The rows of one run and what was measured so far."""
 
-    __slots__ = ("_lights", "_memory", "_place", "_plan", "_reps", "_started", "_streams", "_streams_fault", "refused", "rows")
+    __slots__ = (
+        "_idle",
+        "_idle_fault",
+        "_lights",
+        "_memory",
+        "_place",
+        "_plan",
+        "_reps",
+        "_started",
+        "_streams",
+        "_streams_fault",
+        "refused",
+        "rows",
+    )
 
     def __init__(self, plan: Plan, place: Place, rows: Sequence[Row]) -> None:
         self._plan = plan
@@ -93,6 +109,8 @@ class Run:
         self._lights: dict[str, list[float]] = {row.name: [] for row in rows} | {"direct": []}
         self._streams: dict[str, Streams] = {}
         self._streams_fault: dict[str, str] = {}
+        self._idle: dict[str, Idle] = {}
+        self._idle_fault: dict[str, str] = {}
         self._memory: dict[str, dict[str, float]] = {}
 
     def measure(self) -> Result:
@@ -110,6 +128,8 @@ class Run:
                 self._long_streams(row)
             for row in list(self.rows):
                 self._memory[row.name] = measure.memory_of(row)
+            for row in list(self.rows):
+                self._idle_streams(row)
                 self._guarded(row, row.check_books)
             return self._result()
 
@@ -149,6 +169,20 @@ class Run:
             self._streams[row.name] = measure.long_streams(row, self._plan.streams, self._plan.stream_s, self._place)
         except (Wrong, TimeoutExpired) as fault:
             self._streams_fault[row.name] = str(fault)
+        self._until_all_left()
+
+    def _idle_streams(self, row: Row) -> None:
+        """As with long streams: a row that does not hold them keeps its other figures. Last, because nothing gives all the memory back."""
+        if not self._plan.idle:
+            return
+        say(f"{row.name}: {self._plan.idle} idle streams")
+        try:
+            self._idle[row.name] = measure.idle_streams(row, self._plan.idle, self._place)
+        except (Wrong, OSError, TimeoutExpired) as fault:
+            self._idle_fault[row.name] = str(fault)
+        self._until_all_left()
+
+    def _until_all_left(self) -> None:
         end = time.monotonic() + 10
         while measure.streams_open(self._place) and time.monotonic() < end:
             time.sleep(0.2)
@@ -172,6 +206,8 @@ class Run:
                 light=http.light(self._lights[row.name]),
                 streams=self._streams.get(row.name),
                 streams_fault=self._streams_fault.get(row.name, ""),
+                idle=self._idle.get(row.name),
+                idle_fault=self._idle_fault.get(row.name, ""),
                 memory_mb=self._memory[row.name],
             )
             for row in self.rows

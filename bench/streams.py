@@ -47,7 +47,7 @@ def payload_of(received: bytes) -> bytes:
     """Undoes chunked framing of an answer that has not ended. Raises Wrong if the status is not 200 or the framing is broken."""
     head, blank, rest = received.partition(b"\r\n\r\n")
     if not blank or not head.startswith(b"HTTP/1.1 200"):
-        raise Wrong(f"stream opened with {head[:100]!r}")
+        raise Wrong(f"stream opened with {head[:100]!r} … {rest[:200]!r}")
     parts: list[bytes] = []
     while rest:
         size, line, after = rest.partition(b"\r\n")

@@ -4,6 +4,8 @@ import pytest
 
 from bench.canned import Wrong
 from bench.http import Door, is_whole
+from bench.idle import first_chunk
+from bench.measure import Idle
 from bench.paced import AFTER, BEFORE
 from bench.streams import check_order, payload_of
 from bench.wrk import script, totals
@@ -78,3 +80,22 @@ def test_a_refused_stream_and_broken_framing_are_seen(received: bytes):
 )
 def test_the_end_of_an_answer_is_seen_by_length_and_by_last_chunk(received: bytes, whole: bool):
     assert is_whole(received) is whole
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 50, 214])
+def test_an_idle_stream_has_spoken_when_its_first_chunk_is_whole(cut: int):
+    received = OK + chunk(0)
+    # The last two bytes end the chunk's framing, not its text.
+    assert first_chunk(received[: len(received) - cut]) is (cut <= 2)
+
+
+@pytest.mark.parametrize("received", [OK + chunk(1), OK + chunk(0) + chunk(1), b"HTTP/1.1 503 No\r\n\r\n{}"])
+def test_an_idle_stream_that_says_anything_else_is_seen(received: bytes):
+    with pytest.raises(Wrong):
+        first_chunk(received)
+
+
+def test_idle_memory_is_that_of_the_part_that_holds_the_streams():
+    seen = Idle(1000, {"relay": 20.0, "control": 90.0}, {"relay": 30.0, "control": 91.0})
+    assert seen.memory_mb == 30.0
+    assert seen.per_stream_kb == pytest.approx(11.264)

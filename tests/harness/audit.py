@@ -29,6 +29,9 @@ __all__ = ["Audited", "Tokens", "audit", "cost"]
 
 Bill = Mapping[str, tuple[Attempt, ...]]
 
+# For the whole of a large ledger, beside whatever else the machine does.
+VERIFY_S = 300.0
+
 
 class Audited(NamedTuple):
     """What a campaign came to, nano-dollars. `witnessed` is what was compared with journals."""
@@ -70,7 +73,7 @@ def audit(gateway: Gateway, simulator: Simulator, *, unread: Container[str] = ()
         lambda: not _missing(gateway, simulator, since),
         lambda: f"not everything has ended: {_missing(gateway, simulator, since)}\n{gateway.logs()[-4000:]}",
     )
-    verified = gateway.cli("ledger", "verify", "--json", check=False)
+    verified = gateway.cli("ledger", "verify", "--json", check=False, limit_s=VERIFY_S)
     assert json.loads(verified.stdout)["differences"] == [], verified.stdout
     bill = _bill(simulator.bill())
     found = _examine((gateway.home / "journal", gateway.journals), gateway.home, lambda row: PRICED, bill, unread, since)
@@ -94,7 +97,7 @@ def _examine(
         for row in rows.values():
             if row.ending:
                 settlement.check_row(row, rates(row))
-        witnessed = witness(rows, books.journals(connection, *places))
+        witnessed = witness(rows, books.journals(connection, *places, since=since))
         _check_accounts(books.balances(connection), books.credited(connection), books.charged(connection))
     requests = tuple(_request(row, (bill or {}).get(row.id, ()), unread) for row in rows.values())
     if bill is not None:

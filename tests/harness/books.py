@@ -130,8 +130,11 @@ def keep(home: Path, place: Path) -> None:
             os.link(path, place / path.name)
 
 
-def journals(connection: sqlite3.Connection, *places: Path) -> Journals:
-    """Every segment in the places, each once. A last line without its end was never written; a line that is no JSON is verify's matter."""
+def journals(connection: sqlite3.Connection, *places: Path, since: float = 0.0) -> Journals:
+    """Every segment in the places, each once, and of its lines those that were written from then on, Unix seconds.
+
+    A last line without its end was never written; a line that is no JSON is verify's matter.
+    """
     at = {row["relay"]: (row["segment"], row["position"]) for row in connection.execute("SELECT * FROM journals")}
     closed = {row["relay"] for row in connection.execute("SELECT relay FROM journals WHERE closed_at IS NOT NULL")}
     files = {path.name: path for place in places if place.is_dir() for path in place.iterdir()}
@@ -148,6 +151,8 @@ def journals(connection: sqlite3.Connection, *places: Path) -> Journals:
                 kind, *values = json.loads(line)
                 # The shorter of both: what an end says beyond its attempts is of no account.
                 content = dict(zip(_PLACES[kind].split(), values, strict=False))
+                if content["at"] < since:
+                    continue
                 lines.append(Line(relay, relay in closed or (number, position) <= at.get(relay, (-1, 0)), kind, content))
     there = {(relay, number) for relay, number, _ in found}
     whole = {relay for relay, (last, _) in at.items() if all((relay, number) in there for number in range(last + 1))}

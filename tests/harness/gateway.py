@@ -115,10 +115,10 @@ class Gateway:
     def client(self, limit_s: float = LIMIT_S) -> Client:
         return Client(self.url, limit_s)
 
-    def cli(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def cli(self, *arguments: str, check: bool = True, limit_s: float = LIMIT_S) -> subprocess.CompletedProcess[str]:
         """Runs `halley ARGUMENTS` on this home."""
         done = subprocess.run(
-            [*HALLEY, *arguments], capture_output=True, text=True, env=self.environ, cwd=self.place, timeout=LIMIT_S, check=False
+            [*HALLEY, *arguments], capture_output=True, text=True, env=self.environ, cwd=self.place, timeout=limit_s, check=False
         )
         assert done.returncode == 0 or not check, f"halley {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
         return done

@@ -37,13 +37,14 @@ class Refusal(HalleyError):
 class _Socket(http.client.HTTPConnection):
     """HTTP over the admin socket."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("admin", timeout=_WAIT_S)
+    def __init__(self, path: Path, wait_s: float) -> None:
+        super().__init__("admin", timeout=wait_s)
         self._path = path
+        self._wait_s = wait_s
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_WAIT_S)
+        self.sock.settimeout(self._wait_s)
         self.sock.connect(os.fspath(self._path))
 
 
@@ -51,13 +52,15 @@ class _Error(msgspec.Struct):
     error: str
 
 
-def ask(operation: str, question: msgspec.Struct, answer: type[A], flags: Mapping[str, object] | None = None) -> A:
-    """The operation's answer. `flags` are settings for the store, when there is no gateway that has its own.
+def ask(
+    operation: str, question: msgspec.Struct, answer: type[A], flags: Mapping[str, object] | None = None, *, wait_s: float = _WAIT_S
+) -> A:
+    """The operation's answer, within `wait_s` seconds. `flags` are settings for the store, when there is no gateway that has its own.
 
     Raises HalleyError: a refusal of the gateway, or of the store when control is down."""
     home = config.home(os.environ)
     path = config.run_directory(home) / "admin.sock"
-    connection = _Socket(path)
+    connection = _Socket(path, wait_s)
     if not _open(connection, path, home):
         return _by_ourselves(home, operation, question, answer, flags)
     try:
