@@ -78,7 +78,7 @@ _ODD_LINES: dict[str, bytes] = {
     "html": b"<html>\n<body>oops</body>\n\n",
     "comment": b": still here\n\n",
     "unknown-event": b"event: ping\ndata: {}\n\n",
-    "odd-usage": b'data: {"choices":[],"usage":{"prompt_tokens":"many"}}\n\n',
+    "odd-usage": b'data: {"choices": [], "usage": {"prompt_tokens": "many"}}\n\n',
 }
 _ENDS = ("cut", "cut-inside", "stall", "stall-inside", "ended", "bad-chunk", "cut-head")
 
