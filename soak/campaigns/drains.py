@@ -9,7 +9,8 @@ from collections import Counter
 from pathlib import Path
 
 from soak.campaign import Campaign, Effort, Figures, say
-from tests.harness.audit import audit, rows
+from tests.harness import books
+from tests.harness.audit import audit
 from tests.harness.crowd import Crowd, Member
 from tests.harness.gateway import Gateway
 from tests.harness.http import ask
@@ -91,8 +92,8 @@ def _errors(member: Member) -> int:
 
 def _assert_all_booked(gateway: Gateway) -> None:
     """At the end of the process, not at the next start."""
-    with rows(gateway) as connection:
-        (open_requests,) = connection.execute("SELECT COUNT(*) FROM requests WHERE id NOT IN (SELECT request FROM endings)").fetchone()
+    with books.store(gateway.home) as connection:
+        open_requests = sum(not row.ending for row in books.requests(connection))
         (held,) = connection.execute("SELECT COALESCE(SUM(amount), 0) FROM balances WHERE ledger_account LIKE 'held:%'").fetchone()
     journals = sorted(path.name for path in (gateway.home / "journal").iterdir())
     assert (open_requests, held, journals) == (0, 0, []), f"{open_requests} open requests, {held} held, left: {journals}"

@@ -51,6 +51,7 @@ MAY: dict[tuple[str, str, str], str] = {
     ("serve/orders.py", "*", "*"): "signals of the process",
     ("serve/crashes.py", "*", "*"): "imported by a relay that is about to kill itself",
     ("net/listener.py", "accept", "coroutine"): "opens the listener, once",
+    ("net/listener.py", "take_the_rest", "coroutine"): "closes the listener, once",
     ("serve/link.py", "*", "*"): "the connection to control, one per process",
     ("serve/gateway.py", "__init__", "clock"): "the beginning of this process's request ids",
     ("serve/gateway.py", "__init__", "future"): "readiness, one event per process",
