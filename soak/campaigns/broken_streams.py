@@ -136,7 +136,8 @@ def _check_books(gateway: Gateway, streams: dict[str, Broken]) -> None:
     def ended() -> dict[str, tuple[str, int]]:
         with books.store(gateway.home) as connection:
             return {
-                row["request"]: (row["ending"], row["charge"]) for row in connection.execute("SELECT request, ending, charge FROM endings")
+                row["id"]: (row["ending"], row["charge"])
+                for row in connection.execute("SELECT id, ending, charge FROM requests WHERE ending IS NOT NULL")
             }
 
     until(lambda: streams.keys() <= ended().keys(), lambda: "not everything is in the books")
