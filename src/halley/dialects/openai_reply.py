@@ -102,6 +102,7 @@ def content_bytes(body: bytes) -> int:
     return sum(len(match[1]) for match in _CONTENT.finditer(body))
 
 
+_USAGE_BEGUN = (b'"usage":{', b'"usage": {')
 _USAGE_KEY = re.compile(rb'"usage"\s*:\s*\{')
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"[^"]')
 _DONE_FRAME = re.compile(rb"^data: ?\[DONE\][ \t\r]*$", re.MULTILINE)
@@ -185,22 +186,19 @@ class Meter:
         late = size - _TAIL_READ if size > _TAIL_READ else 0
         place = complete.rfind(b'"usage"', late)
         if place >= 0:
-            # Most providers write null into every frame but the last; one that writes it like this writes objects like that.
-            if complete.startswith(b":null", place + 7):
-                place = complete.find(b'"usage":{', late, place)
-            if place >= 0:
+            # Most providers write null into every frame but the last, like this; a search for all spellings costs ten times as much.
+            null = complete.startswith(b":null", place + 7)
+            compact, spaced = _USAGE_BEGUN
+            if not null or complete.find(compact, late, place) >= 0 or complete.find(spaced, late, place) >= 0:
                 return self._with_usage(complete, late)
         return complete
 
     def _with_usage(self, complete: bytes, late: int) -> bytes:
         """Read the usage in the last frames, from the first that has some; return what stays of `complete`."""
-        place = complete.find(b'"usage":{', late)
-        if place < 0:
-            match = _USAGE_KEY.search(complete, late)
-            if match is None:
-                return complete
-            place = match.start()
-        start = sse.frame_start(complete, place)
+        match = _USAGE_KEY.search(complete, late)
+        if match is None:
+            return complete
+        start = sse.frame_start(complete, match.start())
         kept = self._read_usage(complete[start:])
         return complete if kept is None else complete[:start] + kept
 
