@@ -20,7 +20,7 @@ from bench.canned import CACHED_TOKENS, CHUNKS, PRICES, PROMPT_TOKENS, Wrong
 from bench.reference import reference
 from halley.chat.usage import Usage
 from halley.control.plan import Plan
-from halley.control.process import FOLD_S, Control
+from halley.control.process import FOLD_S, SECURE_S, Control
 from halley.money import Price
 from halley.policy import catalogue
 from halley.policy.snapshot import ModelRow
@@ -35,7 +35,7 @@ _HOLD = 10**7
 # So many requests are open at any moment; where a round ends, their starts and ends lie on its two sides.
 _OPEN = 64
 _PER_S = 12_000
-_REFERENCES = 100
+_REFERENCES = 500
 _PRICE = Price(*(PRICES[name] * 1000 for name in ("input", "output", "cache_read")))
 _MODEL = ModelRow("bench-json", "bench", _PRICE, catalogue.version(_PRICE), ())
 _USAGE = Usage(PROMPT_TOKENS, CHUNKS, CACHED_TOKENS)
@@ -102,11 +102,16 @@ async def _fold(home: Path, requests: int, per_round: int) -> Folding:
     journal = spent = beside = passed = 0.0
     rounds = 0
     gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
     for piece in pieces(requests, per_round):
         os.write(file, piece)
         journal += len(piece)
         clock, began = time.perf_counter(), time.process_time()
-        await control.fold_round()
+        for _ in range(int(FOLD_S / SECURE_S)):
+            await turns.take(desk.journals)
+            await turns.take(desk.secure, _RELAY)
+        await control.fold_all()
         ended = time.process_time()
         passed += time.perf_counter() - clock
         spent += ended - began
@@ -118,6 +123,7 @@ async def _fold(home: Path, requests: int, per_round: int) -> Folding:
     await turns.take(_check, control, requests)
     await turns.take(desk.close)
     turns.close()
+    gc.unfreeze()
     store = sum(path.stat().st_size for path in home.glob("halley.db*"))
     return Folding(spent / requests * 1e6, beside / rounds / _REFERENCES * 1e6, requests / passed, journal / requests, store / requests)
 

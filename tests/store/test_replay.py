@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from halley.store.journal import End, Start, encode
 from halley.store.replay import Journal, Position, relays
 
@@ -111,3 +113,20 @@ def test_a_journal_that_came_back_without_its_lock_is_found_and_foreign_files_ar
         f"{RELAY}.old.jsonl",
         "x.jsonl",
     ]
+
+
+def test_what_waits_is_counted_and_made_durable_once(tmp_path: Path, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    journal, data = Journal(tmp_path, RELAY), encode(pair())
+    assert journal.secure(Position()) == 0
+    (tmp_path / f"{RELAY}.0.jsonl").write_bytes(data + b"[")
+    assert (journal.secure(Position()), journal.secure(Position()), len(synced)) == (len(data) + 1, len(data) + 1, 1)
+    read = journal.read(Position())
+    assert read is not None and (journal.secure(read.after), len(synced)) == (1, 1), "a part of a line waits"
+    (tmp_path / f"{RELAY}.1.jsonl").write_bytes(data)
+    assert journal.secure(Position(len(data) + 1, 0, len(data) + 1)) == 1, "the next segment waits"
+    assert (journal.secure(Position(len(data), 1, 0)), len(synced)) == (len(data), 2)
+    (tmp_path / f"{RELAY}.1.jsonl").rename(tmp_path / f"{RELAY}.3.jsonl")
+    assert journal.secure(Position(len(data), 2, 0)) == 1, "a gap waits to be told"
+    journal.close()

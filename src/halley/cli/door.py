@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 A = TypeVar("A", bound=msgspec.Struct)
 
 _WAIT_S = 60.0
-_RESTART_S = 2.0
+_RESTART_S = 10.0
 
 
 class Refusal(HalleyError):

@@ -119,14 +119,13 @@ class Desk:
             known = {lease.relay for lease in ledger.open_leases(connection)}.union(fold.unclosed(connection))
         return sorted(known.union(self.journals()))
 
+    def secure(self, relay: str) -> int:
+        """Make a relay's journal durable. Returns how many bytes of it wait to be folded."""
+        return self._journal(relay).secure(self._place(relay))
+
     def fold(self, relay: str) -> int | None:
         """One batch of a relay's journal. Returns the offset that the ledger now covers, None when there was nothing to fold."""
-        journal = self._journal(relay)
-        place = self._places.get(relay)
-        if place is None:
-            with self.store.begin() as connection:
-                place = fold.position(connection, relay)
-            self._places[relay] = place
+        journal, place = self._journal(relay), self._place(relay)
         read = journal.read(place)
         if read is None:
             return None
@@ -183,6 +182,13 @@ class Desk:
             journal = self._journals[relay]
             behind += max(journal.size(place.segment) - place.position, 0)
         return behind
+
+    def _place(self, relay: str) -> replay.Position:
+        place = self._places.get(relay)
+        if place is None:
+            with self.store.begin() as connection:
+                place = self._places[relay] = fold.position(connection, relay)
+        return place
 
     def _journal(self, relay: str) -> replay.Journal:
         journal = self._journals.get(relay)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Mapping
 
 import uvicorn
@@ -22,8 +23,10 @@ from halley.control.plan import Plan
 from halley.control.turns import Turns
 from halley.store.replay import BATCH_BYTES
 
-# A round folds and commits what has come since the last one. It is also the longest time that a journal is without an fsync.
-FOLD_S = 0.1
+# The longest time that a journal is without an fsync, and how soon the first record after a pause is folded.
+SECURE_S = 0.1
+# The time between two commits for a relay under load: what a commit costs is shared by all requests of that time.
+FOLD_S = 0.5
 BURY_S = 1.0
 # The sweeper looks every so often, or ten times within the life of a hold if that is sooner.
 SWEEP_S = 60.0
@@ -43,6 +46,7 @@ class Control:
         self._tasks: list[asyncio.Task[None]] = []
         self._servers: list[_Server] = []
         self._covered: dict[str, int] = {}
+        self._folded_at: dict[str, float] = {}
 
     async def start(self) -> None:
         """Everything listens when this returns; leftovers of an earlier life are in the ledger by then."""
@@ -78,7 +82,7 @@ class Control:
         await asyncio.wait({hurried, answering}, return_when=asyncio.FIRST_COMPLETED)
         hurried.cancel()
         answering.cancel()
-        await self._fold_all()
+        await self.fold_all()
         await self._bury()
         await self.link.close()
         self.readers.close()
@@ -93,21 +97,25 @@ class Control:
     async def _fold_rounds(self) -> None:
         while True:
             try:
-                await self.fold_round()
+                for relay in await self.turns.take(self.desk.journals):
+                    await self._fold_when_due(relay)
             except Exception as fault:  # top of a named background loop
                 _log.error("a folding round failed", fault=fault)
                 await asyncio.sleep(BURY_S)
-            await asyncio.sleep(FOLD_S)
+            await asyncio.sleep(SECURE_S)
 
-    async def fold_round(self) -> None:
-        """One commit per relay, however much is being written meanwhile; more only while there is a backlog of whole batches."""
-        for relay in await self.turns.take(self.desk.journals):
-            try:
+    async def _fold_when_due(self, relay: str) -> None:
+        try:
+            behind = await self.turns.take(self.desk.secure, relay)
+            now = time.monotonic()
+            if behind >= BATCH_BYTES or (behind and now - self._folded_at.get(relay, -FOLD_S) >= FOLD_S):
+                self._folded_at[relay] = now
                 await self._fold_some(relay)
-            except Exception as fault:  # top of a named background loop: one relay's journal must not hold up the others'
-                _log.error("a relay's journal could not be folded", relay=relay, fault=fault)
+        except Exception as fault:  # top of a named background loop: one relay's journal must not hold up the others'
+            _log.error("a relay's journal could not be folded", relay=relay, fault=fault)
 
     async def _fold_some(self, relay: str) -> None:
+        """One commit, however much is being written meanwhile; more only while there is a backlog of whole batches."""
         covered = self._covered.get(relay, 0)
         while (offset := await self.turns.take(self.desk.fold, relay)) is not None:
             self.link.folded(relay, offset)
@@ -116,7 +124,8 @@ class Control:
             if behind < BATCH_BYTES // 2:
                 break
 
-    async def _fold_all(self) -> None:
+    async def fold_all(self) -> None:
+        """Everything that is in the journals now."""
         for relay in await self.turns.take(self.desk.journals):
             while (offset := await self.turns.take(self.desk.fold, relay)) is not None:
                 self.link.folded(relay, offset)
@@ -132,6 +141,8 @@ class Control:
     async def _bury(self) -> None:
         for relay in await self.turns.take(self.desk.borrowers):
             if relay not in self.link.connected and await self.turns.take(self.desk.end_if_gone, relay):
+                self._covered.pop(relay, None)
+                self._folded_at.pop(relay, None)
                 _log.info("the journal of a relay that is gone was closed", relay=relay)
 
     async def _sweep_rounds(self) -> None:

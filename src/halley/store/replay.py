@@ -18,7 +18,7 @@ import msgspec
 from halley import crash
 from halley.store.journal import Record, decode, decode_lines
 
-BATCH_BYTES = 1 << 20
+BATCH_BYTES = 2 << 20
 # What belongs to a journal; whatever else lies in its directory is left alone.
 _SEGMENT = re.compile(r"(?P<relay>.+)\.(?P<number>\d+)\.jsonl")
 _LOCK = re.compile(r"(?P<relay>.+)\.lock")
@@ -55,6 +55,15 @@ class Journal:
         self._directory = directory
         self._file = -1
         self._open_segment = -1
+        self._durable = 0
+
+    def secure(self, at: Position) -> int:
+        """Make durable what is written after `at`. Returns how many bytes of it wait to be read, at least one if there are any."""
+        if not self._open(at.segment):
+            return int(self._gap(at) is not None)
+        size = os.fstat(self._file).st_size
+        self._sync(size)
+        return size - at.position if size > at.position else int(self._segment(at.segment + 1).exists())
 
     def read(self, at: Position, limit: int = BATCH_BYTES) -> Read | None:
         """The next whole lines after `at`, at most about `limit` bytes; None when there are none yet."""
@@ -64,7 +73,7 @@ class Journal:
             data = os.pread(self._file, limit, at.position)
             end = data.rfind(b"\n") + 1
             if end:
-                os.fsync(self._file)
+                self._sync(at.position + end)
                 return parse(data[:end], at)
             if len(data) == limit:
                 limit *= 2
@@ -78,6 +87,11 @@ class Journal:
                 at = _next(at, 0)
             else:
                 return None
+
+    def _sync(self, size: int) -> None:
+        if size > self._durable:
+            os.fsync(self._file)
+            self._durable = size
 
     def _gap(self, at: Position) -> Read | None:
         """The segment at the place is not there. Nothing to read, if it is to come; lost, if there are later ones."""
@@ -131,6 +145,7 @@ class Journal:
         except FileNotFoundError:
             return False
         self._open_segment = segment
+        self._durable = 0
         return True
 
     @property
