@@ -55,6 +55,9 @@ ELSEWHERE: dict[str, str] = {
     "supervise/": "processes/test_supervisor.py",
     "cli/up.py": "processes/test_supervisor.py",
     "cli/reload.py": "processes/test_reload.py",
+    "supervise/handover.py": "processes/test_reload.py",
+    "supervise/notify.py": "processes/test_activation.py",
+    "supervise/signals.py": "processes/test_reload.py",
     "contract/": "contract/test_smoke.py",
     "cli/smoke.py": "contract/test_smoke.py",
 }

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.harness.audit import Audited, audit
 from tests.harness.crowd import Crowd, Member
 from tests.harness.gateway import Gateway
@@ -138,48 +140,71 @@ def test_ctrl_c_twice_ends_open_streams_at_once_and_in_order(tmp_path: Path) -> 
         assert found.audit().endings == {"broke": STREAMS}
 
 
-def test_a_relay_that_is_told_to_end_by_itself_gets_a_successor_and_nobody_notices(tmp_path: Path) -> None:
-    with house(tmp_path, "drain_seconds = 20") as found, Crowd(found.url) as crowd:
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A node that stays; the tests end parts of it."""
+    with house(tmp_path_factory.mktemp("standing"), "drain_seconds = 60") as found:
+        yield found
+
+
+def test_a_relay_that_is_told_to_end_by_itself_gets_a_successor_and_nobody_notices(standing: House) -> None:
+    before = audit(standing.gateway, standing.simulator)
+    with Crowd(standing.url) as crowd:
         for _ in range(STREAMS):
-            crowd.ask(found.key, encoded(SLOW, stream=True))
+            crowd.ask(standing.key, encoded(SLOW, stream=True))
         flowing(crowd)
-        old = found.gateway.children()["relay-0"]
+        old = standing.gateway.children()["relay-0"]
         os.kill(old, signal.SIGTERM)
         served = 0
         while Path(f"/proc/{old}").exists():
-            status, _ = ask(found.url, "POST", "/v1/chat/completions", chat(QUICK), key=found.key)
+            status, _ = ask(standing.url, "POST", "/v1/chat/completions", chat(QUICK), key=standing.key)
             assert status == 200
             served += 1
         crowd.until(lambda member: member.whole)
         assert [errors(member) for member in crowd] == [0] * STREAMS
-        found.gateway.wait_ready()
-        assert found.gateway.children()["relay-0"] != old
-        assert audit(found.gateway, found.simulator).endings == {"complete": STREAMS + served}
+    standing.gateway.wait_ready()
+    assert standing.gateway.children()["relay-0"] != old
+    assert audit(standing.gateway, standing.simulator).since(before).endings == {"complete": STREAMS + served}
 
 
-def test_a_second_sigterm_to_a_relay_ends_its_streams_at_once(tmp_path: Path) -> None:
-    with house(tmp_path, "drain_seconds = 60\ndrain_notice_seconds = 0") as found, Crowd(found.url) as crowd:
+def test_a_second_sigterm_to_a_relay_ends_its_streams_at_once(standing: House) -> None:
+    before = audit(standing.gateway, standing.simulator)
+    with Crowd(standing.url) as crowd:
         for _ in range(STREAMS):
-            crowd.ask(found.key, encoded(LONG, stream=True))
+            crowd.ask(standing.key, encoded(LONG, stream=True))
         flowing(crowd)
-        old = found.gateway.children()["relay-0"]
+        old = standing.gateway.children()["relay-0"]
         os.kill(old, signal.SIGTERM)
-        until(lambda: found.gateway.children().get("relay-0", old) != old, lambda: "no successor")
+        until(lambda: standing.gateway.children().get("relay-0", old) != old, lambda: "no successor")
         assert not any(member.whole for member in crowd)
         os.kill(old, signal.SIGTERM)
         crowd.until(lambda member: member.whole)
         assert [errors(member) for member in crowd] == [1] * STREAMS
-        assert audit(found.gateway, found.simulator).endings == {"broke": STREAMS}
+    assert audit(standing.gateway, standing.simulator).since(before).endings == {"broke": STREAMS}
 
 
-def test_control_that_is_told_to_end_by_itself_folds_everything_and_comes_back(tmp_path: Path) -> None:
-    with house(tmp_path, "drain_seconds = 20") as found:
-        assert ask(found.url, "POST", "/v1/chat/completions", chat(QUICK), key=found.key)[0] == 200
-        old = found.gateway.children()["control"]
-        os.kill(old, signal.SIGTERM)
-        until(lambda: found.gateway.children().get("control", old) != old, lambda: "control does not come back")
-        assert "control ended with exit code 0" in found.gateway.logs()
-        assert audit(found.gateway, found.simulator).endings == {"complete": 1}
+def test_control_that_is_told_to_end_by_itself_folds_everything_and_comes_back(standing: House) -> None:
+    before = audit(standing.gateway, standing.simulator)
+    assert ask(standing.url, "POST", "/v1/chat/completions", chat(QUICK), key=standing.key)[0] == 200
+    old = standing.gateway.children()["control"]
+    os.kill(old, signal.SIGTERM)
+    until(lambda: standing.gateway.children().get("control", old) != old, lambda: "control does not come back")
+    assert "control ended with exit code 0" in standing.gateway.logs()
+    assert audit(standing.gateway, standing.simulator).since(before).endings == {"complete": 1}
+
+
+def test_sigterm_to_every_process_at_once_ends_in_the_same_order(standing: House) -> None:
+    before = audit(standing.gateway, standing.simulator)
+    with Crowd(standing.url) as crowd:
+        for _ in range(STREAMS):
+            crowd.ask(standing.key, encoded(SLOW, stream=True))
+        flowing(crowd)
+        for pid in (*standing.gateway.children().values(), standing.gateway.pid):
+            os.kill(pid, signal.SIGTERM)
+        crowd.until(lambda member: member.whole)
+        assert [errors(member) for member in crowd] == [0] * STREAMS
+        assert standing.gateway.wait_end() == 0
+    assert standing.audit().since(before).endings == {"complete": STREAMS}
 
 
 def test_whoever_comes_while_the_node_ends_is_answered_or_refused_never_reset(tmp_path: Path) -> None:

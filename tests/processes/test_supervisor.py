@@ -204,29 +204,6 @@ def test_a_taken_port_is_named_with_the_flag_that_helps(tmp_path: Path) -> None:
         assert "--port" in up.said()
 
 
-def test_a_socket_passed_by_the_service_manager_is_served(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as passed:
-        # What a service manager does: the socket becomes descriptor 3, and LISTEN_PID the process that is to serve on it.
-        script = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1')"
-        script += "; os.execv(sys.argv[2], sys.argv[2:])"
-        process = subprocess.Popen(
-            [sys.executable, "-c", script, str(passed.fileno()), *command(home, {"port": 1})],
-            pass_fds=(passed.fileno(),),
-            env=environment(),
-        )
-        try:
-            until(lambda: (home / "up.json").exists() or process.poll() is not None)
-            assert json.loads((home / "up.json").read_text())["port"] == passed.getsockname()[1]
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(LIMIT_S) == 0
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-
-
 def test_a_directory_of_other_things_is_not_made_a_home(tmp_path: Path) -> None:
     home = tmp_path / "work"
     home.mkdir()

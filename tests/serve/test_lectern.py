@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from halley.dialects import OPENAI_CHAT
-from halley.errors import Refused
+from halley.errors import Condition, Refused
 from halley.serve import lectern
 from halley.serve.lectern import LARGE_BODY, Lectern
 from halley.serve.lector import Read, read
@@ -203,3 +203,16 @@ def test_more_pictures_than_are_judged_are_refused() -> None:
         OPENAI_CHAT.peek(
             chat(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a.b/c"}}] * 1501}])
         )
+
+
+def test_who_waits_for_a_large_body_to_be_read_is_answered_when_the_process_ends(tmp_path: Path) -> None:
+    async def work(found: Rig) -> None:
+        clients = [found.post(chat(x=LONG)) for _ in range(3)]
+        for client in clients:
+            client.owner.expel(Refused(Condition.OVERLOADED, "restarting"))  # type: ignore[attr-defined]
+        assert [(client.status, client.error["message"]) for client in clients] == [(503, "restarting")] * 3
+        await until(lambda: found.gateway.lectern.open == 0)
+        found.flush()
+        assert not found.calls and not found.records()
+
+    with_lector(tmp_path, work)

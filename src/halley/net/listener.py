@@ -45,9 +45,9 @@ class Listener:
         if listening.family != socket.AF_UNIX:
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = listening
-        self._server = await asyncio.get_running_loop().create_server(
-            self._connection, sock=listening, ssl=self._ssl_context, ssl_handshake_timeout=self._handshake_s
-        )
+        loop = asyncio.get_running_loop()
+        create = loop.create_unix_server if listening.family == socket.AF_UNIX else loop.create_server
+        self._server = await create(self._connection, sock=listening, ssl=self._ssl_context, ssl_handshake_timeout=self._handshake_s)
         listening.listen(4096)  # not as create_server's backlog, which is also how often asyncio tries to accept when it has no descriptors
         self.clock.every_second.append(self.sweep)
 

@@ -131,7 +131,7 @@ class Run:
             self.caller.limits.give_back(self.token_guess, 0, self.gateway.clock.now)
             self.limited = False
         self.stage = OVER
-        connection = self.connection
+        connection, self.connection = self.connection, None
         if connection is not None:
             connection.owner = None
             status, fields, body = faults.answer(refusal, self.route.dialect.write_error, self.id)
@@ -344,7 +344,7 @@ class Run:
             else:
                 self.call.abort()
                 self._fail(refusal, BROKE if self.headed else FAILED)
-        elif self.stage is CREDIT:
+        elif self.stage in (ADMISSION, CREDIT):
             self.gateway.credit.forget(self)
             self.refused(refusal)
 

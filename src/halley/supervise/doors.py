@@ -7,7 +7,7 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,7 @@ BACKLOG = 4096
 # How long the children of a supervisor that was killed may take to notice it.
 _ORPHANS_S = 5.0
 _FIRST_PASSED_FD = 3
+_OUR_NAME = "http"
 # By one of these a home is known; what may stand in a directory that is to become one.
 _OURS = {"up.lock", "store.lock", "halley.db", "master.key"}
 _NOBODYS = {"halley.toml", "evidence", "lost+found"}
@@ -136,24 +137,34 @@ def _alive(pid: str) -> bool:
     return True
 
 
-def listening_socket(host: str, port: int, environ: Mapping[str, str]) -> tuple[socket.socket, bool]:
+def listening_socket(host: str, port: int, environ: MutableMapping[str, str]) -> tuple[socket.socket, bool]:
     """The socket that a service manager passed (LISTEN_FDS, for this process only), else a new one; whether it was passed."""
-    if environ.get("LISTEN_PID") == str(os.getpid()) and environ.get("LISTEN_FDS"):
-        return _passed(environ["LISTEN_FDS"]), True
+    # Taken out of the environment: they are not meant for the children.
+    pid, count, names = [environ.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")]
+    if pid == str(os.getpid()) and count:
+        return _passed(count, names.split(":")), True
     return bind(host, port), False
 
 
-def _passed(count: str) -> socket.socket:
-    if count != "1":
-        raise CannotStart(f"LISTEN_FDS is {count}: Halley serves on exactly one socket; name one in the socket unit.")
+def _passed(count: str, names: list[str]) -> socket.socket:
+    """The only socket, or of several the one that is called `http`."""
+    if count == "1":
+        descriptor = _FIRST_PASSED_FD
+    elif names.count(_OUR_NAME) == 1 and count == str(len(names)):
+        descriptor = _FIRST_PASSED_FD + names.index(_OUR_NAME)
+    else:
+        raise CannotStart(
+            f"LISTEN_FDS is {count}: Halley serves on exactly one socket; name one in the socket unit, or call it "
+            f"FileDescriptorName={_OUR_NAME}."
+        )
     try:
-        passed = socket.socket(fileno=_FIRST_PASSED_FD)
+        passed = socket.socket(fileno=descriptor)
         listens = passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError:
-        raise CannotStart(f"LISTEN_FDS names descriptor {_FIRST_PASSED_FD}, which is not a socket.") from None
+        raise CannotStart(f"LISTEN_FDS names descriptor {descriptor}, which is not a socket.") from None
     if passed.type != socket.SOCK_STREAM or not listens:
-        raise CannotStart("The passed socket is not a listening stream socket; the socket unit needs ListenStream=.")
-    os.set_inheritable(_FIRST_PASSED_FD, False)
+        raise CannotStart("The passed socket is not a listening stream socket; the socket unit needs ListenStream=, and no Accept=yes.")
+    os.set_inheritable(descriptor, False)
     return passed
 
 
