@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench import folding, report
 from bench.halley import HalleyRow
-from bench.peers import LitellmRow, PortkeyRow
+from bench.peers import LitellmRow, PortkeyRow, VllmRouterRow
 from bench.processes import free_ports
 from bench.rows import NginxRow, Place, Row
 from bench.run import FULL, SHORT, Run, say
@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="about 80 seconds, for a machine that checks every change")
     parser.add_argument("--litellm", action="store_true", help="add LiteLLM (installs it from PyPI into a cache directory)")
     parser.add_argument("--portkey", action="store_true", help="add Portkey (installs it from npm into a cache directory)")
+    parser.add_argument("--vllm-router", action="store_true", help="add vLLM's router (installs it from PyPI into a cache directory)")
     parser.add_argument("--only", metavar="ROW", action="append", help="only this row and nginx; may be repeated")
     parser.add_argument("--cores", metavar="GATEWAY,LOAD", default="0,1", help="the pinned cores (default 0,1)")
     parser.add_argument("--folding", action="store_true", help="only what the control process spends on a request, without sockets")
@@ -59,10 +60,11 @@ def main() -> int:
 
 
 def _gateways(options: argparse.Namespace, place: Place) -> list[Row]:
-    ports = free_ports(3)
+    ports = free_ports(6)
     wanted: list[Row] = [HalleyRow(place, ports[0])]
     wanted += [LitellmRow(place, ports[1])] if options.litellm else []
     wanted += [PortkeyRow(place, ports[2])] if options.portkey else []
+    wanted += [VllmRouterRow(place, dict(zip(("json", "sse", "paced"), ports[3:], strict=True)))] if options.vllm_router else []
     return [row for row in wanted if not options.only or row.name in options.only]
 
 

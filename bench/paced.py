@@ -118,7 +118,7 @@ class Upstream:
         if not blank or len(body) < _length(bytes(head)):
             return
         received.clear()
-        if head.startswith(b"GET /open"):
+        if head.startswith(b"GET "):  # also what a gateway asks to see whether somebody is there
             text = b'{"open":%d}' % len(self._streams)
             connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
             return

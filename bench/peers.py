@@ -16,11 +16,12 @@ from pathlib import Path
 
 from bench import nginx
 from bench.http import Door, serves
-from bench.processes import NotReady, Program, descendants, pinned
+from bench.processes import NotReady, Program, descendants, free_ports, pinned
 from bench.rows import CONNECTIONS, Place, Started
 
 LITELLM = "1.106.2"
 PORTKEY = "1.15.2"
+VLLM_ROUTER = "0.1.17"
 _START_S = 120.0
 
 
@@ -28,6 +29,20 @@ def cache() -> Path:
     path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "halley-bench"
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def _environment(name: str, requirement: str) -> Path:
+    """The interpreter of an environment with that package, compiled; of Debian's Python where there is one."""
+    debian = Path("/usr/bin/python3")
+    base = debian if debian.exists() and not subprocess.run([debian, "-c", "import venv, ensurepip"], check=False).returncode else None
+    where = cache() / (f"{name}-debian" if base else name)
+    python = where / "bin" / "python"
+    if not (where / "complete").exists():
+        _install([str(base or sys.executable), "-m", "venv", str(where)], cache())
+        _install([str(python), "-m", "pip", "install", "-q", "--only-binary", ":all:", requirement], cache())
+        subprocess.run([python, "-m", "compileall", "-q", str(where / "lib")], capture_output=True, check=False)
+        (where / "complete").touch()
+    return python
 
 
 def _install(command: list[str], where: Path) -> None:
@@ -53,7 +68,7 @@ class LitellmRow:
     _key: str = field(default_factory=lambda: "sk-" + secrets.token_hex(24), init=False)
 
     def start(self) -> Started:
-        python = self._installed()
+        python = _environment(f"litellm-{LITELLM}", f"litellm[proxy]=={LITELLM}")
         path = self.place.directory / "litellm.yaml"
         path.write_text(json.dumps(self._configuration()))
         environment = dict(os.environ) | {
@@ -93,16 +108,6 @@ class LitellmRow:
         if self._program:
             self._program.stop()
 
-    def _installed(self) -> Path:
-        where = cache() / f"litellm-{LITELLM}"
-        python = where / "bin" / "python"
-        if not (where / "complete").exists():
-            _install([sys.executable, "-m", "venv", str(where)], cache())
-            _install([str(python), "-m", "pip", "install", "-q", "--only-binary", ":all:", f"litellm[proxy]=={LITELLM}"], cache())
-            subprocess.run([python, "-m", "compileall", "-q", str(where / "lib")], capture_output=True, check=False)
-            (where / "complete").touch()
-        return python
-
     def _configuration(self) -> dict[str, object]:
         models = [
             {
@@ -112,6 +117,55 @@ class LitellmRow:
             for kind, port in self.place.upstreams.items()
         ]
         return {"model_list": models, "litellm_settings": {"set_verbose": False, "telemetry": False, "request_timeout": 600}}
+
+
+@dataclass
+class VllmRouterRow:
+    """vLLM's router, in Rust: chooses among servers of one model. A process for each kind of answer, because it knows no other models."""
+
+    place: Place
+    ports: Mapping[str, int]
+    name: str = "vllm-router"
+    note: str = f"vLLM router {VLLM_ROUTER} (Rust), one process per model: load balancing only; no key, limit, usage or log"
+    exact: bool = True
+    checks_keys: bool = False
+    warm_up: int = 200
+    connections: Mapping[str, int] = field(default_factory=lambda: CONNECTIONS)
+    patience: int = 1
+    _programs: list[Program] = field(default_factory=list[Program], init=False)
+
+    def start(self) -> Started:
+        python = _environment(f"vllm-router-{VLLM_ROUTER}", f"vllm-router=={VLLM_ROUTER}")
+        seconds = 0.0
+        for kind, port in self.ports.items():
+            options = ["--worker-urls", f"http://127.0.0.1:{self.place.upstreams[kind]}", "--host", "127.0.0.1", "--port", str(port)]
+            options += ["--policy", "round_robin", "--log-level", "error", "--max-concurrent-requests", "16384", "--prometheus-port"]
+            options += [str(free_ports(1)[0])]
+            command = pinned(self.place.gateway_core, [str(python.parent / "vllm-router"), *options])
+            self._programs.append(Program(command, self.place.directory / f"vllm-router-{kind}.log", None, self.place.directory))
+            url = f"http://127.0.0.1:{port}"
+            seconds = max(seconds, self._programs[-1].wait_until(lambda url=url: serves(url, "/health"), _START_S))
+        return Started(seconds)
+
+    def doors(self) -> Mapping[str, Door]:
+        doors = {kind: Door(f"http://127.0.0.1:{port}{nginx.PATH}", {}) for kind, port in self.ports.items()}
+        return doors | {"idle": doors["paced"]}
+
+    def parts(self) -> Mapping[str, list[int]]:
+        return {"vllm-router": [pid for program in self._programs for pid in descendants(program.pid)]}
+
+    def bystanders(self) -> Mapping[str, list[int]]:
+        return {}
+
+    def check_total(self, answers: Mapping[str, int]) -> None:
+        """It keeps no books."""
+
+    def check_books(self) -> None:
+        """It keeps no books."""
+
+    def stop(self) -> None:
+        for program in self._programs:
+            program.stop()
 
 
 @dataclass
