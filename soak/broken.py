@@ -80,7 +80,7 @@ _ODD_LINES: dict[str, bytes] = {
     "unknown-event": b"event: ping\ndata: {}\n\n",
     "odd-usage": b'data: {"choices": [], "usage": {"prompt_tokens": "many"}}\n\n',
 }
-_ENDS = ("cut", "cut-inside", "stall", "stall-inside", "ended", "bad-chunk", "cut-head")
+_ENDS = ("cut", "cut-inside", "stall", "stall-inside", "ended", "bad-chunk", "cut-head", "no-blank-line")
 
 
 def make(dice: random.Random, event: str | None = None) -> Broken:
@@ -111,9 +111,13 @@ def make(dice: random.Random, event: str | None = None) -> Broken:
         last = _LAST_WORDS[fault]
         tail = frame(last) + (frame(DONE) if dice.random() < 0.5 else b"") + (b"0\r\n\r\n" if chunked else b"")
         return Broken(name, sent + tail, (*shown, last), False, False)
+    if fault == "no-blank-line":
+        kind, data = events[where]
+        shown, whole = (*shown, *((data,) if kind != "usage" else ())), whole or kind == "finish"
+        sent += frame(data[:-2]) + (b"0\r\n\r\n" if chunked else b"")
     if fault in ("cut-inside", "stall-inside", "cut-head"):
         data = events[where][1]
-        sent += (b"%x\r\n" % len(data) if chunked else b"") + data[: dice.randrange(1, len(data) - 1)]
+        sent += (b"%x\r\n" % len(data) if chunked else b"") + data[: dice.randrange(1, len(data) - 2)]
     if fault == "bad-chunk":
         sent += b"zz\r\n"
     if fault == "ended" and chunked:

@@ -154,3 +154,20 @@ def test_an_error_is_the_end_and_no_end_marker_follows_it(line_end: bytes) -> No
     error = b'data: {"error":{"message":"overloaded"}}' + line_end * 2
     assert meter.feed(error + b"data: [DONE]" + line_end * 2) == error
     assert (meter.finished, meter.failed) == (False, True)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 20])
+def test_a_finish_reason_or_an_error_in_a_frame_that_was_cut_short_says_nothing(cut: int) -> None:
+    for last in (FINISH, b'data: {"error":{"message":"overloaded"}}\n\n'):
+        meter = openai_reply.Meter(strip=True)
+        meter.feed(SAID + last[: -2 - cut])
+        assert (meter.rest(), meter.finished, meter.failed) == (b"", False, False)
+        assert meter.delivered_bytes > 0
+
+
+def test_an_error_without_its_blank_line_is_given_to_the_client() -> None:
+    error = b'data: {"error":{"message":"overloaded"}}'
+    meter = openai_reply.Meter(strip=True)
+    meter.feed(SAID + error)
+    assert meter.rest() == error + b"\n\n"
+    assert (meter.finished, meter.failed) == (False, True)

@@ -204,8 +204,7 @@ class Meter:
 
     def rest(self) -> bytes:
         """The frame that the stream ended in without its blank line, read and given as if it had one; empty if it was cut short."""
-        payload = sse.payload(self._splitter.rest)
-        if payload.strip() != b"[DONE]" and read_whole(payload) is None:
+        if self._cut_short:
             return b""
         self.bytes -= 2
         return self.feed(b"\n\n")
@@ -250,9 +249,21 @@ class Meter:
         return _FINISH.search(read, max(here - _TAIL, 0), here) is not None
 
     @property
+    def _cut_short(self) -> bool:
+        """Whether the frame that has begun is not all there; also of one that has not begun."""
+        payload = sse.payload(self._splitter.rest)
+        return payload.strip() != b"[DONE]" and read_whole(payload) is None
+
+    @property
     def _tail(self) -> bytes:
         """The last `_TAIL` bytes of the stream."""
         return b"".join(self._recent)[-_TAIL:]
+
+    @property
+    def _said(self) -> bytes:
+        """The same without a frame that was cut short: nobody is shown it, so it says nothing."""
+        rest = len(self._splitter.rest)
+        return self._tail[:-rest] if rest and self._cut_short else self._tail
 
     def _usage_in(self, frame: bytes) -> Usage | None:
         if _USAGE_KEY.search(frame) is None:
@@ -267,7 +278,7 @@ class Meter:
         """Bytes of content in whole frames, without the JSON around it (as much as the first content frame showed) and the stream's end."""
         if not self._overhead:
             return 0
-        tail = self._tail
+        tail = self._said
         end = _FINISH.search(tail)
         trailer = tail[tail.rfind(b"data:", 0, end.start()) :] if end is not None else b""
         frames = self.frames + _count(self._last) - self._lead_frames - (trailer.count(b"\n\n") or trailer.count(b"\n\r\n"))
@@ -276,7 +287,7 @@ class Meter:
     @property
     def finished(self) -> bool:
         """The answer is whole: the end marker or a finish reason came, and no error frame among the last ones."""
-        tail = self._tail
+        tail = self._said
         # The marker may come without its blank line, at the end of the connection.
         ended = self.done or _FINISH.search(tail) is not None or _DONE_FRAME.search(tail) is not None
         return ended and not (b'"error"' in tail and self.failed)
@@ -284,7 +295,7 @@ class Meter:
     @property
     def failed(self) -> bool:
         """The upstream ended its own stream with an error frame; the client has it in the provider's words."""
-        return _ERROR.search(self._tail) is not None
+        return _ERROR.search(self._said) is not None
 
 
 def _count(complete: bytes) -> int:

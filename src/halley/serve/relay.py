@@ -234,8 +234,8 @@ class Run:
     def _end_stream(self, out: bytes) -> None:
         """The upstream's stream is over, well or badly."""
         meter = self.meter
+        out += self.offer.host.echo.cut(meter.rest())
         if meter.finished:
-            out += self.offer.host.echo.cut(meter.rest())
             self.offer.breaker.succeeded()
             self._conclude(self._left_or(COMPLETE if meter.usage is not None else UNREPORTED), 200, out)
             return
