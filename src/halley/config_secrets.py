@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from halley.config_build import ConfigError
+from halley.redaction import is_path, is_variable
 from halley.secret import Secret
 from halley.store import keytext
 
-# What a name of a variable looks like; a key that was written in its place has longer words, or small letters.
-_VARIABLE = re.compile(r"[A-Z][A-Z0-9]{0,15}(?:_[A-Z0-9]{1,16})*")
 _NO_KEY = 'is not a key of Halley ("sk-" and 38 letters and digits, the last six a checksum); `halley keys generate` makes one'
 
 
@@ -19,10 +17,10 @@ def resolve_secret(reference: Secret, environ: Mapping[str, str]) -> Secret:
     """What `env:NAME`, `file:PATH` or a literal stands for. Raises ConfigError when that is nothing; never shows what may be a secret."""
     match (text := reference.reveal()).partition(":"):
         case ("env", ":", name):
-            shown = f"{text}: the environment variable {name}" if _VARIABLE.fullmatch(name) else "the environment variable that it names"
+            shown = f"{text}: the environment variable {name}" if is_variable(name) else "the environment variable that it names"
             value, missing = environ.get(name, ""), f"{shown} is not set"
         case ("file", ":", name):
-            shown = f"{text}:" if _is_path(name) else "the file that it names"
+            shown = f"{text}:" if is_path(name) else "the file that it names"
             try:
                 value = Path(name).expanduser().read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError, RuntimeError, ValueError) as fault:
@@ -33,15 +31,6 @@ def resolve_secret(reference: Secret, environ: Mapping[str, str]) -> Secret:
     if not value.strip():
         raise ConfigError([missing])
     return Secret(value.strip())
-
-
-def _is_path(name: str) -> bool:
-    """Whether it leads somewhere as far as its last part; a key that was written in its place does not."""
-    try:
-        path = Path(name).expanduser()
-        return "/" in name and path.parent.is_dir() and (path.parent != Path("/") or len(name) <= 32)
-    except (OSError, RuntimeError, ValueError):
-        return False
 
 
 def client_key(reference: Secret, environ: Mapping[str, str]) -> Secret:

@@ -11,6 +11,7 @@ import html
 import json
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote, quote_from_bytes
 
@@ -40,6 +41,7 @@ _SHAPES = re.compile(
 )
 # What a formatter puts between two pieces of one value: blanks and line ends (also written as escapes), quotes, commas, brackets.
 _JOINT = re.compile(r"\\[nrt]|[\s\"'\\,()+]|(?<=[\s(])b(?=[\"'])")
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9]{0,15}(?:_[A-Z0-9]{1,16})*")
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 _PIECE = 8
 _STEP = RUN - _PIECE
@@ -72,6 +74,11 @@ class Redactor:
                     self._forms.add(form)
                     for at in range(0, len(form) - _PIECE + 1, _STEP):
                         self._pieces.setdefault(form[at : at + _PIECE], []).append((form, at))
+
+    @staticmethod
+    def spellings(secret: Secret | SecretBytes) -> set[str]:
+        """The forms in which a secret is looked for, none of them too short to be."""
+        return {form for form in _forms(secret.reveal()) if len(form) >= SHORTEST}
 
     def clean(self, text: str) -> str:
         """Without what looks like a key, and without what is known to be one."""
@@ -108,6 +115,21 @@ class Redactor:
             else:
                 yield stretch
                 at = over = stretch[1]
+
+
+def is_variable(name: str) -> bool:
+    """Whether it can be shown as the name of a variable; a key that was written in its place has longer words, or small letters."""
+    return _VARIABLE.fullmatch(name) is not None
+
+
+def is_path(name: str) -> bool:
+    """Whether it can be shown as that of a file: it leads somewhere, at least at its beginning; a key that was written in its place does
+    not."""
+    try:
+        path = Path(name).expanduser()
+        return "/" in name and (len(name) <= 32 or any(each.is_dir() for each in path.parents if each not in (Path("/"), Path())))
+    except (OSError, RuntimeError, ValueError):
+        return False
 
 
 def _longest(text: str, at: int, candidates: Iterable[tuple[str, int]], over: int) -> tuple[int, int] | None:
@@ -157,9 +179,10 @@ def _forms(plain: str | bytes) -> Iterator[str]:
         data = plain
         yield data.decode("latin-1")
     yield quote_from_bytes(data, safe="")
-    yield "".join(f"%{byte:02x}" for byte in data)
+    for spelled in ("".join(f"%{byte:02x}" for byte in data), data.hex()):
+        yield spelled
+        yield spelled.upper()
     yield repr(data)[2:-1]
-    yield data.hex()
     for shift in range(3):
         # Inside a longer text (`user:secret`) base64 starts in one of three phases; characters that share bits with neighbours are cut off.
         encoded = base64.b64encode(b"\0" * shift + data).decode().rstrip("=")

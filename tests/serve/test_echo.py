@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
@@ -49,3 +50,13 @@ def test_without_a_credential_nothing_is_touched() -> None:
     words = b'data: {"error": {"message": "x"}}\n\n'
     echo = Echo(Secret(""))
     assert (echo.cut(words), echo.clean(words), echo.stream(words)) == (words, words, words)
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("form", [form for form in FORMS if "\n" not in form])
+def test_the_fields_around_an_answer_are_searched_too(form: str, status: int) -> None:
+    fields = [(b"x-request-id", f"id-{form}".encode()), (b"openai-version", b"2020-10-01"), (b"openai-processing-ms", b"17")]
+    call = SimpleNamespace(status=status, fields=fields)
+    cleaned = Echo(Secret(KEY)).fields(call)
+    assert cleaned is call.fields and cleaned[1:] == fields[1:] and b"***" in cleaned[0][1] and form[-20:-3].encode() not in cleaned[0][1]
+    assert Echo(Secret("")).fields(SimpleNamespace(status=status, fields=fields)) == fields

@@ -116,3 +116,10 @@ def test_a_wrapped_secret_does_not_pass_for_another() -> None:
     assert vault.unwrap("pepper", wrapped) == SecretBytes(b"secret")
     with pytest.raises(VaultError):
         vault.unwrap("salt", wrapped)
+
+
+@pytest.mark.parametrize("url", ["postgresql+nothing://u:hunter2hunter2@h/d", "hunter2hunter2", "nothing://u:hunter2hunter2@h/d"])
+def test_a_database_that_cannot_be_is_refused_without_its_password(tmp_path: Path, url: str) -> None:
+    with pytest.raises(StoreError, match=r"\[store\] url") as refusal:
+        open_store(url, tmp_path, "", {})
+    assert "hunter2" not in str(refusal.value)

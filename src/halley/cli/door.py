@@ -72,7 +72,10 @@ def ask(
     finally:
         connection.close()
     if reply.status != 200:
-        raise Refusal(msgspec.json.decode(body, type=_Error).error)
+        try:
+            raise Refusal(msgspec.json.decode(body, type=_Error).error)
+        except msgspec.DecodeError:
+            raise Refusal("The running gateway failed at it; its log says where.") from None
     return msgspec.json.decode(body, type=answer)
 
 

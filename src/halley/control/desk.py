@@ -74,7 +74,7 @@ class Desk:
     def rotate_master_key(self, expected: str) -> Rotated:
         """A new master key. Raises VaultError, also when `expected` names another place than the one in use here; Unwiped."""
         if expected and str(masterkey.place(expected, self.plan.home, self._environ)) != self.store.master_key:
-            raise VaultError(f"The master key in use here is {self.store.master_key}, not {expected}; nothing was changed.")
+            raise VaultError(f"The master key in use here is {self.store.master_key}, which is not what was named; nothing was changed.")
         return self.store.rotate_master_key()
 
     def detected(self, providers: tuple[ProviderRow, ...], models: tuple[ModelRow, ...]) -> None:

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from halley import logs
 from halley.control import pages
 from halley.control.desk import Desk
 from halley.control.link import Link
@@ -86,13 +87,13 @@ def application(desk: Desk, turns: Turns, link: Link) -> Starlette:
                 return PlainTextResponse(text, media_type="text/markdown")
         elif (html := pages.document(name)) is not None:
             return HTMLResponse(html)
-        return refused(Condition.UNKNOWN_URL, f'There is no page "{name[:100]}"; /docs lists them.')
+        return refused(Condition.UNKNOWN_URL, f'There is no page "{logs.clean(name[:100])}"; /docs lists them.')
 
     async def unknown(request: Request, fault: Exception) -> Response:
-        return refused(Condition.UNKNOWN_URL, f"There is nothing at {request.url.path[:200]} for {request.method}.")
+        return refused(Condition.UNKNOWN_URL, f"There is nothing at {logs.clean(request.url.path[:200])} for {request.method}.")
 
     async def wrong_method(request: Request, fault: Exception) -> Response:
-        answer = refused(Condition.WRONG_METHOD, f"{request.method} is not served at {request.url.path[:200]}; use GET.")
+        answer = refused(Condition.WRONG_METHOD, f"{request.method} is not served at {logs.clean(request.url.path[:200])}; use GET.")
         answer.headers["allow"] = "GET, HEAD"
         return answer
 

@@ -134,7 +134,8 @@ def _invalid(text: str) -> Refused:
         param = f"{param}.{field}" if param else field
         return Refused(Condition.INVALID, f"{param} is missing.", param=param)
     if reason.startswith("Invalid enum value"):
-        reason += "; known are " + ", ".join(get_args(Role))
+        # Not the decoder's words, which quote what was sent: that may be a prompt in the wrong place.
+        reason = "Unknown value; known are " + ", ".join(get_args(Role))
     return Refused(Condition.INVALID, f"{param}: {reason[0].lower()}{reason[1:]}." if param else f"{reason}.", param=param)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from halley.redaction import Redactor
+from halley.redaction import RUN, Redactor
 from halley.secret import Secret
 from halley.wire import sse
 
@@ -19,23 +19,27 @@ if TYPE_CHECKING:
 # An error that is longer is no message for a person; it is not passed on.
 LONGEST = 65536
 
-_ERROR = re.compile(rb'"error"\s*:\s*["{\[]')
+# A member whose name ends in "error". Written so that the search begins with a letter that is rare in a frame: it costs a third.
+_ERROR = re.compile(rb'rror"\s*:\s*["{\[]').search
 _MARK = "***"
 
 
 class Echo:
     """The filter of one provider."""
 
-    __slots__ = ("_plain", "_redactor")
+    __slots__ = ("_begins", "_plain", "_redactor")
 
     def __init__(self, secret: Secret) -> None:
         self._plain = secret.reveal().encode("latin-1")
         self._redactor = Redactor(secret)
+        # The cheap look at the fields of an answer: how each form begins; without a credential, what is nowhere.
+        begins = sorted({re.escape(form[:RUN]) for form in self._redactor.spellings(secret)}) or ["(?!)"]
+        self._begins = re.compile("|".join(begins).encode("utf-8")).search
 
     def cut(self, words: bytes) -> bytes:
         """Without the credential as it is."""
         plain = self._plain
-        return words.replace(plain, b"***") if plain and plain in words else words
+        return words.replace(plain, b"***") if plain else words
 
     def clean(self, words: bytes) -> bytes:
         """Without the credential in any form: encoded, cut short, broken up."""
@@ -43,12 +47,15 @@ class Echo:
 
     def fields(self, call: Call) -> list[tuple[bytes, bytes]]:
         """The fields of a reply's head, which are the reply's from now on."""
-        clean = self.cut if call.status == 200 else self.clean
-        call.fields = [(name, clean(value)) for name, value in call.fields]
-        return call.fields
+        fields = call.fields
+        for _, value in fields:
+            if len(value) >= RUN and (call.status != 200 or self._begins(value) is not None):
+                fields = call.fields = [(name, self.clean(value)) for name, value in fields]
+                break
+        return fields
 
     def stream(self, frames: bytes) -> bytes:
         """Whole frames: those that are errors in any form, all others as it is."""
-        if b'"error"' in frames and _ERROR.search(frames) is not None:
-            frames = b"".join([self.clean(frame) if _ERROR.search(frame) else frame for frame in sse.frames(frames)])
+        if _ERROR(frames) is not None:
+            frames = b"".join([self.clean(frame) if _ERROR(frame) is not None else frame for frame in sse.frames(frames)])
         return self.cut(frames)

@@ -269,8 +269,8 @@ class Gateway:
 
 
 def _shown(raw: bytes) -> str:
-    """A piece of a client's head in a message: printable, bounded."""
-    return raw[:200].decode("latin-1").encode("ascii", "backslashreplace").decode()
+    """A piece of a client's head in a message: printable, bounded, and no key that stands there by mistake."""
+    return logs.clean(raw[:200].decode("latin-1").encode("ascii", "backslashreplace").decode())
 
 
 def _ms(seconds: float) -> int:

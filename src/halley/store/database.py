@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from halley import crash, logs
 from halley.errors import HalleyError
@@ -189,8 +190,14 @@ def _look(path: Path, how: str) -> bytes | None:
 
 
 def _engine(url: str, home: Path) -> Engine:
-    # No parameters in its exceptions: they are what the rows hold.
-    engine = create_engine(make_url(url) if url else make_url(f"sqlite:///{home / 'halley.db'}"), hide_parameters=True)
+    try:
+        # No parameters in its exceptions: they are what the rows hold.
+        engine = create_engine(make_url(url) if url else make_url(f"sqlite:///{home / 'halley.db'}"), hide_parameters=True)
+    except ModuleNotFoundError as fault:
+        raise StoreError(f"[store] url names a database whose driver is not installed ({fault.name}).") from None
+    except SQLAlchemyError:
+        # Not its own words: they hold the URL, and the URL may hold a password.
+        raise StoreError("[store] url is not a URL of a database that Halley knows, such as postgresql+psycopg://HOST/NAME.") from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)

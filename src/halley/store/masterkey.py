@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from halley import logs
+from halley.redaction import is_path, is_variable
 from halley.secret import Secret, SecretBytes
 from halley.store.vault import Vault, VaultError
 
@@ -71,20 +72,22 @@ class File(Place):
         # A link to the key stays one: what is replaced is the file that it leads to.
         self._path = Path(os.path.realpath(path.expanduser()))
         self._next = self._path.with_name(self._path.name + ".next")
+        # A key that was written in the place of a path is not shown.
+        self._shown = str(self._path) if is_path(os.fspath(path)) else "that [secrets] master_key names"
 
     def __str__(self) -> str:
         return f"file:{self._path}"
 
     def current(self) -> Vault | None:
-        return _vault(_read(self._path), str(self._path))
+        return _vault(_read(self._path, self._shown), self._shown)
 
     def following(self) -> Vault | None:
-        return _vault(_read(self._next), str(self._next))
+        return _vault(_read(self._next, f"{self._shown}.next"), f"{self._shown}.next")
 
     def first(self) -> Vault:
         found = self.current()
         if found is None:
-            _write(self._path, self._path.with_name(self._path.name + ".new"))
+            _write(self._path, self._shown)
             found = self.current()
         if found is None:
             raise VaultError(self.absence())
@@ -92,10 +95,10 @@ class File(Place):
 
     def draft(self) -> Vault:
         self._next.unlink(missing_ok=True)
-        _write(self._next, self._path.with_name(self._path.name + ".new"))
+        _write(self._next, f"{self._shown}.next")
         found = self.following()
         if found is None:
-            raise VaultError(f"{self._next} is gone again; another program keeps house in its directory.")
+            raise VaultError(f"{self._shown}.next is gone again; another program keeps house in its directory.")
         return found
 
     def promote(self) -> None:
@@ -109,7 +112,7 @@ class File(Place):
         self._next.unlink(missing_ok=True)
 
     def absence(self) -> str:
-        return f"The master key file {self._path} is missing, and the store needs it; restore it from your backup."
+        return f"The master key file {self._shown} is missing, and the store needs it; restore it from your backup."
 
 
 class Variable(Place):
@@ -118,16 +121,17 @@ class Variable(Place):
     def __init__(self, name: str, environ: Mapping[str, str]) -> None:
         self._name = name
         self._next = f"{name}_NEXT"
+        self._shown = name if is_variable(name) else "that [secrets] master_key names"
         self._environ = environ
 
     def __str__(self) -> str:
         return f"env:{self._name}"
 
     def current(self) -> Vault | None:
-        return self._vault(self._name)
+        return self._vault(self._name, self._shown)
 
     def following(self) -> Vault | None:
-        return self._vault(self._next)
+        return self._vault(self._next, f"{self._shown}_NEXT")
 
     def first(self) -> Vault:
         found = self.current()
@@ -139,8 +143,8 @@ class Variable(Place):
         found = self.following()
         if found is None:
             raise VaultError(
-                f"The master key is in the environment variable {self._name}, which Halley cannot change. First set {self._next} to a new "
-                "key (`openssl rand -hex 32`) beside it and restart the gateway; then run this command again."
+                f"The master key is in the environment variable {self._shown}, which Halley cannot change. First set "
+                f"{self._shown}_NEXT to a new key (`openssl rand -hex 32`) beside it and restart the gateway; then run this command again."
             )
         return found
 
@@ -151,11 +155,11 @@ class Variable(Place):
         """Nothing to do here: it is the operator's."""
 
     def absence(self) -> str:
-        return f"The master key is missing: the environment variable {self._name} is not set."
+        return f"The master key is missing: the environment variable {self._shown} is not set."
 
-    def _vault(self, name: str) -> Vault | None:
+    def _vault(self, name: str, shown: str) -> Vault | None:
         text = self._environ.get(name, "").strip()
-        return _vault(Secret(text) if text else None, f"the environment variable {name}")
+        return _vault(Secret(text) if text else None, f"the environment variable {shown}")
 
 
 def place(reference: str, home: Path, environ: Mapping[str, str]) -> File | Variable:
@@ -181,32 +185,33 @@ def _vault(text: Secret | None, where: str) -> Vault | None:
     return Vault(master, where)
 
 
-def _read(path: Path) -> Secret | None:
+def _read(path: Path, shown: str) -> Secret | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
     except OSError as fault:
-        raise VaultError(f"The master key file {path} cannot be read: {fault.strerror}; run as its owner.") from None
+        raise VaultError(f"The master key file {shown} cannot be read: {fault.strerror}; run as its owner.") from None
     # Asked of the open file, so that nobody puts another in its place between the look and the reading.
     status = os.fstat(descriptor)
     if stat.S_ISDIR(status.st_mode):
         os.close(descriptor)
-        raise VaultError(f"The master key file {path} is a directory.")
+        raise VaultError(f"The master key file {shown} is a directory.")
     with os.fdopen(descriptor, encoding="ascii", errors="replace") as file:
         if not stat.S_ISREG(status.st_mode):
-            raise VaultError(f"The master key file {path} is not a regular file.")
+            raise VaultError(f"The master key file {shown} is not a regular file.")
         if status.st_uid not in (os.geteuid(), 0):
-            raise VaultError(f"The master key file {path} belongs to another user (uid {status.st_uid}); it must be this user's: chown it.")
+            raise VaultError(f"The master key file {shown} belongs to another user (uid {status.st_uid}): chown it.")
         if stat.S_IMODE(status.st_mode) & 0o077:
             mode = stat.S_IMODE(status.st_mode)
-            raise VaultError(f"The master key file {path} is open to others (mode {mode:o}): chmod 600 {path}")
+            raise VaultError(f"The master key file {shown} is open to others (mode {mode:o}): chmod 600 {shown}")
         return Secret(file.read(1024).strip())
 
 
-def _write(path: Path, draft: Path) -> None:
+def _write(path: Path, shown: str) -> None:
     """A new key: whole or not there at all, readable by its owner only, and on disk when this returns."""
     text = Secret(secrets.token_hex(_HEX // 2))
+    draft = path.with_name(path.name + ".new")
     try:
         draft.unlink(missing_ok=True)
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -218,7 +223,7 @@ def _write(path: Path, draft: Path) -> None:
         _settle(path.parent)
     except OSError as fault:
         raise VaultError(
-            f"The master key file {path} cannot be written: {fault.strerror}; Halley needs write access to its directory."
+            f"The master key file {shown} cannot be written: {fault.strerror}; Halley needs write access to its directory."
         ) from None
 
 
