@@ -195,10 +195,13 @@ class Meter:
 
     def _with_usage(self, complete: bytes, late: int) -> bytes:
         """Read the usage in the last frames, from the first that has some; return what stays of `complete`."""
-        match = _USAGE_KEY.search(complete, late)
-        if match is None:
-            return complete
-        start = sse.frame_start(complete, match.start())
+        places = [place for begun in _USAGE_BEGUN if (place := complete.find(begun, late)) >= 0]
+        if not places:
+            match = _USAGE_KEY.search(complete, late)
+            if match is None:
+                return complete
+            places = [match.start()]
+        start = sse.frame_start(complete, min(places))
         kept = self._read_usage(complete[start:])
         return complete if kept is None else complete[:start] + kept
 
@@ -295,7 +298,8 @@ class Meter:
     @property
     def failed(self) -> bool:
         """The upstream ended its own stream with an error frame; the client has it in the provider's words."""
-        return _ERROR.search(self._said) is not None
+        said = self._said
+        return b'"error"' in said and _ERROR.search(said) is not None
 
 
 def _count(complete: bytes) -> int:
