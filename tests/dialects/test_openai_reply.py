@@ -105,7 +105,7 @@ def test_delivered_bytes_are_the_content_without_the_json_around_it() -> None:
         assert meter.delivered_bytes == 50 * 8, "the end's frames hold no content"
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"1", b'{"choices":'])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"1", b'{"usage":{"prompt_tokens":"1"},"choices":[{}', b'{"choices":'])
 def test_a_whole_answer_that_is_no_json_object_is_not_an_answer(body: bytes) -> None:
     assert openai_reply.read_whole(body) is None
 

@@ -90,7 +90,7 @@ def read_whole(body: bytes) -> Whole | None:
     except msgspec.ValidationError:
         try:
             reply, usage = _decode_odd_reply(body), None
-        except msgspec.ValidationError:
+        except (msgspec.DecodeError, RecursionError):  # what the first reading did not get to may be no JSON at all
             return None
     except (msgspec.DecodeError, RecursionError):
         return None
