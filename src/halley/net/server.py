@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Application", "Connection", "Guards", "Owner", "Request"]
 
 HIGH_WATER = 65536
-ONE_WRITE = 16384  # copying a larger chunk in between its length and its end costs more than three writes, which leave as one
 LINGER_BYTES = 262144
 LINGER_SECONDS = 1.0
 TURN_S = 0.002  # so long one client's input is worked on before the others have their turn
@@ -291,41 +290,39 @@ class Connection(asyncio.Protocol):
         """The head of a stream and what there is of it. Chunked on 1.1; on 1.0 the end of the connection is the end of the stream."""
         if not self._serving or self.closed:
             return
-        line = STATUS_LINES.get(status) or status_line(status)
-        self._mute = self._head_only or status in BODILESS
-        chunked = self._modern and not self._mute
-        if not self._modern and not self._mute:
-            self._keep = False
-        framing = b"transfer-encoding: chunked\r\n" if chunked else b""
-        head = b"%b%bdate: %b\r\n%b%b" % (line, fields, self._clock.date, framing, self._head_end())
+        self._write(b"".join((self._open(status, fields), *self._framed(data))))
         self._begun = True
-        if not data or self._mute:
-            self._write(head)
-        elif chunked:
-            self._write_chunk(b"%b%x\r\n" % (head, len(data)), data, b"\r\n")
-        else:
-            self._write(head + data)
 
     def send(self, data: bytes) -> None:
-        if not data or self._mute or not self._serving or self.closed:
-            return
-        if not self._modern:
-            self._write(data)
-        elif len(data) <= ONE_WRITE:
-            self._write(b"%x\r\n%b\r\n" % (len(data), data))
-        else:
-            self._write_chunk(b"%x\r\n" % len(data), data, b"\r\n")
+        if data and not self._mute and self._serving and not self.closed:
+            self._write(b"%x\r\n%b\r\n" % (len(data), data) if self._modern else data)
 
     def finish(self, data: bytes = b"") -> None:
-        if not self._serving or self.closed:
-            return
-        if not self._mute:
-            if not self._modern:
-                self._write(data)
-            elif data:
-                self._write_chunk(b"%x\r\n" % len(data), data, b"\r\n0\r\n\r\n")
-            else:
-                self._write(LAST_CHUNK)
+        if self._serving and not self.closed:
+            self._end_stream(self._framed(data))
+
+    def stream(self, status: int, fields: bytes, data: bytes) -> None:
+        """A stream of which all is there: what `begin` and `finish` would write, in one write."""
+        if self._serving and not self.closed:
+            self._end_stream((self._open(status, fields), *self._framed(data)))
+
+    def _open(self, status: int, fields: bytes) -> bytes:
+        """The head of a stream; how its data is framed is decided with it."""
+        line = STATUS_LINES.get(status) or status_line(status)
+        self._mute = self._head_only or status in BODILESS
+        if not self._modern and not self._mute:
+            self._keep = False
+        framing = b"transfer-encoding: chunked\r\n" if self._modern and not self._mute else b""
+        return b"%b%bdate: %b\r\n%b%b" % (line, fields, self._clock.date, framing, self._head_end())
+
+    def _framed(self, data: bytes) -> tuple[bytes, ...]:
+        if not data or self._mute:
+            return ()
+        return (b"%x\r\n" % len(data), data, b"\r\n") if self._modern else (data,)
+
+    def _end_stream(self, parts: tuple[bytes, ...]) -> None:
+        last = (LAST_CHUNK,) if self._modern and not self._mute else ()
+        self._write(b"".join((*parts, *last)))
         self._begun = False
         self._answered()
         if self._listener.draining and not self.closed:
@@ -346,15 +343,6 @@ class Connection(asyncio.Protocol):
         if not self._keep:
             return b"connection: close\r\n\r\n"
         return b"\r\n" if self._modern else b"connection: keep-alive\r\n\r\n"
-
-    def _write_chunk(self, before: bytes, data: bytes, after: bytes) -> None:
-        if len(data) <= ONE_WRITE:
-            self._write(b"%b%b%b" % (before, data, after))
-        else:
-            self._sent += len(before) + len(data) + len(after)
-            self._transport.write(before)
-            self._transport.write(data)
-            self._transport.write(after)
 
     def _write(self, data: bytes) -> None:
         self._sent += len(data)

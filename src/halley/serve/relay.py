@@ -390,8 +390,7 @@ class Run:
         elif self.answer is not None:
             connection.answer(*self.answer)
         else:
-            connection.begin(200, answers.head(self, EVENT_STREAM) + STREAM_FIELDS)
-            connection.finish(self.final)
+            connection.stream(200, answers.head(self, EVENT_STREAM) + STREAM_FIELDS, self.final)
         self.call = None  # it knows its receiver: a cycle
 
     def _note_progress(self) -> None:

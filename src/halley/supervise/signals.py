@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import selectors
 import signal
 import socket
@@ -16,6 +17,12 @@ WANTED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 class Signals:
     def __init__(self) -> None:
         self.noted: list[int] = []
+        self._had_terminal = os.isatty(2)
+
+    @property
+    def terminal_is_gone(self) -> bool:
+        """Whether a SIGHUP says that the terminal was closed, rather than asking for a reload."""
+        return self._had_terminal and not os.isatty(2)
 
     @contextlib.contextmanager
     def coming_in(self, selector: selectors.BaseSelector) -> Generator[None]:

@@ -82,7 +82,6 @@ class Supervisor:
         self._failed: Child | None = None
         self._serving = False
         self._stops: list[int] = []
-        self._has_terminal = os.isatty(2)
         if before is not None:
             self._adopt(before)
 
@@ -91,7 +90,7 @@ class Supervisor:
         with self._signals.coming_in(self._selector):
             for post in self._posts:
                 if post.child is None:
-                    self._start(post)
+                    post.due = time.monotonic()
             self._pump(lambda: self._serving or self._manned() or self._failed is not None or bool(self._stops), self._say_who_is_missing)
             if not self._serving and self._manned() and self._failed is None:
                 self._serving = True
@@ -117,7 +116,7 @@ class Supervisor:
         patience = time.monotonic() + _PATIENCE_S
         while not done() and time.monotonic() < limit:
             self._roll()
-            due = [post.due for post in self._posts if post.wanted and post.due is not None]
+            due = [post.due for post in self._posts if post.due is not None and self._may_start(post)]
             due += [child.deadline for child in self._children() if child.deadline is not None]
             if impatient is not None:
                 due.append(patience)
@@ -133,7 +132,7 @@ class Supervisor:
                     child.deadline = None
                     child.process.kill()
             for post in self._posts:
-                if post.wanted and post.due is not None and post.due <= now:
+                if post.due is not None and post.due <= now and self._may_start(post):
                     self._start(post)
             self._rehearsed()
             if impatient is not None and patience <= now:
@@ -163,7 +162,7 @@ class Supervisor:
     def _hear_signals(self) -> None:
         while self._signals.noted:
             number = self._signals.noted.pop(0)
-            if number == signal.SIGHUP and not self._terminal_is_gone():
+            if number == signal.SIGHUP and not self._signals.terminal_is_gone:
                 if self._serving and not self._stops:
                     self._rehearse()
                 continue
@@ -181,10 +180,6 @@ class Supervisor:
             if post.child is not None and post.child.deadline is not None:
                 post.child.process.send_signal(signal.SIGTERM)
 
-    def _terminal_is_gone(self) -> bool:
-        """Whether SIGHUP says that the terminal was closed, rather than asking for a rolling restart."""
-        return self._has_terminal and not os.isatty(2)
-
     # Children
 
     def _children(self) -> list[Child]:
@@ -192,13 +187,17 @@ class Supervisor:
         return manned + self._leaving
 
     def _manned(self) -> bool:
-        return all(post.child is not None and post.child.ready for post in self._posts)
+        return all(post.serves for post in self._posts)
 
     def _spawn(self, post: Post) -> Child:
         child = spawn(post.name, post.program, self._launch, self._holdings.life[0], (self._holdings.lock,))
         assert child.channel is not None
         self._selector.register(child.channel, selectors.EVENT_READ, child)
         return child
+
+    def _may_start(self, post: Post) -> bool:
+        """In a reload control comes first: a relay that asks the old one would serve yesterday's settings."""
+        return post.wanted and (not self._reloading or self._control.serves or post not in self._relays)
 
     def _start(self, post: Post) -> None:
         post.due = None
@@ -246,7 +245,7 @@ class Supervisor:
 
     def _roll(self) -> None:
         """One step of the rolling restart: the first relay in line gets a successor, and leaves when that one serves."""
-        while self._rolling:
+        while self._rolling and self._may_start(self._rolling[0]):
             post = self._rolling[0]
             if post.child is None:
                 self._rolling.pop(0)  # it is being started anyway
@@ -268,7 +267,7 @@ class Supervisor:
                 self._publish()
             else:
                 return
-        if self._reloading and self._manned() and self._control.child is not None and self._control.child.deadline is None:
+        if self._reloading and self._manned():
             self._reloading = False
             self._settle("")
 
@@ -391,7 +390,7 @@ class Supervisor:
         write_status(Path(self._launch.home), Status(os.getpid(), server.port, self._url, children, self._reloads, self._refused))
 
     def _say_who_is_missing(self) -> None:
-        missing = [post.name for post in self._posts if post.child is None or not post.child.ready]
+        missing = [post.name for post in self._posts if not post.serves]
         self._say(f"Still waiting for {', '.join(missing)}.")
 
 
