@@ -73,6 +73,10 @@ class Client:
         self.finished = True
         self.owner = None
 
+    def stream(self, status: int, fields: bytes, data: bytes) -> None:
+        self.begin(status, fields)
+        self.finish(data)
+
     def cut(self) -> None:
         self.was_cut = self.finished = True
         self.owner = None
