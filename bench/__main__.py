@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import folding, report
+from bench import folding, nginx, report
 from bench.halley import HalleyRow
 from bench.peers import LitellmRow, PortkeyRow, VllmRouterRow
 from bench.processes import free_ports
@@ -60,11 +60,20 @@ def main() -> int:
 
 
 def _gateways(options: argparse.Namespace, place: Place) -> list[Row]:
-    ports = free_ports(6)
-    wanted: list[Row] = [HalleyRow(place, ports[0])]
+    ports = free_ports(10)
+    wanted: list[Row] = [
+        HalleyRow(place, ports[0]),
+        NginxRow(
+            place,
+            dict(zip(place.upstreams, ports[6:], strict=True)),
+            name="nginx-default",
+            note="the same with nginx's own buffers of 4 KiB",
+            buffers=nginx.AS_SHIPPED,
+        ),
+    ]
     wanted += [LitellmRow(place, ports[1])] if options.litellm else []
     wanted += [PortkeyRow(place, ports[2])] if options.portkey else []
-    wanted += [VllmRouterRow(place, dict(zip(("json", "sse", "paced"), ports[3:], strict=True)))] if options.vllm_router else []
+    wanted += [VllmRouterRow(place, dict(zip(("json", "sse", "paced"), ports[3:6], strict=True)))] if options.vllm_router else []
     return [row for row in wanted if not options.only or row.name in options.only]
 
 

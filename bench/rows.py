@@ -74,7 +74,8 @@ class NginxRow:
     place: Place
     ports: Mapping[str, int]
     name: str = "nginx"
-    note: str = "reverse proxy with kept connections; no key, limit, usage or log"
+    note: str = "reverse proxy with kept connections and buffers of 64 KiB; no key, limit, usage or log"
+    buffers: str = nginx.WIDE
     exact: bool = True
     checks_keys: bool = False
     warm_up: int = 20
@@ -83,9 +84,9 @@ class NginxRow:
     _program: Program | None = field(default=None, init=False)
 
     def start(self) -> Started:
-        configuration = nginx.proxy_configuration(self.place.directory, self.ports, self.place.upstreams)
+        configuration = nginx.proxy_configuration(self.place.directory, self.name, self.ports, self.place.upstreams, self.buffers)
         probe = f"http://127.0.0.1:{self.ports['json']}"
-        self._program, seconds = nginx.start("proxy", configuration, self.place.directory, self.place.gateway_core, probe)
+        self._program, seconds = nginx.start(self.name, configuration, self.place.directory, self.place.gateway_core, probe)
         return Started(seconds)
 
     def doors(self) -> Mapping[str, Door]:

@@ -81,6 +81,7 @@ PLUGINS: Mapping[str, frozenset[str]] = {
     "cffi": frozenset({"distutils.setup_keywords"}),
     "anyio": frozenset({"pytest11"}),
     "hypothesis": frozenset({"pytest11"}),
+    "pytest-xdist": frozenset({"pytest11"}),
     "setuptools": frozenset(
         {"distutils.commands", "distutils.setup_keywords", "egg_info.writers", "setuptools.finalize_distribution_options"}
     ),
