@@ -92,8 +92,7 @@ def upstream_configuration(directory: Path, ports: Mapping[str, int]) -> str:
 
 def proxy_configuration(directory: Path, name: str, ports: Mapping[str, int], upstreams: Mapping[str, int], buffers: str = WIDE) -> str:
     servers = [
-        _FORWARD.format(name=kind, port=ports[kind], upstream=upstreams[kind], buffering=_BUFFERING.get(kind, buffers))
-        for kind in ports
+        _FORWARD.format(name=kind, port=ports[kind], upstream=upstreams[kind], buffering=_BUFFERING.get(kind, buffers)) for kind in ports
     ]
     return _frame(name, directory, servers)
 
