@@ -18,6 +18,10 @@ ELSEWHERE: dict[str, str] = {
     # Values that processes exchange: written and read in the tests of both ends.
     "chat/usage.py": "policy/test_pricing.py",
     "chat/peek.py": "dialects/test_openai_chat.py",
+    # The vocabulary: values that the doors of every dialect make and take; their order is held by the fold.
+    "chat/model.py": "chat/test_fold.py",
+    "chat/events.py": "chat/test_fold.py",
+    "chat/doors.py": "chat/test_fold.py",
     "policy/snapshot.py": "policy/test_routing.py",
     "store/journal.py": "serve/test_journal.py",
     # Read by every command; `config check` is the one that shows all of it.

@@ -1,0 +1,124 @@
+"""The eight doors of a dialect: read and write of ask, answer, stream and error. What each takes and gives, for who builds one.
+
+All are pure. Reading doors raise `Refused` (a client's ask) or `Unreadable` (a provider's answer); writing doors return what they could not
+say. A stream's doors keep the state of one stream and are made anew for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from halley.chat.events import Event
+from halley.chat.model import Answer, Ask, Loss
+from halley.errors import Refused
+
+
+class Unreadable(ValueError):
+    """A provider's words that its dialect does not have. The message is fit for the log, never for the client."""
+
+
+class Target(NamedTuple):
+    """What a writer has to know of the provider that will read its ask. `origin` is `chat.seals.origin` of it; `cap_field` its name for the
+    output cap where the dialect has two; `most_output` the model's own limit, for a dialect that demands a cap; `takes_urls`: whether it
+    fetches media by itself."""
+
+    model: str
+    origin: str
+    cap_field: str = ""
+    most_output: int | None = None
+    takes_urls: bool = True
+
+
+class Written(NamedTuple):
+    """A body for a provider, and what of the ask is not in it."""
+
+    body: bytes
+    losses: tuple[Loss, ...] = ()
+
+
+class Asked(NamedTuple):
+    """What a writer of answers has to know of the request that it answers: the ask, the model's name as the caller spelled it, the
+    request's id (without its prefix, fit to make other ids from) and the time, Unix seconds."""
+
+    ask: Ask
+    model: str
+    id: str
+    created: int
+
+
+class ProviderError(NamedTuple):
+    """A provider's refusal in no dialect's words. `param` is a field in the provider's spelling; `code` its own word."""
+
+    status: int
+    message: str
+    code: str = ""
+    param: str | None = None
+
+
+class StreamReader(Protocol):
+    """A provider's stream to events. `feed` takes the payload of one frame and the name of its event (empty where the dialect has none)."""
+
+    def feed(self, payload: bytes, name: bytes = b"") -> list[Event]: ...
+    def end(self) -> list[Event]:
+        """The connection is over: what was held back, and `Finished` where the dialect's end is the end of the connection. No Finished and
+        no Failed in all that was emitted: the stream was cut."""
+        ...
+
+
+class StreamWriter(Protocol):
+    """Events to a client's stream: whole frames, ready to be sent. After `Finished` or `Failed` the stream is complete."""
+
+    def write(self, events: Sequence[Event]) -> bytes: ...
+    @property
+    def losses(self) -> Sequence[Loss]: ...
+
+
+class ReadAsk(Protocol):
+    def __call__(self, body: bytes) -> Ask: ...
+
+
+class WriteAsk(Protocol):
+    def __call__(self, ask: Ask, target: Target) -> Written: ...
+
+
+class ReadAnswer(Protocol):
+    def __call__(self, body: bytes, origin: str, new_id: str) -> Answer:
+        """`origin` is stamped on seals; `new_id` makes ids of tool calls where the dialect has none."""
+        ...
+
+
+class WriteAnswer(Protocol):
+    def __call__(self, answer: Answer, asked: Asked) -> Written: ...
+
+
+class ReadStream(Protocol):
+    def __call__(self, origin: str, new_id: str) -> StreamReader: ...
+
+
+class WriteStream(Protocol):
+    def __call__(self, asked: Asked) -> StreamWriter: ...
+
+
+class ReadError(Protocol):
+    def __call__(self, status: int, body: bytes) -> ProviderError: ...
+
+
+class WriteError(Protocol):
+    def __call__(self, refusal: Refused, request_id: str, /) -> tuple[int, bytes, bytes]: ...
+
+
+class Doors(NamedTuple):
+    """One dialect. `spelling` is the dialect's word for a field of `Ask` (`stop` → `stop_sequences`), so that a loss names it as the caller
+    would; a field that is spelled the same is not in it."""
+
+    name: str
+    read_ask: ReadAsk
+    write_ask: WriteAsk
+    read_answer: ReadAnswer
+    write_answer: WriteAnswer
+    read_stream: ReadStream
+    write_stream: WriteStream
+    read_error: ReadError
+    write_error: WriteError
+    spelling: dict[str, str]
