@@ -46,8 +46,7 @@ price = {{ {price} }}
 def configuration(upstreams: Mapping[str, int]) -> str:
     price = ", ".join(f'{name} = "{text}"' for name, text in PRICE_TEXTS.items())
     rows = [_PROVIDER.format(kind=kind, port=port, price=price) for kind, port in upstreams.items()]
-    # As many connections to a provider as the idle streams need; the guard against more is left on.
-    return f'[upstream]\npool_size = 16384\n\n[[accounts]]\nname = "{_ACCOUNT}"\ncredit = "prepaid"\n' + "".join(rows)
+    return f'[[accounts]]\nname = "{_ACCOUNT}"\ncredit = "prepaid"\n' + "".join(rows)
 
 
 @dataclass

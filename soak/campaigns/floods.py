@@ -23,7 +23,7 @@ from tests.harness.process import until
 from tests.harness.simulator import Simulator
 
 QUICK = "sim/tokens-5"
-_IDLE_S = 75.0
+_IDLE_S = 73.0
 # The relay looks once a second; a sweep over thousands and a busy machine need their time too.
 _GRACE_S = 5.0
 # Kept upstream connections come and go, so many of them.
@@ -45,7 +45,7 @@ class Kind(NamedTuple):
 
 KINDS = (
     Kind("heads", 100, _CHAT + b"X-Slow: ", b"a", "head_seconds", 10.0),
-    Kind("bodies", 20, _CHAT + b"Content-Length: 1000000\r\n\r\n", b" ", "body_seconds", 30.0),
+    Kind("bodies", 20, _CHAT + b"Content-Length: 1000000\r\n\r\n", b" ", "body_seconds", 28.0),
     Kind("idle", 500, b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", b"", "idle_seconds", _IDLE_S),
 )
 

@@ -58,9 +58,9 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     head_bytes: Annotated[int, Meta(ge=1024, le=1048576)] = 32768
     head_fields: Count = 100
     head_seconds: Seconds = 10.0
-    body_seconds: Seconds = 30.0
+    body_seconds: Seconds = 28.0
     body_rate: Count = 16384
-    idle_seconds: Seconds = 75.0
+    idle_seconds: Seconds = 73.0
     write_stall_seconds: Seconds = 30.0
     max_connections: Count = 16384
     shed_lag_ms: Annotated[int, Meta(ge=10, le=60000)] = 200
@@ -73,7 +73,7 @@ class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     idle_seconds: Seconds = 120.0
     total_seconds: Seconds = 3600.0
     pool_idle_seconds: Seconds = 50.0
-    pool_size: Count = 1024
+    pool_size: Count = 16384
     pool_waiting: Annotated[int, Meta(ge=0)] = 1024
     answer_bytes: Count = 67108864
     abandoned_streams: Annotated[int, Meta(ge=0)] = 64
