@@ -60,3 +60,27 @@ def test_the_frame_around_a_position_is_found_whatever_the_line_ends() -> None:
         for frame in sse.frames(stream):
             assert sse.frame_start(stream, start + 2) == start
             start += len(frame)
+
+
+FORMS = {
+    "data: 1": (b"", b"1"),
+    "data:2": (b"", b"2"),
+    "data: [DONE]": (b"", b"[DONE]"),
+    "event: a\ndata: {}": (b"a", b"{}"),
+    "event:b\ndata: {}": (b"b", b"{}"),
+    "data: {}\nevent: c": (b"c", b"{}"),
+    "event: d\ndata: 1\ndata: 2": (b"d", b"1\n2"),
+    "data: 1\ndata: 2": (b"", b"1\n2"),
+    "id: 7\nevent: e\ndata: x": (b"e", b"x"),
+    "event: f\nid: 7\ndata: x": (b"f", b"x"),
+    "event: old\nevent: g\ndata: x": (b"g", b"x"),
+    ": a comment": None,
+    "event: without": None,
+    "data: ": None,
+}
+
+
+@given(st.lists(st.sampled_from(sorted(FORMS))), st.sampled_from([b"\n", b"\r\n", b"\r"]))
+def test_names_and_payloads_are_read_whatever_the_spelling(forms: list[str], newline: bytes) -> None:
+    data = b"".join((form + "\n\n").encode().replace(b"\n", newline) for form in forms)
+    assert sse.named(data) == [found for form in forms if (found := FORMS[form]) is not None]

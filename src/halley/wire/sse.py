@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 _BLANK_LINE = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n|\r\n\n")
 _DATA = re.compile(rb"(?:^|\r\n|\n|\r)data:? ?([^\r\n]*)")
+_EVENT = re.compile(rb"(?:^|\r\n|\n|\r)event: ?([^\r\n]*)")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -70,6 +71,29 @@ def payload(frame: bytes) -> bytes:
     """The data of one frame: its `data` lines joined by LF; empty for a comment or an event without data."""
     lines = _DATA.findall(frame.removeprefix(_BOM))
     return lines[0] if len(lines) == 1 else b"\n".join(lines)
+
+
+def named(data: bytes) -> list[tuple[bytes, bytes]]:
+    """The name and the payload of each of these whole frames that has a payload: what a reader of a stream's meaning is fed with.
+
+    One line of data, with a line before it that names the event or without: what nearly every provider writes costs a fraction of the rest.
+    """
+    if b"\r" in data:
+        return [found for frame in frames(data) if (found := _named(frame))[1]]
+    found: list[tuple[bytes, bytes]] = []
+    for frame in data.split(b"\n\n"):
+        if frame.startswith(b"data: ") and frame.find(b"\n", 6) < 0 and len(frame) > 6:
+            found.append((b"", frame[6:]))
+        elif frame.startswith(b"event: ") and 0 < (end := frame.find(b"\n")) == frame.find(b"\ndata: ") and frame.find(b"\n", end + 7) < 0:
+            found.append((frame[7:end], frame[end + 7 :]))
+        elif frame and (odd := _named(frame))[1]:
+            found.append(odd)
+    return found
+
+
+def _named(frame: bytes) -> tuple[bytes, bytes]:
+    names = _EVENT.findall(frame)
+    return names[-1] if names else b"", payload(frame)
 
 
 def render(data: bytes, event: bytes = b"") -> bytes:
