@@ -79,7 +79,7 @@ def named(data: bytes) -> list[tuple[bytes, bytes]]:
     One line of data, with a line before it that names the event or without: what nearly every provider writes costs a fraction of the rest.
     """
     if b"\r" in data:
-        return [found for frame in frames(data) if (found := _named(frame))[1]]
+        return [pair for frame in frames(data) if (pair := _named(frame))[1]]
     found: list[tuple[bytes, bytes]] = []
     for frame in data.split(b"\n\n"):
         if frame.startswith(b"data: ") and frame.find(b"\n", 6) < 0 and len(frame) > 6:
