@@ -327,8 +327,12 @@ def credentials(key: str, other: str) -> Iterator[Bad]:
         {"x-api-key": (key, key)}, {"x-api-key": (key + " ",)}, {"x-api-key": (key,), "x-goog-api-key": (other,)}, {"Authorization": (),
         "X-Key": (key,)},
     ]  # fmt: skip
+    # Lists of models are asked for by clients of every dialect, each with its own field.
+    listing: list[dict[str, tuple[str, ...]]] = [{"Authorization": (), name: (key,)} for name in ("x-api-key", "x-goog-api-key")]
     for number, carrier in enumerate(carriers):
         for method, path in (("POST", CHAT), ("POST", "/api/text/chat"), ("GET", "/v1/models"), ("GET", f"/v1/models/{MODEL}")):
+            if method == "GET" and carrier in listing:
+                continue
             body = good if method == "POST" else b""
             yield Bad(f"carrier-{number}-{carrier}"[:120], body, (401,), method, path, fields=tuple(carrier.items()))
     for query in (f"key={key}", f"api_key={key}", f"access_token={key}", f"authorization=Bearer%20{key}"):

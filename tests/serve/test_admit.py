@@ -1,4 +1,4 @@
-"""Pure pieces of admission: the shape of a key, what a bad header is told, near names."""
+"""Pure pieces of admission: the shape of a key, near names."""
 
 import pytest
 
@@ -32,23 +32,6 @@ def test_a_key_with_its_checksum_is_well_formed_and_no_neighbour_of_it_is() -> N
 )
 def test_junk_is_not_well_formed(key: bytes) -> None:
     assert not keytext.well_formed(key.decode("latin-1"))
-
-
-@pytest.mark.parametrize(
-    "header, word",
-    [
-        (b"Bearer x ", b"blank"),
-        (b"Bearer x\t", b"blank"),
-        (b"x", b"begin with"),
-        (b"Basic eDp5", b"begin with"),
-        (b"Bearer", b"begin with|no key"),
-        (b"Bearer a,b c", b"one blank"),
-        (b"Bearer  x", b"one blank"),
-    ],
-)
-def test_a_bad_header_is_told_what_is_wrong_with_it(header: bytes, word: bytes) -> None:
-    message = admit._bad_header(header)
-    assert any(part in message for part in word.decode().split("|"))
 
 
 def test_near_names_are_suggested() -> None:

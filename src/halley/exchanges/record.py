@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from halley.dialects import Dialect
+
+AUTHORIZATION: Final = b"authorization"
+QUERY: Final = b"?key"
+Carriers = tuple[bytes, ...]
+"""Where a dialect's clients put their key: header fields in lower case, or the query; the first is what an error recommends."""
+BEARER: Carriers = (AUTHORIZATION,)
 
 
 class Route(NamedTuple):
@@ -14,6 +20,7 @@ class Route(NamedTuple):
     path: bytes
     dialect: Dialect
     canonical: bytes | None = None
+    carriers: Carriers = BEARER
 
     @property
     def text(self) -> str:

@@ -6,16 +6,16 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from halley.errors import Condition, Refused
+from halley.exchanges.record import Carriers
 from halley.policy import urls
+from halley.serve.credentials import find_caller
 from halley.serve.hold import LEAST_OUTPUT, Hold
 from halley.serve.peers import within
-from halley.serve.tables import DEFAULT_OUTPUT_CAP, Caller, Model, Tables
-from halley.store import keytext
+from halley.serve.tables import DEFAULT_OUTPUT_CAP, Caller, Model
 
 if TYPE_CHECKING:
     from halley.net.server import Request
@@ -26,8 +26,6 @@ MOST_IMAGE_TOKENS = 50_000
 
 # Halley does not fetch these itself, so the port and the transport are the provider's business; where they lead is not.
 _FETCHED_BY_PROVIDERS = urls.UrlPolicy(plain_http=True, ports=None)
-
-_BEARER = re.compile(rb"(?i:bearer) ([\x21-\x7e]+)")
 
 
 def content_type(run: Run) -> None:
@@ -41,56 +39,18 @@ def content_type(run: Run) -> None:
 
 
 def credential(run: Run) -> None:
-    run.caller = welcome_caller(run.gateway, run.request)
+    run.caller = welcome_caller(run.gateway, run.request, run.route.carriers)
     run.account = run.caller.account
 
 
-def welcome_caller(gateway: Gateway, request: Request) -> Caller:
+def welcome_caller(gateway: Gateway, request: Request, carriers: Carriers) -> Caller:
     """The caller of a key that is in force and may be used from where the request comes. Raises Refused (401, 403)."""
-    caller = find_caller(request, gateway.tables)
+    caller = find_caller(request, gateway.tables, carriers)
     if caller.expires_at is not None and caller.expires_at <= gateway.clock.wall:
         raise Refused(Condition.BAD_KEY, "This API key has expired; create or rotate one.")
     if caller.networks is not None and not within(gateway.peers.address(request), caller.networks):
         raise Refused(Condition.NOT_ALLOWED, "This API key may not be used from this address.")
     return caller
-
-
-def find_caller(request: Request, tables: Tables) -> Caller:
-    """The caller of a Bearer key. Raises Refused (401) that says what is wrong with the header, never whether the key exists."""
-    fields = request.fields
-    value = fields.get(b"authorization")
-    known = tables.known.get(value)
-    if known is not None and b"x-api-key" not in fields and b"x-goog-api-key" not in fields:
-        return known
-    if value is None:
-        if b"x-api-key" in fields or b"x-goog-api-key" in fields:
-            raise Refused(Condition.BAD_KEY, "This route takes the key as `Authorization: Bearer …`, not in x-api-key or x-goog-api-key.")
-        raise Refused(Condition.BAD_KEY, "No API key was sent. Send it as `Authorization: Bearer …`.")
-    match = _BEARER.fullmatch(value)
-    if match is None:
-        raise Refused(Condition.BAD_KEY, _bad_header(value))
-    key = match[1]
-    for other in (b"x-api-key", b"x-goog-api-key"):
-        if other in fields and fields[other] != key:
-            raise Refused(Condition.BAD_KEY, "Two different API keys were sent in two headers; send one.")
-    if not keytext.well_formed(key.decode("ascii")):
-        raise Refused(Condition.BAD_KEY, "The API key is mistyped or cut short: its checksum does not fit.")
-    caller = tables.caller(key)
-    if caller is None:
-        raise Refused(Condition.BAD_KEY, "The API key is not valid: unknown or revoked.")
-    tables.remember(value, caller)
-    return caller
-
-
-def _bad_header(value: bytes) -> str:
-    if value[-1:] in (b" ", b"\t"):
-        return "The Authorization header ends in a blank; remove it."
-    scheme, _, rest = value.partition(b" ")
-    if scheme.lower() != b"bearer":
-        return "The Authorization header must begin with `Bearer `, followed by the key."
-    if not rest.strip():
-        return "The Authorization header has no key after `Bearer`."
-    return "The Authorization header must be `Bearer `, one blank, and the key, nothing else."
 
 
 def not_ending(run: Run) -> None:

@@ -150,9 +150,9 @@ class Gateway:
         elif path == routes.CATALOGUE and reading:
             self._json(request, 200, self._catalogue, _PUBLIC)
         elif path == routes.MODELS and reading:
-            self._json(request, 200, lists.models(self.tables, welcome_caller(self, request)))
+            self._json(request, 200, lists.models(self.tables, welcome_caller(self, request, routes.LIST_CARRIERS)))
         elif path.startswith(routes.MODEL_PREFIX) and reading:
-            caller = welcome_caller(self, request)
+            caller = welcome_caller(self, request, routes.LIST_CARRIERS)
             self._json(request, 200, lists.one_model(self.tables, caller, path[len(routes.MODEL_PREFIX) :]))
         elif path in routes.PAGES and reading:
             fields = b"location: %b\r\ncontent-type: text/plain\r\nx-request-id: %b\r\n" % (routes.PAGES[path], self.new_id().encode())

@@ -8,12 +8,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from halley.exchanges import EXCHANGES, Exchange, Route
+from halley.exchanges.record import AUTHORIZATION, QUERY
 
 MODELS = b"/v1/models"
 MODEL_PREFIX = b"/v1/models/"
 CATALOGUE = b"/api/models"
 HEALTH = b"/healthz"
 READY = b"/readyz"
+# Clients of every dialect ask for the list of models, each with its own header.
+LIST_CARRIERS = (AUTHORIZATION, b"x-api-key", b"x-goog-api-key", QUERY)
 
 
 class Served(NamedTuple):
