@@ -112,6 +112,13 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Egress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     proxy: Url = ""
     ca_file: str = ""
+    # Caps of the fetches of URLs that callers name.
+    fetch_bytes: Count = 20971520
+    fetch_connect_seconds: Seconds = 5.0
+    fetch_first_byte_seconds: Seconds = 10.0
+    fetch_total_seconds: Seconds = 30.0
+    fetches: Count = 16
+    fetch_plain_http: bool = False
 
 
 class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

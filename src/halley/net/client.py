@@ -21,7 +21,7 @@ ONE_WRITE = 65536  # a body up to this size leaves with its head in one write; c
 
 class Pool:
     """The connections to one origin: the last used is the first used again, and at most `size` exist; further calls wait for one, at most
-    `waiting` of them: a call beyond these fails as busy."""
+    `waiting` of them: a call beyond these fails as busy. `server_name` is who must prove to be there if the origin's host is an address."""
 
     def __init__(
         self,
@@ -31,6 +31,7 @@ class Pool:
         clock: Clock,
         wanted: frozenset[bytes],
         ssl_context: ssl.SSLContext | None = None,
+        server_name: str = "",
         idle_seconds: float = 50.0,
         size: int = 1024,
         waiting: int = 1024,
@@ -49,6 +50,7 @@ class Pool:
         self._size = size
         self._most_waiting = waiting
         self._ssl_context = ssl_context
+        self._server_name = server_name or origin.host
         self._checked = b""
         self._closed = False
         clock.every_second.append(self._sweep)
@@ -191,7 +193,7 @@ class Pool:
             if self._ssl_context is None:
                 self._ssl_context = ssl.create_default_context()
             _, upstream = await loop.create_connection(
-                self._upstream, origin.host, origin.port, ssl=self._ssl_context, server_hostname=origin.host
+                self._upstream, origin.host, origin.port, ssl=self._ssl_context, server_hostname=self._server_name
             )
         else:
             _, upstream = await loop.create_connection(self._upstream, origin.host, origin.port)

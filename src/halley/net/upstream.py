@@ -329,6 +329,8 @@ class Upstream(asyncio.Protocol):
         if self._framed or not (value.isdigit() if name is CONTENT_LENGTH else value.lower() == b"chunked"):
             raise _Unfit("its framing is ambiguous")
         self._framed = True
+        if name in self._wanted and (call := self.call) is not None:
+            call.fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         call = self.call
