@@ -174,7 +174,7 @@ def test_a_loop_goes_on_while_a_body_is_read(tmp_path: Path) -> None:
 def test_what_the_lector_has_seen_changes_the_body_as_what_was_seen_here(spaces: str) -> None:
     text = '{"model":"a","messages":[{"role":"user","content":"hi"}],"x":{"model":"b"},"max_tokens":3,"stream":true,"stream_options":null}'
     body = text.replace(",", "," + spaces).encode()
-    there = read(0, body)
+    there = read(0, b"", body)
     assert isinstance(there, Read)
     here = OPENAI_CHAT.peek(body)
     for model, cap in (("a", None), ("longer", 5), ("z", None)):

@@ -21,7 +21,7 @@ class Dialect(NamedTuple):
     name: str
     upstream_path: str
     reply_fields: frozenset[bytes]
-    peek: Callable[[bytes], Peek]
+    peek: Callable[[bytes, bytes], Peek]  # of a body and the path that it came to
     outbound: Callable[[bytes, Peek, str, int | None, str], bytes]
     meter: Callable[[Peek], openai_reply.Meter]
     read_whole: Callable[[bytes], openai_reply.Whole | None]

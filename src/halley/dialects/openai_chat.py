@@ -68,7 +68,7 @@ _CORE = frozenset(_Ask.__struct_fields__)
 _JUDGED_INSIDE = {"stream_options": b"", "messages": b"image_url"}
 
 
-def peek(body: bytes) -> Peek:
+def peek(body: bytes, _path: bytes = b"") -> Peek:
     """Check the documented core of a request and read what routing and billing need. Raises Refused, naming the field."""
     try:
         jsonbody.gate(body)

@@ -14,17 +14,20 @@ BEARER: Carriers = (AUTHORIZATION,)
 
 
 class Route(NamedTuple):
-    """One path of an exchange. `canonical` is set on an alias: the path its answers point to with a `link` header."""
+    """One path of an exchange. `canonical` is set on an alias: the path its answers point to with a `link` header. With an `operation` the
+    path is only its beginning: the model's name and the operation follow (`/v1beta/models/` NAME `:countTokens`)."""
 
     method: bytes
     path: bytes
     dialect: Dialect
     canonical: bytes | None = None
     carriers: Carriers = BEARER
+    operation: bytes = b""
 
     @property
     def text(self) -> str:
-        return self.path.decode("ascii")
+        """As the books name it."""
+        return f"{self.path.decode('ascii')}{{model}}{self.operation.decode('ascii')}" if self.operation else self.path.decode("ascii")
 
 
 class Exchange(NamedTuple):

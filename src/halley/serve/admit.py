@@ -59,7 +59,7 @@ def not_ending(run: Run) -> None:
 
 
 def read(run: Run) -> None:
-    run.seen = run.route.dialect.peek(run.request.body)
+    run.seen = run.route.dialect.peek(run.request.body, run.request.path)
 
 
 def known_model(run: Run) -> None:

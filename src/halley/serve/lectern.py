@@ -125,8 +125,9 @@ class Lectern:
         assert self._socket is not None
         self._reader = run = self._waiting.popleft()
         self._until = self._loop.time() + LONGEST_S
-        body = run.request.body
-        self._unsent = deque((memoryview(QUESTION.pack(_number(run.route.dialect), len(body))), memoryview(body)))
+        path, body = run.request.path, run.request.body
+        question = QUESTION.pack(_number(run.route.dialect), len(path), len(body)) + path
+        self._unsent = deque((memoryview(question), memoryview(body)))
         self._loop.add_writer(self._socket, self._say)
 
     def _say(self) -> None:

@@ -18,8 +18,8 @@ from halley.errors import Condition, Refused
 from halley.exchanges import EXCHANGES
 from halley.wire import jsonbody
 
-# Number of the dialect in `DIALECTS`, bytes of the body that follows.
-QUESTION = struct.Struct("!BQ")
+# Number of the dialect in `DIALECTS`, bytes of the path and of the body that follow.
+QUESTION = struct.Struct("!BHQ")
 ANSWER = struct.Struct("!I")
 DIALECTS = tuple({route.dialect.name: route.dialect for exchange in EXCHANGES for route in exchange.routes}.values())
 _IMAGE = "data:image/"
@@ -41,9 +41,9 @@ class Read(msgspec.Struct, tag=True):
     seen: Peek
 
 
-def read(number: int, body: bytes) -> Read | Unread:
+def read(number: int, path: bytes, body: bytes) -> Read | Unread:
     try:
-        seen = DIALECTS[number].peek(body)
+        seen = DIALECTS[number].peek(body, path)
     except Refused as refusal:
         return Unread(refusal.condition.name, refusal.message[:_LONGEST_MESSAGE], refusal.param)
     except Exception as fault:  # top of the lector's loop: one body must not end it
@@ -61,11 +61,12 @@ def serve(ours: socket.socket) -> None:
         head = ours.recv(QUESTION.size, socket.MSG_WAITALL)
         if len(head) < QUESTION.size:
             return
-        number, size = QUESTION.unpack(head)
+        number, length, size = QUESTION.unpack(head)
+        path = ours.recv(length, socket.MSG_WAITALL)
         body = ours.recv(size, socket.MSG_WAITALL)
-        if len(body) < size:
+        if len(path) < length or len(body) < size:
             return
-        answer = msgspec.msgpack.encode(read(number, body))
+        answer = msgspec.msgpack.encode(read(number, path, body))
         del body
         ours.sendall(ANSWER.pack(len(answer)) + answer)
 

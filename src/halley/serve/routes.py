@@ -5,6 +5,7 @@ A path is found by its raw bytes: no decoding, no case folding, no trailing slas
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from halley.exchanges import EXCHANGES, Exchange, Route
@@ -24,13 +25,9 @@ class Served(NamedTuple):
     route: Route
 
 
-SERVED: dict[tuple[bytes, bytes], Served] = {
-    (route.method, route.path): Served(exchange, route) for exchange in EXCHANGES for route in exchange.routes
-}
-METHODS: dict[bytes, bytes] = {route.path: route.method for exchange in EXCHANGES for route in exchange.routes} | {
-    MODELS: b"GET",
-    CATALOGUE: b"GET",
-}
+_ALL = [Served(exchange, route) for exchange in EXCHANGES for route in exchange.routes]
+SERVED: dict[tuple[bytes, bytes], Served] = {(each.route.method, each.route.path): each for each in _ALL if not each.route.operation}
+METHODS: dict[bytes, bytes] = {path: method for method, path in SERVED} | {MODELS: b"GET", CATALOGUE: b"GET"}
 READING = (b"GET", b"HEAD")
 # Aliases are documentation addresses: reading them leads to the page.
 PAGES: dict[bytes, bytes] = {
@@ -41,9 +38,30 @@ _PREFIXES = frozenset({b"v1", b"api", b"openai", b"v1beta"})
 _KNOWN = (*METHODS, HEALTH, READY)
 
 
+def find(method: bytes, path: bytes) -> Served | None:
+    """What is served at a path, if it is asked for by this method."""
+    return SERVED.get((method, path)) or next((each for each in operations(path) if each.route.method == method), None)
+
+
+def operations(path: bytes) -> Iterator[Served]:
+    """The routes whose path ends in a model's name and an operation."""
+    for each in _ALL:
+        route = each.route
+        if (
+            route.operation
+            and path.endswith(route.operation)
+            and path.startswith(route.path)
+            and len(path) > len(route.path + route.operation)
+        ):
+            yield each
+
+
 def allowed(path: bytes) -> bytes | None:
     """What may be asked for at a path that exists, as an `allow` field has it; None of a path of which this table knows nothing."""
     method = METHODS.get(path)
+    operation = next(operations(path), None)
+    if operation is not None:
+        return operation.route.method
     if path in PAGES and method is not None:
         return b"%b, GET, HEAD" % method
     if method == b"GET" or path in (HEALTH, READY) or (path.startswith(MODEL_PREFIX) and path != MODEL_PREFIX):
