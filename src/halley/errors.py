@@ -57,14 +57,24 @@ class Refused(HalleyError):
     """The request is not served, and the message says what would be right.
 
     `param` names the offending body field in the caller's own spelling (`messages[0].content`); `retry_after_s` is computed, never guessed.
+    `code` is a word that a client of one dialect acts upon and the condition is too coarse for; it stands where that dialect keeps such.
     """
 
-    def __init__(self, condition: Condition, message: str, *, param: str | None = None, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        condition: Condition,
+        message: str,
+        *,
+        param: str | None = None,
+        retry_after_s: float | None = None,
+        code: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.condition = condition
         self.message = message
         self.param = param
         self.retry_after_s = retry_after_s
+        self.code = code
 
 
 class UpstreamError(HalleyError):

@@ -51,7 +51,8 @@ def vendor_words() -> set[str]:
     from halley.dialects import __file__ as dialects
     from halley.providers.compatible import KINDS
 
-    found = {path.stem for path in Path(dialects).parent.glob("*.py")} - {"__init__", "bridge"}
+    entries = Path(dialects).parent.iterdir()
+    found = {path.stem for path in entries if path.suffix == ".py" or (path / "__init__.py").is_file()} - {"__init__", "bridge"}
     return found | set(KINDS) - {"local"}
 
 

@@ -164,7 +164,10 @@ class Lectern:
             return
         said = _decode(answer[ANSWER.size :])
         answer.clear()
-        self._tell(Refused(Condition[said.condition], said.message, param=said.param) if isinstance(said, Unread) else said.seen)
+        if isinstance(said, Unread):
+            self._tell(Refused(Condition[said.condition], said.message, param=said.param, code=said.code))
+        else:
+            self._tell(said.seen)
 
     def _lose(self, why: str = "The body could not be read; try again in a moment.") -> None:
         """The lector is gone, or is made to go: its body is refused, the others get the next one."""

@@ -35,6 +35,7 @@ class Unread(msgspec.Struct, tag=True):
     condition: str
     message: str
     param: str | None
+    code: str | None = None
 
 
 class Read(msgspec.Struct, tag=True):
@@ -45,7 +46,7 @@ def read(number: int, path: bytes, body: bytes) -> Read | Unread:
     try:
         seen = DIALECTS[number].peek(body, path)
     except Refused as refusal:
-        return Unread(refusal.condition.name, refusal.message[:_LONGEST_MESSAGE], refusal.param)
+        return Unread(refusal.condition.name, refusal.message[:_LONGEST_MESSAGE], refusal.param, refusal.code)
     except Exception as fault:  # top of the lector's loop: one body must not end it
         _log.error("a body could not be read", kind=type(fault).__name__, bytes=len(body))
         return Unread(Condition.BUG.name, "Something went wrong inside the gateway while the body was read.", None)
