@@ -74,7 +74,7 @@ async def test_a_schema_gets_an_instance_and_images_are_counted() -> None:
     }
     schema |= {"$defs": {"t": {"enum": ["a"]}}}
     wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
-    parts = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}]
+    parts = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
     async with simulator() as sim:
         answer = json.loads((await exchange(sim, request("sim/echo", response_format=wanted))).body)
         assert json.loads(answer["choices"][0]["message"]["content"]) == {"n": 4, "tags": ["a"]}

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from halley.simulator.script import Script, Scripts
 from halley.simulator.upstream import Upstream, listen
@@ -90,3 +90,34 @@ async def until(condition) -> None:
     async with asyncio.timeout(LIMIT_S):
         while not condition():  # noqa: ASYNC110 the state of another program has no event to wait on
             await asyncio.sleep(0.005)
+
+
+class Event(NamedTuple):
+    """One frame of a stream: the name on its `event:` line and what its data says; raw text where that is no JSON."""
+
+    name: str
+    said: Any
+
+
+async def ask(upstream: Upstream, path: str, body: object, *, method: str = "POST", **fields: str) -> Reply:
+    """A request with these fields; `_` in a name stands for `-`, and the key travels as Bearer unless a field says otherwise."""
+    if not any("key" in name or name == "authorization" for name in fields):
+        fields["authorization"] = "Bearer k"
+    sent = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items())
+    head = f"{method} {path} HTTP/1.1\r\nhost: sim\r\nx-request-id: req_test\r\n{lines}content-length: {len(sent)}\r\n\r\n"
+    return await exchange(upstream, head.encode() + sent)
+
+
+def events(reply: Reply) -> list[Event]:
+    found: list[Event] = []
+    for block in reply.body.replace(b"\r\n", b"\n").decode(errors="replace").split("\n\n"):
+        lines = [line.partition(": ") for line in block.split("\n") if line and not line.startswith(":")]
+        fields = {name: value for name, _, value in lines}
+        if "data" in fields:
+            try:
+                said = json.loads(fields["data"])
+            except ValueError:
+                said = fields["data"]
+            found.append(Event(fields.get("event", ""), said))
+    return found

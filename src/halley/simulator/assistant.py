@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from halley.simulator.chat import Ask, last_user_text
+from halley.simulator.heard import Heard
 
 MODEL = "local/docs-assistant"
 
@@ -65,8 +65,8 @@ class Assistant:
             [(row, each.title, each.heading, each.text) for row, each in enumerate(self._sections)],
         )
 
-    def __call__(self, ask: Ask) -> str:
-        return self.answer(last_user_text(ask))
+    def __call__(self, heard: Heard) -> str:
+        return self.answer(heard.said)
 
     def answer(self, question: str) -> str:
         if _WHO.search(question):

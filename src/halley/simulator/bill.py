@@ -11,7 +11,9 @@ KEPT = 200_000
 
 
 class Attempt(msgspec.Struct):
-    """One call of a model. Times are Unix seconds; `closed` is None while it runs.
+    """One call of a model. Times are Unix seconds; `closed` is None while it runs; `surface` is the dialect or exchange that it came in.
+
+    `prompt_tokens` holds what was cached and written to the cache, `completion_tokens` the reasoning.
 
     `outcome`: running, complete, refused (an error status), cut (the script broke it off), failed (the script sent an error frame),
     hung-up (the caller left).
@@ -26,6 +28,15 @@ class Attempt(msgspec.Struct):
     reported: dict[str, int] | None = None
     outcome: str = "running"
     closed: float | None = None
+    surface: str = "chat"
+    streamed: bool = False
+    cancelled: bool = False
+    reasoning_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    audio_prompt_tokens: int = 0
+    audio_completion_tokens: int = 0
 
 
 class Totals(msgspec.Struct):
@@ -45,15 +56,16 @@ class Bill:
         self.rows: deque[Attempt] = deque(maxlen=KEPT)
         self.totals = Totals()
 
-    def open(self, request_id: str, model: str, now: float) -> Attempt:
+    def open(self, request_id: str, model: str, now: float, surface: str) -> Attempt:
         self._opened += 1
-        attempt = Attempt(id=f"att_{self._opened}", request_id=request_id, model=model, opened=now)
+        attempt = Attempt(id=f"att_{self._opened}", request_id=request_id, model=model, opened=now, surface=surface)
         self.rows.append(attempt)
         return attempt
 
     def close(self, attempt: Attempt, outcome: str, now: float) -> None:
         attempt.outcome = outcome
         attempt.closed = now
+        attempt.cancelled = outcome == "hung-up"
         totals = self.totals
         totals.attempts += 1
         totals.prompt_tokens += attempt.prompt_tokens

@@ -1,367 +1,353 @@
-"""OpenAI's chat dialect, as an upstream speaks it: a body becomes an answer, an answer becomes a JSON document or a list of frames.
+"""OpenAI's chat dialect, as an upstream speaks it: a body is read as strictly as OpenAI reads it, an answer becomes a document or frames.
 
-Pure. Everything follows from the request and the script, so the same request gives the same bytes. Tokens are counted here and only
-here: a token of output is one piece (a word with the blank after it, or up to eight characters of JSON); a token of prompt is one word,
-an image is 85.
+Pure. Unknown fields pass unread, as at most hosts that speak this dialect; a `strict` script refuses them, as OpenAI does.
 """
 
 from __future__ import annotations
 
-import hashlib
-import random
-import re
 from collections.abc import Iterator
-from typing import NamedTuple, cast
 
 import msgspec
 
-from halley.simulator.schema import Json, instance
+from halley.simulator.heard import Heard, Medium, Offer, Result, Turn, Wishes, decoded, hear, linked, stored
+from halley.simulator.plan import CREATED, Call, Choice, Citation, Frame, Part, Reply, Text, Thought, Usage, reported
+from halley.simulator.reading import Node, check, flag, text
+from halley.simulator.schema import Json
 from halley.simulator.script import Script
 
-IMAGE_TOKENS = 85
 MOST_CHOICES = 128
-_CREATED = 1_767_225_600
-_WORD = re.compile(r"\S+")
-_PIECE = re.compile(r"\s*\S+\s*|\s+")
-_FRAGMENT = re.compile(r"(?s).{1,8}")
-_VOCABULARY = (
-    "amber",
-    "bridge",
-    "cloud",
-    "dune",
-    "ember",
-    "field",
-    "garden",
-    "harbor",
-    "island",
-    "journey",
-    "kettle",
-    "lantern",
-    "meadow",
-    "north",
-    "ocean",
-    "pebble",
-    "quiet",
-    "river",
-    "stone",
-    "timber",
+KINDS = {401: "invalid_request_error", 403: "permission_error", 404: "invalid_request_error", 429: "rate_limit_error"}
+CODES = {401: "invalid_api_key", 403: "permission_denied", 404: "model_not_found", 429: "rate_limit_exceeded"}
+_FINISHES = {"length": "length", "tool": "tool_calls", "filter": "content_filter", "blocked": "content_filter"}
+# fmt: off
+_KNOWN = (
+    "model", "messages", "stream", "stream_options", "temperature", "top_p", "max_tokens", "max_completion_tokens", "n", "stop",
+    "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "seed", "response_format", "tools", "tool_choice",
+    "parallel_tool_calls", "functions", "function_call", "reasoning_effort", "verbosity", "modalities", "audio", "prediction",
+    "web_search_options", "service_tier", "store", "metadata", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
+    "prompt_cache_options", "moderation",
 )
+# fmt: on
+_AUDIO = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 
 
-class ImageUrl(msgspec.Struct, frozen=True):
-    url: str = ""
+def read(body: bytes) -> Heard:
+    """Raises BadBody."""
+    top = Node.of(body)
+    model = top.need("model").text()
+    messages = top.need("messages")
+    turns = _turns(messages)
+    check(
+        top,
+        {
+            "temperature": lambda node: node.number(0, 2),
+            "top_p": lambda node: node.number(0, 1),
+            "max_tokens": lambda node: node.whole(1),
+            "max_completion_tokens": lambda node: node.whole(1),
+            "presence_penalty": lambda node: node.number(-2, 2),
+            "frequency_penalty": lambda node: node.number(-2, 2),
+            "top_logprobs": lambda node: node.whole(0, 20),
+            "reasoning_effort": lambda node: node.text("none", "minimal", "low", "medium", "high", "xhigh", "max"),
+        },
+    )
+    options = top.find("stream_options")
+    cap = top.find("max_completion_tokens") or top.find("max_tokens")
+    count = top.find("n")
+    schema, wants_json = _format(top.find("response_format"))
+    tools = top.find("tools")
+    offers = tuple(map(_offer, tools.items())) if tools is not None else ()
+    wishes = Wishes(
+        stream=flag(top, "stream"),
+        include_usage=options is not None and flag(options, "include_usage"),
+        count=count.whole(1, MOST_CHOICES) if count is not None else 1,
+        cap=cap.whole() if cap is not None else None,
+        stops=_stops(top.find("stop")),
+        tools=offers,
+        chosen=_choice(top.find("tool_choice"), offers),
+        parallel=top.find("parallel_tool_calls") is None or flag(top, "parallel_tool_calls"),
+        schema=schema,
+        json=wants_json,
+    )
+    whole = top.fields()
+    return hear(model, turns, wishes, [whole.get(name) for name in ("messages", "tools", "response_format", "seed")], whole)
 
 
-class Part(msgspec.Struct, frozen=True):
-    type: str
-    text: str = ""
-    image_url: ImageUrl | None = None
+def inspect(heard: Heard) -> None:
+    """What a `strict` model refuses on top. Raises BadBody."""
+    Node(heard.whole).only(*_KNOWN)
 
 
-class Message(msgspec.Struct, frozen=True):
-    role: str
-    content: str | tuple[Part, ...] | None = None
-
-
-class Function(msgspec.Struct, frozen=True):
-    name: str
-    parameters: dict[str, object] = {}
-
-
-class Tool(msgspec.Struct, frozen=True):
-    type: str = "function"
-    function: Function | None = None
-
-
-class ToolChoice(msgspec.Struct, frozen=True):
-    function: Function | None = None
-
-
-class JsonSchema(msgspec.Struct, frozen=True):
-    schema: dict[str, object] = {}
-
-
-class ResponseFormat(msgspec.Struct, frozen=True):
-    type: str = "text"
-    json_schema: JsonSchema | None = None
-
-
-class StreamOptions(msgspec.Struct, frozen=True):
-    include_usage: bool | None = None
-
-
-class Ask(msgspec.Struct, frozen=True):
-    """The fields of a request that change the answer; all others pass unread."""
-
-    model: str
-    messages: tuple[Message, ...]
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    n: int | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    tools: tuple[Tool, ...] | None = None
-    tool_choice: str | ToolChoice | None = None
-    response_format: ResponseFormat | None = None
-    seed: int | None = None
-
-    @property
-    def include_usage(self) -> bool:
-        return self.stream_options is not None and bool(self.stream_options.include_usage)
-
-
-class Usage(NamedTuple):
-    prompt: int
-    completion: int
-    reasoning: int = 0
-
-    def render(self) -> dict[str, object]:
-        return {
-            "prompt_tokens": self.prompt,
-            "completion_tokens": self.completion,
-            "total_tokens": self.prompt + self.completion,
-            "prompt_tokens_details": {"cached_tokens": 0},
-            "completion_tokens_details": {"reasoning_tokens": self.reasoning},
-        }
-
-    def counts(self) -> dict[str, int]:
-        return {"prompt_tokens": self.prompt, "completion_tokens": self.completion}
-
-
-class Call(NamedTuple):
-    id: str
-    name: str
-
-
-class Choice(NamedTuple):
-    """Each piece is one token; a tool call's head counts as one."""
-
-    reasoning: tuple[str, ...]
-    pieces: tuple[str, ...]
-    call: Call | None
-    finish: str
-
-    @property
-    def tokens(self) -> int:
-        return len(self.reasoning) + len(self.pieces) + (self.call is not None)
-
-
-class Answer(NamedTuple):
-    id: str
-    created: int
-    model: str
-    choices: tuple[Choice, ...]
-    usage: Usage
-
-
-class Frame(NamedTuple):
-    """One `data:` line of a stream; `tokens` is what it adds to the bill."""
-
-    data: bytes
-    tokens: int
-
-
-def read(body: bytes) -> Ask:
-    """Raises msgspec.DecodeError (also for a value of the wrong kind, then naming its place)."""
-    ask = msgspec.json.decode(body, type=Ask)
-    if not ask.messages:
-        raise msgspec.ValidationError("`messages` must not be empty - at `$.messages`")
-    if ask.n is not None and not 1 <= ask.n <= MOST_CHOICES:
-        raise msgspec.ValidationError(f"`n` must be between 1 and {MOST_CHOICES} - at `$.n`")
-    return ask
-
-
-def last_user_text(ask: Ask) -> str:
-    for message in reversed(ask.messages):
-        if message.role == "user":
-            return " ".join(_texts(message))
-    return ""
-
-
-def prompt_tokens(ask: Ask) -> int:
-    words = sum(len(_WORD.findall(text)) for message in ask.messages for text in _texts(message))
-    return words + IMAGE_TOKENS * _images(ask)
-
-
-def compose(ask: Ask, script: Script) -> Answer:
-    """The scripted answer. `stream`, usage flags and token caps are no part of its seed, so a gateway may change them."""
-    dice = random.Random(_seed(ask))
-    identity = f"{dice.getrandbits(96):024x}"
-    count = 0 if script.empty_choices else ask.n or 1
-    return _answer(ask, identity, tuple(_choice(ask, script, dice, index) for index in range(count)))
-
-
-def say(ask: Ask, text: str) -> Answer:
-    """An answer with this text, for models that know what to say."""
-    identity = f"{random.Random(_seed(ask)).getrandbits(96):024x}"
-    choice = _capped(ask, Choice((), tuple(_PIECE.findall(text)), None, "stop"))
-    return _answer(ask, identity, (choice,) * (ask.n or 1))
-
-
-def document(answer: Answer, script: Script) -> bytes:
+def document(reply: Reply, heard: Heard, script: Script) -> Json:
     """The body of an answer that is not streamed."""
-    body: dict[str, object] = {
-        "id": f"chatcmpl-{answer.id}",
-        "object": "chat.completion",
-        "created": answer.created,
-        "model": answer.model,
-        "choices": [
-            {"index": index, "message": _message(choice), "logprobs": None, "finish_reason": choice.finish if script.finish else None}
-            for index, choice in enumerate(answer.choices)
-        ],
-    }
+    choices: list[Json] = [
+        {"index": index, "message": _message(choice), "logprobs": None, "finish_reason": _finish(choice) if script.finish else None}
+        for index, choice in enumerate(reply.choices)
+    ]
+    body: dict[str, Json] = {**_top(reply, "chat.completion"), "choices": choices}
     if script.usage != "none":
-        body["usage"] = reported(answer.usage, script).render()
-    rendered = msgspec.json.encode(body)
-    return rendered[: len(rendered) // 2] if script.bad_json else rendered
+        body["usage"] = usage(reported(reply.usage, script))
+    return body
 
 
-def frames(answer: Answer, script: Script, include_usage: bool) -> Iterator[Frame]:
+def frames(reply: Reply, heard: Heard, script: Script) -> Iterator[Frame]:
     """The frames of a stream in OpenAI's order; the last one is `[DONE]`."""
-    top: dict[str, object] = {
-        "id": f"chatcmpl-{answer.id}",
-        "object": "chat.completion.chunk",
-        "created": answer.created,
-        "model": answer.model,
-    }
+    top = _top(reply, "chat.completion.chunk")
+    include_usage = heard.wishes.include_usage
     sent = 0
 
-    def frame(index: int, delta: dict[str, object], finish: str | None, tokens: int) -> Frame:
+    def frame(index: int, delta: dict[str, Json], finish: str | None, tokens: int) -> Frame:
         nonlocal sent
         sent += tokens
         chunk = top | {"choices": [{"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}]}
         if script.usage == "each-chunk":
-            chunk["usage"] = Usage(answer.usage.prompt, sent).render()
+            chunk["usage"] = usage(Usage(reply.usage.prompt, sent))
+        elif script.usage == "early" and not sent:
+            chunk["usage"] = usage(reply.usage)
         elif script.usage == "nulls" and include_usage:
             chunk["usage"] = None
         return Frame(msgspec.json.encode(chunk), tokens)
 
     if script.empty_choices:
-        yield Frame(msgspec.json.encode(top | {"choices": []}), 0)
-    for index in range(len(answer.choices)):
-        yield frame(index, {"role": "assistant", "content": None if answer.choices[index].call else ""}, None, 0)
-    deltas = [_deltas(choice) for choice in answer.choices]
-    spoiled = script.bad_json
-    while deltas:
-        for index, rest in enumerate(deltas):
-            delta = next(rest, None)
-            if delta is not None:
-                whole = frame(index, delta, None, 1)
-                yield Frame(whole.data[: len(whole.data) // 2], 1) if spoiled else whole
-                spoiled = False
-        if sent >= answer.usage.completion:
+        yield Frame(msgspec.json.encode(top | {"choices": []}))
+    for index, choice in enumerate(reply.choices):
+        yield frame(index, {"role": "assistant", "content": None if choice.calls else ""}, None, 0)
+    rows = [_deltas(choice) for choice in reply.choices]
+    total = sum(choice.tokens for choice in reply.choices)
+    while rows:
+        ended = True
+        for index, rest in enumerate(rows):
+            found = next(rest, None)
+            if found is not None:
+                yield frame(index, found[0], None, found[1])
+                ended = False
+        if ended or (sent >= total and not script.cite):
             break
     if script.finish:
-        for index, choice in enumerate(answer.choices):
-            yield frame(index, {}, choice.finish, 0)
-    if include_usage and script.usage != "none":
-        yield Frame(msgspec.json.encode(top | {"choices": [], "usage": reported(answer.usage, script).render()}), 0)
-    yield Frame(b"[DONE]", 0)
+        for index, choice in enumerate(reply.choices):
+            yield frame(index, {}, _finish(choice), 0)
+    if include_usage and script.usage not in ("none", "early"):
+        yield Frame(msgspec.json.encode(top | {"choices": [], "usage": usage(reported(reply.usage, script))}))
+    yield Frame(b"[DONE]")
 
 
-def reported(usage: Usage, script: Script) -> Usage:
-    """What the answer claims it cost; a wrong report is ten times the truth."""
-    return Usage(usage.prompt, usage.completion * 10, usage.reasoning) if script.usage == "wrong" else usage
+def usage(of: Usage) -> Json:
+    """Chat's words for it; completions, embeddings and rerank share them."""
+    prompt: dict[str, Json] = {"cached_tokens": of.cached}
+    completion: dict[str, Json] = {"reasoning_tokens": of.reasoning}
+    if of.audio_in:
+        prompt["audio_tokens"] = of.audio_in
+    if of.audio_out:
+        completion["audio_tokens"] = of.audio_out
+    if of.write_5m or of.write_1h:
+        prompt["cache_write_tokens"] = of.write_5m + of.write_1h
+    return {
+        "prompt_tokens": of.prompt,
+        "completion_tokens": of.completion,
+        "total_tokens": of.prompt + of.completion,
+        "prompt_tokens_details": prompt,
+        "completion_tokens_details": completion,
+    }
 
 
-def _answer(ask: Ask, identity: str, choices: tuple[Choice, ...]) -> Answer:
-    completion = sum(choice.tokens for choice in choices)
-    reasoning = sum(len(choice.reasoning) for choice in choices)
-    return Answer(identity, _CREATED, ask.model, choices, Usage(prompt_tokens(ask), completion, reasoning))
+def failure(status: int, message: str, code: str | None = None, param: str | None = None) -> bytes:
+    """The body of an error, in OpenAI's shape."""
+    kind = KINDS.get(status, "invalid_request_error" if status < 500 else "server_error")
+    return msgspec.json.encode({"error": {"message": message, "type": kind, "param": param, "code": code or CODES.get(status)}})
 
 
-def _choice(ask: Ask, script: Script, dice: random.Random, index: int) -> Choice:
-    reasoning = tuple(f"{dice.choice(_VOCABULARY)} " for _ in range(script.reasoning_tokens))
-    tool = _wanted_tool(ask)
-    if tool is not None:
-        call = Call(f"call_{dice.getrandbits(96):024x}", tool.name)
-        return _capped(ask, Choice(reasoning, _json_pieces(_example(tool.parameters)), call, "tool_calls"))
-    return _capped(ask, Choice(reasoning, _content(ask, script, dice, index), None, "stop"))
+def failed(_sent: int) -> Frame:
+    """The error that a stream breaks off with."""
+    fault = {"message": "The model failed while it was answering.", "type": "server_error", "param": None, "code": None}
+    return Frame(msgspec.json.encode({"error": fault}))
 
 
-def _content(ask: Ask, script: Script, dice: random.Random, index: int) -> tuple[str, ...]:
-    wanted = ask.response_format
-    if wanted is not None and wanted.type == "json_schema" and wanted.json_schema is not None:
-        return _json_pieces(_example(wanted.json_schema.schema))
-    if wanted is not None and wanted.type == "json_object":
-        return _json_pieces({"answer": last_user_text(ask)})
-    if script.answer == "words" or script.tokens is not None:
-        count = 16 if script.tokens is None else script.tokens
-        return tuple(f"{dice.choice(_VOCABULARY)} " for _ in range(count))
-    images = _images(ask)
-    text = f"You said: {last_user_text(ask)}" if index == 0 else f"You said ({index + 1}): {last_user_text(ask)}"
-    return tuple(_PIECE.findall(f"{text} [images: {images}]" if images else text))
+def annotation(citation: Citation) -> dict[str, Json]:
+    """As Responses spells it; chat puts it under its type's name."""
+    return {"url": citation.url, "title": citation.title, "start_index": citation.start, "end_index": citation.end}
 
 
-def _capped(ask: Ask, choice: Choice) -> Choice:
-    cap = ask.max_completion_tokens if ask.max_completion_tokens is not None else ask.max_tokens
-    if cap is None or choice.tokens <= cap:
-        return choice
-    reasoning = choice.reasoning[:cap]
-    left = cap - len(reasoning)
-    call = choice.call if left else None
-    return Choice(reasoning, choice.pieces[: left - (call is not None)] if left else (), call, "length")
+def _top(reply: Reply, kind: str) -> dict[str, Json]:
+    return {"id": f"chatcmpl-{reply.id}", "object": kind, "created": CREATED, "model": reply.model}
 
 
-def _wanted_tool(ask: Ask) -> Function | None:
-    # After a tool's result the model talks, else every tool loop would run for ever.
-    if not ask.tools or ask.tool_choice == "none" or ask.messages[-1].role == "tool":
-        return None
-    functions = [tool.function for tool in ask.tools if tool.function is not None]
-    chosen = ask.tool_choice
-    if isinstance(chosen, ToolChoice) and chosen.function is not None:
-        name = chosen.function.name
-        return next((each for each in functions if each.name == name), None)
-    return functions[0] if functions else None
+def _finish(choice: Choice) -> str:
+    return _FINISHES.get(choice.end, "stop")
 
 
-def _deltas(choice: Choice) -> Iterator[dict[str, object]]:
-    for piece in choice.reasoning:
-        yield {"reasoning_content": piece}
-    call = choice.call
-    if call is None:
-        for piece in choice.pieces:
-            yield {"content": piece}
-        return
-    head = {"index": 0, "id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}}
-    yield {"tool_calls": [head]}
-    for piece in choice.pieces:
-        yield {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}
+def _annotations(part: Text) -> list[Json]:
+    return [{"type": "url_citation", "url_citation": annotation(citation)} for citation in part.citations]
 
 
-def _message(choice: Choice) -> dict[str, object]:
-    text = "".join(choice.pieces)
-    message: dict[str, object] = {"role": "assistant", "content": text if choice.call is None else None, "refusal": None}
-    if choice.reasoning:
-        message["reasoning_content"] = "".join(choice.reasoning)
-    if choice.call is not None:
-        function = {"name": choice.call.name, "arguments": text}
-        message["tool_calls"] = [{"id": choice.call.id, "type": "function", "function": function}]
+def _deltas(choice: Choice) -> Iterator[tuple[dict[str, Json], int]]:
+    index = -1
+    for part in choice.parts:
+        match part:
+            case Thought():
+                for piece in part.pieces:
+                    yield {"reasoning_content": piece}, 1
+            case Text():
+                for piece in part.pieces:
+                    yield {"refusal" if part.refusal else "content": piece}, 1
+                if part.citations:
+                    yield {"annotations": _annotations(part)}, 0
+            case Call():
+                index += 1
+                kind, field = ("custom", "input") if part.free else ("function", "arguments")
+                yield {"tool_calls": [{"index": index, "id": part.id, "type": kind, kind: {"name": part.name, field: ""}}]}, 1
+                for piece in part.pieces:
+                    yield {"tool_calls": [{"index": index, kind: {field: piece}}]}, 1
+
+
+def _message(choice: Choice) -> dict[str, Json]:
+    parts = choice.parts
+    texts = [part for part in parts if isinstance(part, Text) and not part.refusal]
+    refusals = [part for part in parts if isinstance(part, Text) and part.refusal]
+    none = not texts and (choice.calls or refusals or choice.end in ("filter", "blocked"))
+    message: dict[str, Json] = {
+        "role": "assistant",
+        "content": None if none else "".join(map(_joined, texts)),
+        "refusal": "".join(map(_joined, refusals)) if refusals else None,
+    }
+    thoughts = "".join(_joined(part) for part in parts if isinstance(part, Thought))
+    if thoughts:
+        message["reasoning_content"] = thoughts
+    if annotations := [each for part in texts for each in _annotations(part)]:
+        message["annotations"] = annotations
+    if choice.calls:
+        message["tool_calls"] = list(map(_call, choice.calls))
     return message
 
 
-def _example(schema: dict[str, object]) -> Json:
-    return instance(cast(Json, schema)) if schema else {}
+def _call(call: Call) -> Json:
+    kind, field = ("custom", "input") if call.free else ("function", "arguments")
+    return {"id": call.id, "type": kind, kind: {"name": call.name, field: _joined(call)}}
 
 
-def _json_pieces(value: Json) -> tuple[str, ...]:
-    return tuple(_FRAGMENT.findall(msgspec.json.encode(value).decode()))
+def _joined(part: Part) -> str:
+    return "".join(part.pieces)
 
 
-def _seed(ask: Ask) -> int:
-    said = msgspec.json.encode((ask.model, ask.messages, ask.tools, ask.response_format, ask.seed))
-    return int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), "big")
+def _turns(messages: Node) -> list[Turn]:
+    turns: list[Turn] = []
+    # Calls that the last assistant message made and no tool message has answered yet, with their names.
+    open_calls: dict[str, str] = {}
+    for message in messages.items():
+        role = message.need("role").text("system", "developer", "user", "assistant", "tool", "function")
+        if role == "tool":
+            identity = message.need("tool_call_id")
+            if identity.text() not in open_calls:
+                raise identity.bad("A message with role 'tool' must answer a 'tool_calls' entry of the assistant message before it.")
+            texts, media = _content(message.need("content"), ("text",))
+            name = open_calls.pop(identity.text())
+            turns.append(Turn("tool", texts, media, (Result(identity.text(), name, ""),)))
+            continue
+        if open_calls:
+            missing = ", ".join(open_calls)
+            raise message.bad(f"An assistant message with 'tool_calls' must be followed by a tool message for each of them: {missing}.")
+        calls = message.find("tool_calls") if role == "assistant" else None
+        open_calls = dict(map(_said_call, calls.items())) if calls is not None else {}
+        if calls is not None and not open_calls:
+            raise calls.bad("An empty array: at least one call, or no such field.")
+        kinds = ("text", "refusal") if role == "assistant" else ("text", "image_url", "input_audio", "file", "video_url")
+        content = message.find("content")
+        # A null content of an assistant is common in stored conversations.
+        if content is None and role != "assistant":
+            message.need("content")
+        texts, media = _content(content, kinds) if content is not None else ((), ())
+        turns.append(Turn("system" if role == "developer" else role, texts, media, called=bool(open_calls)))
+    if open_calls:
+        raise messages.bad(f"The conversation ends with calls that no tool message answers: {', '.join(open_calls)}.")
+    if not turns:
+        raise messages.bad("`messages` must not be empty.")
+    return [_with_results(turn) for turn in turns]
 
 
-def _texts(message: Message) -> list[str]:
-    match message.content:
-        case None:
-            return []
-        case str(text):
-            return [text]
-        case parts:
-            return [part.text for part in parts if part.text]
+def _with_results(turn: Turn) -> Turn:
+    """A tool's text stands in its result, where it is counted."""
+    if not turn.results:
+        return turn
+    result = turn.results[0]._replace(text="".join(turn.texts), media=turn.media)
+    return Turn("tool", results=(result,))
 
 
-def _images(ask: Ask) -> int:
-    return sum(part.type == "image_url" for message in ask.messages if isinstance(message.content, tuple) for part in message.content)
+def _said_call(call: Node) -> tuple[str, str]:
+    identity = call.need("id").text()
+    kind = text(call, "type", "function")
+    inner = call.need("custom" if kind == "custom" else "function")
+    inner.need("input" if kind == "custom" else "arguments").text()
+    return identity, inner.need("name").text()
+
+
+def _content(content: Node, kinds: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[Medium, ...]]:
+    if isinstance(content.value, str):
+        return (content.value,), ()
+    texts: list[str] = []
+    media: list[Medium] = []
+    for part in content.items():
+        match part.need("type").text(*kinds):
+            case ("text" | "refusal") as kind:
+                texts.append(part.need(kind).text())
+            case kind:
+                media.append(_medium(kind, part.need(kind)))
+    return tuple(texts), tuple(media)
+
+
+def _medium(kind: str, node: Node) -> Medium:
+    match kind:
+        case "input_audio":
+            data = node.need("data")
+            return decoded(data, "audio", _AUDIO[node.need("format").text(*_AUDIO)], data.text())
+        case "file":
+            if data := node.find("file_data"):
+                value = data.text()
+                return linked(data, "document", value) if value.startswith("data:") else decoded(data, "document", "", value)
+            return stored("document", "", node.need("file_id").text())
+        case _:
+            url = node.need("url")
+            return linked(url, "video" if kind == "video_url" else "image", url.text())
+
+
+def _offer(tool: Node) -> Offer:
+    kind = text(tool, "type", "function")
+    if kind == "custom":
+        return Offer(tool.need("custom").need("name").text(), None, free=True)
+    tool.need("type").text("function")
+    function = tool.need("function")
+    parameters = function.find("parameters")
+    return Offer(function.need("name").text(), parameters.fields() if parameters is not None else None)
+
+
+def _choice(choice: Node | None, offers: tuple[Offer, ...]) -> str:
+    if choice is None:
+        return "auto"
+    if isinstance(choice.value, str):
+        return {"required": "any"}.get(choice.text("none", "auto", "required"), choice.text())
+    kind = choice.need("type").text("function", "custom", "allowed_tools")
+    if kind == "allowed_tools":
+        return {"required": "any"}.get(mode := choice.need("allowed_tools").need("mode").text("auto", "required"), mode)
+    name = choice.need(kind).need("name")
+    if name.text() not in {offer.name for offer in offers}:
+        raise name.bad(f"The tool {name.text()!r} is not among `tools`.")
+    return name.text()
+
+
+def _format(wanted: Node | None) -> tuple[Json, bool]:
+    if wanted is None:
+        return None, False
+    match wanted.need("type").text("text", "json_object", "json_schema"):
+        case "json_schema":
+            inner = wanted.need("json_schema")
+            inner.need("name").text()
+            schema = inner.find("schema")
+            return (schema.fields() if schema is not None else {}), True
+        case kind:
+            return None, kind == "json_object"
+
+
+def _stops(stop: Node | None) -> tuple[str, ...]:
+    if stop is None:
+        return ()
+    found = (stop.text(),) if isinstance(stop.value, str) else tuple(stop.texts())
+    if len(found) > 4:
+        raise stop.bad("At most 4 stop sequences.")
+    return found

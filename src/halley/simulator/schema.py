@@ -48,7 +48,8 @@ def _kind(schema: dict[str, Json]) -> str:
     if isinstance(kind, list):
         kind = next((each for each in kind if each != "null"), "null")
     if isinstance(kind, str):
-        return kind
+        # Gemini writes its kinds in capitals.
+        return kind.lower()
     return "object" if "properties" in schema else "string"
 
 

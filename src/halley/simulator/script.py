@@ -22,9 +22,32 @@ class BadScript(HalleyError):
 class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How one model answers. Chunk counts are pieces of output; byte counts are of the body, before HTTP framing."""
 
-    answer: Literal["echo", "words"] = "echo"
+    answer: Literal["echo", "words", "ask", "head"] = "echo"
+    """`ask` repeats the body as it came, `head` the request's line and fields; both as JSON with sorted keys."""
     tokens: int | None = None
     reasoning_tokens: int = 0
+    redacted: bool = False
+    """Thinks something that it keeps to itself: only a seal is given."""
+    tool: str | None = None
+    calls: int = 1
+    rounds: int = 1
+    """How often tools are called before the answer that quotes their results."""
+    no_tools: bool = False
+    preamble: bool = False
+    """Says something before it calls."""
+    arguments: Literal["schema", "empty", "long", "broken"] = "schema"
+    argument_length: int = 4096
+    fragment: int = 8
+    """Characters in one piece of JSON."""
+    cite: bool = False
+    ending: Literal["natural", "length", "stop-sequence", "refusal", "filter", "blocked"] = "natural"
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    audio_prompt_tokens: int = 0
+    audio_completion_tokens: int = 0
+    strict: bool = False
+    """Refuses what only the strictest models of a dialect refuse: unknown fields in chat, a missing thought signature in Gemini."""
     head_delay_ms: float = 0.0
     chunk_delay_ms: float = 0.0
     write_bytes: int | None = None
@@ -35,9 +58,16 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Puts the credential it was sent into its error message, to see whether the gateway lets it through."""
     cut_at: int | None = None
     stall_after: int | None = None
+    cut_after: int | None = None
+    """Ends the connection after so many pieces."""
     error_frame_after: int | None = None
+    garbage_after: int | None = None
+    """A line that is no frame after so many pieces; the stream goes on."""
+    comments: bool = False
+    pings: bool = False
+    unknown_events: bool = False
     reset_after_head: bool = False
-    usage: Literal["right", "none", "wrong", "each-chunk", "nulls"] = "right"
+    usage: Literal["right", "none", "wrong", "each-chunk", "nulls", "early", "late"] = "right"
     bad_json: bool = False
     framing: Literal["asked", "sse", "json"] = "asked"
     finish: bool = True
@@ -56,6 +86,8 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             raise ValueError(f"status must be between 200 and 599, not {self.status}")
         if self.write_bytes is not None and self.write_bytes < 1:
             raise ValueError("write_bytes must be at least 1")
+        if self.fragment < 1 or self.calls < 1 or self.rounds < 1:
+            raise ValueError("fragment, calls and rounds must be at least 1")
         if min(self.head_delay_ms, self.chunk_delay_ms) < 0:
             raise ValueError("a delay cannot be negative")
 
@@ -65,13 +97,43 @@ Change = dict[str, object]
 _PARTS: tuple[tuple[str, Callable[[list[str]], Change]], ...] = (
     (r"echo", lambda _: {"answer": "echo"}),
     (r"tokens-(\d{1,6})", lambda n: {"answer": "words", "tokens": int(n[0])}),
+    (r"echo-ask", lambda _: {"answer": "ask"}),
+    (r"echo-head", lambda _: {"answer": "head"}),
     (r"reasoner", lambda _: {"reasoning_tokens": 12}),
+    (r"think-(\d{1,6})", lambda n: {"reasoning_tokens": int(n[0])}),
+    (r"redacted", lambda _: {"redacted": True}),
+    (r"tool-([\w.:-]{1,128})", lambda n: {"tool": n[0]}),
+    (r"calls-([1-9]\d?)", lambda n: {"calls": int(n[0])}),
+    (r"rounds-([1-9]\d?)", lambda n: {"rounds": int(n[0])}),
+    (r"no-tools", lambda _: {"no_tools": True}),
+    (r"preamble", lambda _: {"preamble": True}),
+    (r"args-empty", lambda _: {"arguments": "empty"}),
+    (r"args-broken", lambda _: {"arguments": "broken"}),
+    (r"args-long-(\d{1,7})", lambda n: {"arguments": "long", "argument_length": int(n[0])}),
+    (r"fragment-([1-9]\d{0,5})", lambda n: {"fragment": int(n[0])}),
+    (r"cite", lambda _: {"cite": True}),
+    (r"length", lambda _: {"ending": "length"}),
+    (r"stop-sequence", lambda _: {"ending": "stop-sequence"}),
+    (r"refusal", lambda _: {"ending": "refusal"}),
+    (r"filter", lambda _: {"ending": "filter"}),
+    (r"blocked", lambda _: {"ending": "blocked"}),
+    (r"cached-(\d{1,7})", lambda n: {"cached_tokens": int(n[0])}),
+    (r"cache-write-(\d{1,7})", lambda n: {"cache_write_tokens": int(n[0])}),
+    (r"cache-write-1h-(\d{1,7})", lambda n: {"cache_write_1h_tokens": int(n[0])}),
+    (r"audio-in-(\d{1,7})", lambda n: {"audio_prompt_tokens": int(n[0])}),
+    (r"audio-out-(\d{1,7})", lambda n: {"audio_completion_tokens": int(n[0])}),
+    (r"strict", lambda _: {"strict": True}),
     (r"slow-(\d{1,6})ms", lambda n: {"chunk_delay_ms": float(n[0])}),
     (r"head-delay-(\d{1,6})ms", lambda n: {"head_delay_ms": float(n[0])}),
     (r"write-([1-9]\d{0,5})", lambda n: {"write_bytes": int(n[0])}),
     (r"one-byte-writes", lambda _: {"write_bytes": 1}),
     (r"stall-after-(\d{1,6})", lambda n: {"stall_after": int(n[0])}),
     (r"cut-at-(\d{1,9})", lambda n: {"cut_at": int(n[0])}),
+    (r"cut-after-(\d{1,6})", lambda n: {"cut_after": int(n[0])}),
+    (r"garbage-after-(\d{1,6})", lambda n: {"garbage_after": int(n[0])}),
+    (r"comments", lambda _: {"comments": True}),
+    (r"pings", lambda _: {"pings": True}),
+    (r"unknown-events", lambda _: {"unknown_events": True}),
     (r"status-([2-5]\d\d)", lambda n: {"status": int(n[0])}),
     (r"html-([2-5]\d\d)", lambda n: {"status": int(n[0]), "html": True}),
     (r"retry-after-(\d{1,6})", lambda n: {"headers": {"retry-after": n[0]}}),
@@ -81,6 +143,8 @@ _PARTS: tuple[tuple[str, Callable[[list[str]], Change]], ...] = (
     (r"wrong-usage", lambda _: {"usage": "wrong"}),
     (r"usage-each-chunk", lambda _: {"usage": "each-chunk"}),
     (r"usage-nulls", lambda _: {"usage": "nulls"}),
+    (r"usage-early", lambda _: {"usage": "early"}),
+    (r"usage-late", lambda _: {"usage": "late"}),
     (r"sse-anyway", lambda _: {"framing": "sse"}),
     (r"json-anyway", lambda _: {"framing": "json"}),
     (r"error-frame-after-(\d{1,6})", lambda n: {"error_frame_after": int(n[0])}),

@@ -1,41 +1,54 @@
 """The order of work of the embedded upstream: a request becomes a row of the bill, an answer, and the answer's faults.
 
-`Upstream` is the whole program: `halley simulate`, the `local/*` process and in-process tests differ in what they give it. A dialect is a
-module like `chat.py` and a route of `_respond`.
+`Upstream` is the whole program: `halley simulate`, the `local/*` process and in-process tests differ in what they give it. A surface is a
+row in `surfaces.py`; a dialect is two modules like `messages_ask.py` and `messages.py` and a record in `speaking.py`.
 """
 
 from __future__ import annotations
 
-import hmac
 import socket
 import time
+from collections import OrderedDict
 from collections.abc import Callable
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import msgspec
 
-from halley.simulator import chat
+from halley.simulator import chat, completions, gemini_ask, messages_ask, responses, responses_ask, sheets, speaking
 from halley.simulator.bill import Attempt, Bill
 from halley.simulator.body import Body, Cut
-from halley.simulator.chat import Answer, Ask
+from halley.simulator.heard import Heard
 from halley.simulator.http import Connection, Request, Server
+from halley.simulator.plan import Reply, Usage, compose, reported, say
+from halley.simulator.reading import BadBody, Loose
+from halley.simulator.schema import Json
 from halley.simulator.script import BadScript, Script, Scripts, read_json
+from halley.simulator.sheets import Sheet
+from halley.simulator.speaking import CHAT, Answer, Dialect
+from halley.simulator.surfaces import Surface, check_version, credential, entry, find, head_of, listing, query, unauthorized
 
-_JSON = {"content-type": "application/json"}
-_SSE = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+STORED = 1000
+"""Responses kept for `previous_response_id`; the oldest goes first."""
+
 _HTML = {"content-type": "text/html"}
 _PLAIN = Script()
-_KINDS = {401: "invalid_request_error", 403: "permission_error", 404: "invalid_request_error", 429: "rate_limit_error"}
-_CODES = {401: "invalid_api_key", 403: "permission_denied", 404: "model_not_found", 429: "rate_limit_exceeded"}
 
-Speaker = Callable[[Ask], str]
+Speaker = Callable[[Heard], str]
 """A model that knows what to say: the `local/*` models."""
+
+
+class Kept(NamedTuple):
+    """A stored response: itself, and the whole conversation that it ends."""
+
+    document: dict[str, Json]
+    items: tuple[Json, ...]
 
 
 class Upstream:
     """Serves `scripts` (with the control port) and `speakers`.
 
-    `require_key` None takes any Bearer key; without scripts, in the `local/*` process, none is needed.
+    `require_key` None takes any key; without scripts, in the `local/*` process, none is needed.
     """
 
     def __init__(
@@ -48,6 +61,7 @@ class Upstream:
         self.scripts = scripts
         self._speakers = speakers or {}
         self._require_key = require_key
+        self._stored: OrderedDict[str, Kept] = OrderedDict()
         self._server = Server(self._respond)
         self.url = ""
 
@@ -67,65 +81,130 @@ class Upstream:
             connection.counted = True
             self.dialled += 1
         self.requests += 1
-        reason = self._unauthorized(request)
-        if reason is not None:
-            return await _refuse(connection, request, 401, reason)
-        match request.method, path:
-            case "POST", "/v1/chat/completions":
-                await self._chat(connection, request)
-            case "GET", "/v1/models":
-                data = [{"id": name, "object": "model", "created": 1_767_225_600, "owned_by": "halley"} for name in self._names()]
-                await _send(connection, request, 200, msgspec.json.encode({"object": "list", "data": data}))
-            case _, "/v1/chat/completions" | "/v1/models":
-                await _refuse(connection, request, 405, f"{request.method} is not served at {path}.")
+        surface = find(request)
+        dialect = surface.dialect if surface is not None else CHAT
+        if self.scripts is not None or self._require_key is not None:
+            reason = unauthorized(request, dialect, self._require_key)
+            if reason is not None:
+                return await _refuse(connection, request, dialect, 401, reason)
+        if surface is None or not surface.methods:
+            return await _refuse(connection, request, dialect, 404, f"Nothing is served at {path}.", "unknown_url")
+        if request.method not in surface.methods:
+            return await _refuse(connection, request, dialect, 405, f"{request.method} is not served at {path}.")
+        match surface.name:
+            case "models":
+                await _send(connection, request, 200, msgspec.json.encode(listing(dialect, self._names())))
+            case "model":
+                if surface.item not in self._names() and (self.scripts is None or not self.scripts.knows(surface.item)):
+                    return await _refuse(connection, request, dialect, 404, f'The model "{surface.item}" does not exist.')
+                await _send(connection, request, 200, msgspec.json.encode(entry(dialect, surface.item)))
+            case "stored":
+                await self._keep(connection, request, surface)
             case _:
-                await _refuse(connection, request, 404, f"Nothing is served at {path}.", "unknown_url")
+                await self._call(connection, request, surface)
 
     def _names(self) -> list[str]:
         return [*self._speakers, *(self.scripts.names() if self.scripts is not None else ())]
 
-    def _unauthorized(self, request: Request) -> str | None:
-        if self.scripts is None and self._require_key is None:
-            return None
-        kind, _, key = request.fields.get(b"authorization", b"").partition(b" ")
-        if kind.lower() != b"bearer" or not key:
-            return "You did not provide an API key: send it as `Authorization: Bearer KEY`."
-        if self._require_key is not None and not hmac.compare_digest(key, self._require_key.encode()):
-            return "Incorrect API key provided."
-        return None
-
-    async def _chat(self, connection: Connection, request: Request) -> None:
+    async def _call(self, connection: Connection, request: Request, surface: Surface) -> None:
+        dialect = surface.dialect
         try:
-            ask = chat.read(request.body)
-        except msgspec.DecodeError as fault:
-            return await _refuse(connection, request, 400, f"The body is not a chat request: {fault}.", "invalid_value")
-        speaker = self._speakers.get(ask.model)
-        script = _PLAIN if speaker is not None else self.scripts.take(ask.model) if self.scripts is not None else None
+            read = self._read(request, surface)
+            script = self._script(read.model)
+            if script is not None and script.strict and isinstance(read, Heard):
+                _inspect(read, surface)
+        except BadBody as fault:
+            at = fault.at(bracket=dialect.name not in ("messages", "gemini")) or None
+            return await _refuse(connection, request, dialect, 400, fault.why, fault.code or _invalid(dialect), at)
         if script is None:
-            return await _refuse(connection, request, 404, f'The model "{ask.model}" does not exist.')
+            return await _refuse(connection, request, dialect, 404, f'The model "{read.model}" does not exist.')
+        name = request.fields.get(b"x-request-id", b"").decode("latin-1")
+        attempt = self.bill.open(name, read.model, time.time(), surface.name.removesuffix(".stream"))
+        await self._answer(connection, request, surface, read, script, attempt)
+
+    async def _answer(
+        self, connection: Connection, request: Request, surface: Surface, read: Heard | Sheet, script: Script, attempt: Attempt
+    ) -> None:
         bill = self.bill
-        attempt = bill.open(request.fields.get(b"x-request-id", b"").decode("latin-1"), ask.model, time.time())
         outcome = "hung-up"
-        whole: Answer | None = None
+        reply: Reply | None = None
         self.open_streams += 1
         try:
             if script.head_delay_ms:
                 await connection.rest(script.head_delay_ms / 1000)
+            body = Body(connection, request, script)
             if script.status != 200 or script.html:
-                outcome = await _fail(connection, request, script)
-                return
-            whole = chat.say(ask, speaker(ask)) if speaker is not None else chat.compose(ask, script)
-            attempt.prompt_tokens = whole.usage.prompt
-            streamed = bool(ask.stream) if script.framing == "asked" else script.framing == "sse"
-            answer = _stream if streamed else _whole
-            outcome = await answer(Body(connection, request, script), connection, attempt, whole, script, ask.include_usage)
+                outcome = await _fail(body, request, surface.dialect, script)
+            elif isinstance(read, Sheet):
+                outcome = await _fill(body, connection, attempt, surface.dialect, read, script)
+            else:
+                speaker = self._speakers.get(read.model)
+                reply = say(read, script, speaker(read)) if speaker is not None else compose(read, script, head_of(request))
+                self._remember(read, reply, script, surface)
+                array = surface.name == "gemini.stream" and query(request, "alt") != "sse"
+                outcome = await _speak(body, connection, attempt, Answer(surface.dialect, read, reply, script, array))
         except Cut:
             outcome = "cut"
         finally:
             self.open_streams -= 1
-            if whole is not None and script.bills_to_end:
-                attempt.completion_tokens = whole.usage.completion
+            if reply is not None:
+                if script.bills_to_end:
+                    attempt.completion_tokens = reply.usage.completion
+                # What is thought comes first, so it is the last thing that an answer broken off is short of.
+                attempt.reasoning_tokens = min(reply.usage.reasoning, attempt.completion_tokens)
             bill.close(attempt, outcome, time.time())
+
+    def _script(self, model: str) -> Script | None:
+        if model in self._speakers:
+            return _PLAIN
+        return self.scripts.take(model) if self.scripts is not None else None
+
+    def _read(self, request: Request, surface: Surface) -> Heard | Sheet:
+        """Raises BadBody."""
+        body, model = request.body, surface.model.removeprefix("models/")
+        match surface.name:
+            case "chat":
+                return chat.read(body)
+            case "completions":
+                return completions.read(body)
+            case "responses":
+                return responses_ask.read(body, {name: kept.items for name, kept in self._stored.items()})
+            case "messages":
+                return messages_ask.read(body, check_version(request))
+            case "messages.count_tokens":
+                return sheets.anthropic_count(body, check_version(request))
+            case "gemini" | "gemini.stream":
+                return gemini_ask.read(Loose.of(body), model, stream=surface.name == "gemini.stream")
+            case "gemini.countTokens":
+                return sheets.gemini_count(body, model)
+            case "gemini.embedContent":
+                return sheets.gemini_embed(body, model)
+            case "gemini.batchEmbedContents":
+                return sheets.gemini_embed_batch(body, model)
+            case name:
+                return {"embeddings": sheets.embeddings, "moderations": sheets.moderations, "rerank": sheets.rerank}[name](body)
+
+    def _remember(self, heard: Heard, reply: Reply, script: Script, surface: Surface) -> None:
+        """Responses are stored unless the request says no."""
+        if surface.name != "responses" or not isinstance(heard.whole, dict) or heard.whole.get("store") is False:
+            return
+        document = responses.document(reply, heard, script)
+        output = document["output"]
+        before = responses_ask.items_of(heard, {name: kept.items for name, kept in self._stored.items()})
+        self._stored[responses.identity(reply)] = Kept(document, (*before, *(output if isinstance(output, list) else ())))
+        while len(self._stored) > STORED:
+            self._stored.popitem(last=False)
+
+    async def _keep(self, connection: Connection, request: Request, surface: Surface) -> None:
+        name, _, part = surface.item.partition("/")
+        kept = self._stored.get(name)
+        if kept is None or part not in ("", "input_items"):
+            return await _refuse(connection, request, surface.dialect, 404, f"Response with id '{name}' not found.", "not_found")
+        if request.method == "DELETE":
+            del self._stored[name]
+            return await _send(connection, request, 200, msgspec.json.encode({"id": name, "object": "response", "deleted": True}))
+        shown: Json = {"object": "list", "data": list(kept.items), "has_more": False} if part else kept.document
+        await _send(connection, request, 200, msgspec.json.encode(shown))
 
     async def _control(self, connection: Connection, request: Request, path: str, scripts: Scripts) -> None:
         match request.method, path:
@@ -151,10 +230,10 @@ class Upstream:
                     try:
                         scripts.put(model, read_json(request.body))
                     except BadScript as fault:
-                        return await _refuse(connection, request, 400, str(fault), "invalid_value")
+                        return await _refuse(connection, request, CHAT, 400, str(fault), "invalid_value")
                 await _send(connection, request, 200, b"{}")
             case _:
-                await _refuse(connection, request, 404, f"{request.method} {path} is not part of the control port.", "unknown_url")
+                await _refuse(connection, request, CHAT, 404, f"{request.method} {path} is not part of the control port.", "unknown_url")
 
     def reset(self) -> None:
         """Empties the bill and the counters; running streams are forgotten by the bill but still counted as open."""
@@ -165,81 +244,78 @@ class Upstream:
             self.scripts.forget_calls()
 
 
-async def _stream(body: Body, connection: Connection, attempt: Attempt, whole: Answer, script: Script, include_usage: bool) -> str:
-    """Returns the outcome. Every frame counts as generated once it is written."""
-    before, after = (b"data: ", b"\r\n\r\n" if script.crlf else b"\n\n")
-    await body.start(200, _SSE, None)
-    pieces = 0
-    for frame in chat.frames(whole, script, include_usage):
-        if frame.tokens:
-            if pieces == script.stall_after:
-                await connection.rest(None)
-            if pieces == script.error_frame_after:
-                fault = {
-                    "error": {"message": "The model failed while it was answering.", "type": "server_error", "param": None, "code": None}
-                }
-                await body.write(before + msgspec.json.encode(fault) + after)
-                body.end()
-                return "failed"
-            if script.chunk_delay_ms:
-                await connection.rest(script.chunk_delay_ms / 1000)
-            pieces += 1
-        # Counted before the write: a frame that a cut breaks in two was generated all the same.
-        attempt.completion_tokens += frame.tokens
-        await body.write(before + frame.data + after)
-    if (include_usage and script.usage != "none") or script.usage == "each-chunk":
-        attempt.reported = chat.reported(whole.usage, script).counts()
-    body.end()
-    return "complete"
+async def _speak(body: Body, connection: Connection, attempt: Attempt, answer: Answer) -> str:
+    heard, script, usage = answer.heard, answer.script, answer.reply.usage
+    attempt.prompt_tokens = usage.prompt
+    attempt.cached_tokens = usage.cached
+    attempt.cache_write_5m_tokens = usage.write_5m
+    attempt.cache_write_1h_tokens = usage.write_1h
+    attempt.audio_prompt_tokens = usage.audio_in
+    attempt.audio_completion_tokens = usage.audio_out
+    attempt.streamed = heard.wishes.stream if script.framing == "asked" else script.framing == "sse"
+    if attempt.streamed:
+        return await speaking.stream(body, connection, attempt, answer)
+    document = answer.dialect.document(answer.reply, heard, script)
+    return await speaking.whole(body, connection, attempt, script, answer.dialect, usage, reported(usage, script), document)
 
 
-async def _whole(body: Body, connection: Connection, attempt: Attempt, whole: Answer, script: Script, include_usage: bool) -> str:
-    """Returns the outcome. With a delay per piece the answer grows before it is sent, and a hang-up pays for what had grown."""
-    if script.chunk_delay_ms or script.stall_after is not None:
-        while attempt.completion_tokens < whole.usage.completion:
-            await connection.rest(None if attempt.completion_tokens == script.stall_after else script.chunk_delay_ms / 1000)
-            attempt.completion_tokens += 1
-    attempt.completion_tokens = whole.usage.completion
-    data = chat.document(whole, script)
-    if script.error_frame_after is not None:
-        data = msgspec.json.encode({"error": {"message": "The model failed.", "type": "server_error", "param": None, "code": None}})
-    elif script.usage != "none":
-        attempt.reported = chat.reported(whole.usage, script).counts()
-    await body.start(200, _JSON, len(data))
-    await body.write(data)
-    body.end()
-    return "failed" if script.error_frame_after is not None else "complete"
+async def _fill(body: Body, connection: Connection, attempt: Attempt, dialect: Dialect, sheet: Sheet, script: Script) -> str:
+    attempt.prompt_tokens = sheet.tokens
+    told = Usage(sheet.tokens * 10 if script.usage == "wrong" else sheet.tokens, 0)
+    document = sheet.document(told.prompt)
+    if script.usage == "none":
+        document.pop("usage", None)
+    return await speaking.whole(body, connection, attempt, script, dialect, Usage(sheet.tokens, 0), told, document)
 
 
-async def _fail(connection: Connection, request: Request, script: Script) -> str:
+async def _fail(body: Body, request: Request, dialect: Dialect, script: Script) -> str:
     if script.html:
         data, fields = f"<!doctype html><html><body><h1>{script.status}</h1><p>The proxy has no answer.</p></body></html>".encode(), _HTML
     else:
         message = f"The simulator was told to answer {script.status}."
         if script.echo_key:
-            message += " Credential: " + request.fields.get(b"authorization", b"").decode("latin-1")
-        data, fields = _error(script.status, message, None), _JSON
-    body = Body(connection, request, script)
+            carried = request.fields.get(b"authorization", b"").decode("latin-1") or credential(request, dialect)
+            message += f" Credential: {carried}"
+        data, fields = dialect.failure(script.status, message, None, None), speaking.JSON
     await body.start(script.status, fields, len(data))
     await body.write(data)
     body.end()
     return "refused"
 
 
-def _error(status: int, message: str, code: str | None) -> bytes:
-    kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "server_error")
-    return msgspec.json.encode({"error": {"message": message, "type": kind, "param": None, "code": code or _CODES.get(status)}})
+def _inspect(heard: Heard, surface: Surface) -> None:
+    """What only the strictest models refuse. Raises BadBody."""
+    match surface.name:
+        case "chat":
+            chat.inspect(heard)
+        case "gemini" | "gemini.stream":
+            gemini_ask.inspect(heard)
+        case _:
+            pass
+
+
+def _invalid(dialect: Dialect) -> str | None:
+    # Anthropic and Google have no code beside the type and the status.
+    return None if dialect.name in ("messages", "gemini") else "invalid_value"
 
 
 async def _send(connection: Connection, request: Request, status: int, data: bytes) -> None:
     body = Body(connection, request, _PLAIN)
-    await body.start(status, _JSON, len(data))
+    await body.start(status, speaking.JSON, len(data))
     await body.write(data)
     body.end()
 
 
-async def _refuse(connection: Connection, request: Request, status: int, message: str, code: str | None = None) -> None:
-    await _send(connection, request, status, _error(status, message, code))
+async def _refuse(
+    connection: Connection,
+    request: Request,
+    dialect: Dialect,
+    status: int,
+    message: str,
+    code: str | None = None,
+    param: str | None = None,
+) -> None:
+    await _send(connection, request, status, dialect.failure(status, message, code, param))
 
 
 def listen(host: str, port: int) -> socket.socket:
