@@ -6,34 +6,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from halley.chat.doors import Doors
 from halley.chat.peek import Peek
 from halley.dialects import anthropic, gemini, openai_chat, openai_reply
 from halley.errors import Refused
+
+
+class MakeMeter(Protocol):
+    """The meter of the stream that answers a request. `strip`: the client gets that very stream, so that a usage frame for which it did not
+    ask has to come out."""
+
+    def __call__(self, seen: Peek, *, strip: bool) -> openai_reply.Meter: ...
+
 
 WriteError = Callable[[Refused, str], tuple[int, bytes, bytes]]
 
 
 class Dialect(NamedTuple):
-    """A chat dialect as the relay uses it; each door is documented where it is defined."""
+    """A chat dialect as the relay uses it; each door is documented where it is defined. Without `doors` it is never translated."""
 
     name: str
-    upstream_path: str
+    address: Callable[[str, bool], str]  # where a provider serves a model, whole or as a stream, after its base path
     reply_fields: frozenset[bytes]
     peek: Callable[[bytes, bytes], Peek]  # of a body and the path that it came to
     outbound: Callable[[bytes, Peek, str, int | None, str], bytes]
-    meter: Callable[[Peek], openai_reply.Meter]
+    meter: MakeMeter
     read_whole: Callable[[bytes], openai_reply.Whole | None]
     content_bytes: Callable[[bytes], int]
     is_error: Callable[[bytes], bool]
     write_error: WriteError
     write_error_event: Callable[[Refused, str], bytes]
+    doors: Doors | None = None
 
 
 OPENAI_CHAT = Dialect(
     "openai_chat",
-    "/chat/completions",
+    openai_chat.address,
     # What of an upstream's head may reach the client. Rate limits are the upstream's business with Halley and never leak.
     frozenset({b"openai-version", b"openai-processing-ms", b"retry-after", b"retry-after-ms", b"x-should-retry"}),
     openai_chat.peek,

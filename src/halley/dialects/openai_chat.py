@@ -139,6 +139,11 @@ def _invalid(text: str) -> Refused:
     return Refused(Condition.INVALID, f"{param}: {reason[0].lower()}{reason[1:]}." if param else f"{reason}.", param=param)
 
 
+def address(model: str, stream: bool) -> str:
+    """Where a provider serves this dialect, after its base path."""
+    return "/chat/completions"
+
+
 def outbound(body: bytes, seen: Peek, model: str, cap: int | None, cap_field: str) -> bytes:
     """The body for an upstream of the same dialect: the very bytes, but for the model's name there, a usage frame that Halley itself needs,
     and an output cap when one had to be set (`cap_field` is the upstream's name for it)."""
@@ -159,9 +164,9 @@ def _with_usage(options: msgspec.Raw | bytes | None) -> bytes:
     return jsonbody.set_members(raw, jsonbody.members(raw), {"include_usage": b"true"})
 
 
-def meter(seen: Peek) -> Meter:
+def meter(seen: Peek, *, strip: bool) -> Meter:
     """The meter of the stream that answers this request."""
-    return Meter(strip=not seen.wants_usage)
+    return Meter(strip=strip and not seen.wants_usage)
 
 
 # ---- errors -----------------------------------------------------------------------------------------------------------------------------

@@ -6,12 +6,14 @@ A status is judged by its number, never by searching its text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from halley.chat.usage import Usage
+from halley.dialects.bridge import Unreadable
 from halley.errors import Condition, Refused
 from halley.policy.pricing import COMPLETE, FAILED, UNREPORTED, UNUSABLE, Ending
 from halley.serve import faults
@@ -20,7 +22,12 @@ from halley.serve.echo import LONGEST
 if TYPE_CHECKING:
     from halley.serve.relay import Run
 
+EVENT_STREAM = b"text/event-stream"
+STREAM_FIELDS = b"cache-control: no-cache, no-transform\r\nx-accel-buffering: no\r\n"
+
 Answer = tuple[int, bytes, bytes]
+_UNFIT = re.compile(rb"[^\x20-\x7e]")
+LONGEST_LIST = 2000  # bytes of a header's value that every client takes
 
 # Another offer may do better at these; all others are the caller's own fault or nobody's.
 _RETRYABLE = frozenset({429, 500, 502, 503, 504, 529})
@@ -50,20 +57,24 @@ def judge(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
 
 
 def _answered(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
-    dialect = run.route.dialect
+    dialect = run.passage.spoken
     whole = dialect.read_whole(body)
     if whole is None:
         # It may be a stream that nobody asked for: its usage still says what the operator pays.
-        meter = dialect.meter(run.seen)
+        meter = dialect.meter(run.seen, strip=False)
         meter.feed(body)
         wanted = "stream" if run.seen.stream else "JSON object"
         answer = refuse(run, f'The provider "{run.offer.host.name}" sent something else than the {wanted} that was asked for.')
         return Judged(answer, UNUSABLE, meter.usage, meter.delivered_bytes, blame=True)
     echo = run.offer.host.echo
     if not whole.answered:
-        passes = len(body) <= LONGEST
-        return Judged((status, own_fields, echo.clean(body)) if passes else refuse(run, _ENDLESS), FAILED)
-    answer = (status, own_fields, echo.cut(body))
+        return Judged(_error(run, status, own_fields, body) if len(body) <= LONGEST else refuse(run, _ENDLESS), FAILED)
+    body = echo.cut(body)
+    try:
+        answer = (status, own_fields, run.passage.whole(body))
+    except Unreadable:
+        answer = refuse(run, f'The provider "{run.offer.host.name}" sent an answer that is none in its dialect.')
+        return Judged(answer, UNUSABLE, whole.usage, dialect.content_bytes(body), blame=True)
     if run.seen.stream:
         # An SDK that waits for a stream reads this as an empty one, without an error.
         answer = refuse(run, f'The provider "{run.offer.host.name}" sent a whole answer instead of the stream that was asked for.')
@@ -78,21 +89,39 @@ def _refused(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
     if status in _REFUSED_CREDENTIAL:
         answer = refuse(run, f'The provider "{host.name}" refused the credential that Halley is configured with.')
         return Judged(answer, FAILED, blame=True, again=True)
-    if status >= 400 and len(body) <= LONGEST and run.route.dialect.is_error(body):
-        answer = (status, own_fields, host.echo.clean(body))
+    if status >= 400 and len(body) <= LONGEST and run.passage.spoken.is_error(body):
+        answer = _error(run, status, own_fields, body)
     else:
         answer = refuse(run, f'The provider "{host.name}" answered with status {status} and something that is no error object.')
     return Judged(answer, FAILED, blame=status >= 500, again=status in _RETRYABLE)
 
 
+def _error(run: Run, status: int, own_fields: bytes, body: bytes) -> Answer:
+    """The provider's own words, or what they mean in the client's dialect."""
+    return run.passage.error(status, own_fields, run.offer.host.echo.clean(body))
+
+
 def head(run: Run, kind: bytes) -> bytes:
     """The fields of the client's head: what the body is known to be, the upstream's allowed fields, then our own."""
     fields = b"content-type: %b\r\n%b%b%d\r\nx-request-id: %b\r\n" % (kind, run.theirs, run.offer.fields, run.attempts, run.sent_id)
-    if run.sent_cap is not None:
-        fields += b"x-halley-lost: max_tokens=%d\r\n" % run.sent_cap
+    lost = losses(run)
+    if lost:
+        fields += b"x-halley-lost: %b\r\n" % _UNFIT.sub(b"?", ", ".join(lost).encode("ascii", "replace")[:LONGEST_LIST])
     if run.route.canonical is not None:
         fields += b'link: <%b>; rel="canonical"\r\n' % run.route.canonical
     return fields
+
+
+def stream_head(run: Run) -> bytes:
+    return head(run, EVENT_STREAM) + STREAM_FIELDS
+
+
+def losses(run: Run) -> tuple[str, ...]:
+    """What of the request the provider was not told, or told otherwise; of a whole answer also what the client is not told."""
+    declared = (f"max_tokens={run.sent_cap}",) if run.sent_cap is not None else ()
+    if not run.attempts or not run.passage.losses:
+        return declared
+    return (*declared, *dict.fromkeys(loss.path for loss in run.passage.losses))
 
 
 def refuse(run: Run, message: str, condition: Condition = Condition.UPSTREAM, retry_after_s: float | None = None) -> Answer:

@@ -10,7 +10,6 @@ a method called by the event loop: no task, future or timer belongs to a request
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from halley.errors import Condition, Refused
@@ -21,9 +20,12 @@ from halley.serve.admit import CHECKS, passes
 from halley.serve.answers import Answer, Judged
 from halley.serve.faults import shield
 from halley.serve.hold import Hold
+from halley.serve.passage import Passage, passage
 from halley.serve.routes import Route
+from halley.serve.stages import ADMISSION, CREDIT, ENDING, HEAD, OVER, STARTING, STREAM, WHOLE
 
 if TYPE_CHECKING:
+    from halley.chat.model import Ask
     from halley.chat.peek import Peek
     from halley.chat.usage import Usage
     from halley.dialects.openai_reply import Meter
@@ -34,22 +36,6 @@ if TYPE_CHECKING:
 
 PROGRESS_S = 5.0
 PROGRESS_FRAMES = 1000
-EVENT_STREAM = b"text/event-stream"
-STREAM_FIELDS = b"cache-control: no-cache, no-transform\r\nx-accel-buffering: no\r\n"
-
-
-class Stage(Enum):
-    ADMISSION = 0
-    CREDIT = 1
-    STARTING = 2
-    HEAD = 3
-    STREAM = 4
-    WHOLE = 5
-    ENDING = 6
-    OVER = 7
-
-
-ADMISSION, CREDIT, STARTING, HEAD, STREAM, WHOLE, ENDING, OVER = Stage  # a member look-up is not free, and every read makes several
 
 
 class Run:
@@ -57,9 +43,10 @@ class Run:
 
     # fmt: off
     __slots__ = (
-        "account", "admitted", "answer", "attempts", "bytes_out", "call", "caller", "candidates", "connection", "final", "first", "gateway",
-        "headed", "hold", "id", "input_guess", "limited", "meter", "metered", "model", "noted_at", "noted_frames", "offer", "parts",
-        "received", "request", "route", "seen", "sent_cap", "sent_id", "stage", "theirs", "token_guess", "upstream_id", "waits_until",
+        "account", "admitted", "answer", "ask", "attempts", "bytes_out", "call", "caller", "candidates", "connection", "final",
+        "first", "gateway", "headed", "hold", "id", "input_guess", "limited", "meter", "metered", "model", "noted_at", "noted_frames",
+        "offer", "parts", "passage", "received", "request", "route", "seen", "sent_cap", "sent_id", "stage", "theirs", "token_guess",
+        "upstream_id", "waits_until",
     )
     # fmt: on
 
@@ -68,6 +55,7 @@ class Run:
     seen: Peek
     model: Model
     offer: Offer
+    passage: Passage
     meter: Meter
     candidates: Iterator[Offer]
     input_guess: int
@@ -90,6 +78,7 @@ class Run:
         self.limited = self.headed = self.metered = False
         self.attempts = self.received = self.bytes_out = self.noted_frames = 0
         self.admitted = self.first = self.noted_at = 0.0
+        self.ask: Ask | None = None  # the request's meaning, once it had to be read for another dialect
         self.upstream_id: bytes | None = None
         self.final = b""  # what follows the end record: the last bytes of a stream, or a whole answer
         self.answer: Answer | None = None
@@ -162,11 +151,15 @@ class Run:
 
     def _attempt(self, offer: Offer) -> None:
         self.offer = offer
-        self.attempts += 1
         self.stage = HEAD
-        dialect = self.route.dialect
-        body = dialect.outbound(self.request.body, self.seen, offer.model, self.sent_cap, offer.host.cap_field)
-        self.call = offer.host.pool.call(offer.head(dialect.upstream_path), body, self, request_id=self.sent_id)
+        try:
+            self.passage = passage(self, offer)
+        except Refused as refusal:
+            self._again(faults.answer(refusal, self.route.dialect.write_error, self.id))
+            return
+        self.attempts += 1
+        head = offer.head(self.passage.spoken.address(offer.model, self.seen.stream))
+        self.call = offer.host.pool.call(head, self.passage.body, self, request_id=self.sent_id)
 
     def _again(self, otherwise: Answer) -> None:
         """Another offer, if one is left and the client is still there; else `otherwise` is the answer."""
@@ -204,9 +197,9 @@ class Run:
             else:
                 theirs += b"%b: %b\r\n" % (name, value)
         self.theirs = theirs
-        if self.seen.stream and call.status == 200 and call.kind.lower().startswith(EVENT_STREAM):
+        if self.seen.stream and call.status == 200 and call.kind.lower().startswith(answers.EVENT_STREAM):
             self.stage = STREAM
-            self.meter = self.route.dialect.meter(self.seen)
+            self.meter = self.passage.begin()
             self.metered = True
             if data or done:
                 self._stream(data, done)
@@ -215,9 +208,9 @@ class Run:
             self._whole(call, data, done)
 
     def _stream(self, data: bytes, done: bool) -> None:
-        meter = self.meter
-        out = self.offer.host.echo.stream(meter.feed(data)) if data else b""
-        if done or meter.done:
+        meter, passage = self.meter, self.passage
+        out = passage.frames(self.offer.host.echo.stream(meter.feed(data))) if data else b""
+        if done or meter.done or passage.failed:
             self._end_stream(out)
             return
         connection = self.connection
@@ -227,15 +220,16 @@ class Run:
                 connection.send(out)
             else:
                 self.headed = True
-                connection.begin(200, answers.head(self, EVENT_STREAM) + STREAM_FIELDS, out)
+                connection.begin(200, answers.stream_head(self), out)
         if meter.frames - self.noted_frames >= PROGRESS_FRAMES or self.gateway.clock.now - self.noted_at >= PROGRESS_S:
             self._note_progress()
 
     def _end_stream(self, out: bytes) -> None:
         """The upstream's stream is over, well or badly."""
-        meter = self.meter
-        out += self.offer.host.echo.cut(meter.rest())
-        if meter.finished:
+        meter, passage = self.meter, self.passage
+        out += passage.frames(self.offer.host.echo.cut(meter.rest()))
+        if meter.finished and not passage.failed:
+            out += passage.end(None)
             self.offer.breaker.succeeded()
             self._conclude(self._left_or(COMPLETE if meter.usage is not None else UNREPORTED), 200, out)
             return
@@ -245,7 +239,9 @@ class Run:
             if not self.headed and not meter.delivered_bytes:
                 self._again(faults.answer(refusal, self.route.dialect.write_error, self.id))
                 return
-            out += self.route.dialect.write_error_event(refusal, self.id)
+            out += passage.end(refusal)
+            if passage.failed and self.call is not None:
+                self.call.abort()
         self._conclude(BROKE if meter.delivered_bytes else FAILED, 200, out)
 
     def _whole(self, call: Call, data: bytes, done: bool) -> None:
@@ -364,7 +360,7 @@ class Run:
 
     def _fail(self, refusal: Refused, ending: Ending = FAILED) -> None:
         if self.headed:
-            self._conclude(ending, 200, self.route.dialect.write_error_event(refusal, self.id))
+            self._conclude(ending, 200, self.passage.end(refusal))
         else:
             self.answer = faults.answer(refusal, self.route.dialect.write_error, self.id)
             self._conclude(ending, self.answer[0])
@@ -390,7 +386,7 @@ class Run:
         elif self.answer is not None:
             connection.answer(*self.answer)
         else:
-            connection.stream(200, answers.head(self, EVENT_STREAM) + STREAM_FIELDS, self.final)
+            connection.stream(200, answers.stream_head(self), self.final)
         self.call = None  # it knows its receiver: a cycle
 
     def _note_progress(self) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from halley.chat.usage import Usage
 from halley.policy import pricing
 from halley.policy.pricing import COMPLETE, Ending
+from halley.serve.answers import losses
 from halley.store.journal import End, Progress, Start
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def conclude(run: Run, ending: Ending, status: int, reported: Usage | None, outp
             int((run.first - received) * 1e6) / 1e3 if run.first else 0.0,
             int((gateway.monotonic() - received) * 1e6) / 1e3,
             run.upstream_id.decode("latin-1")[:128] if run.upstream_id is not None else None,
-            (f"max_tokens={run.sent_cap}",) if run.sent_cap is not None else (),
+            losses(run),
         ),
         run.ended,
     )

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from ipaddress import ip_network
 
 from halley import __version__
+from halley.dialects import OPENAI_CHAT, Dialect
 from halley.money import NanoDollars
 from halley.net.client import Origin, Pool
 from halley.policy.health import Breaker
@@ -71,7 +72,7 @@ class Caller:
 class Host:
     """One provider at this relay: its connections, and what every request to it begins with."""
 
-    __slots__ = ("cancels", "cap_field", "echo", "name", "origin", "pool", "prefix", "tail")
+    __slots__ = ("cancels", "cap_field", "echo", "name", "origin", "pool", "prefix", "speaks", "tail")
 
     def __init__(self, row: ProviderRow, pool: Pool, origin: Origin, base_path: str) -> None:
         kind = KINDS[row.kind]
@@ -80,6 +81,7 @@ class Host:
         self.origin = origin
         self.cancels = row.cancel == "stops_billing"
         self.cap_field = kind.cap_field
+        self.speaks: tuple[Dialect, ...] = (OPENAI_CHAT,)
         self.echo = Echo(row.api_key)
         self.prefix = b"POST " + base_path.encode("ascii")
         default_port = 443 if origin.scheme == "https" else 80
@@ -89,6 +91,10 @@ class Host:
             f" HTTP/1.1\r\nhost: {authority}\r\nuser-agent: halley/{__version__}\r\naccept: application/json, text/event-stream\r\n"
             "accept-encoding: identity\r\ncontent-type: application/json\r\n"
         ).encode("latin-1") + SCHEMES[kind.auth](row.api_key)
+
+    def spoken(self, client: Dialect) -> Dialect:
+        """The dialect to speak with this provider for such a client: the client's own if the provider has it."""
+        return client if client in self.speaks else self.speaks[0]
 
     def head(self, path: str) -> bytes:
         """What every request to this provider begins with. Written from this list alone: nothing of the client's head goes upstream."""

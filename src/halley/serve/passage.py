@@ -1,0 +1,86 @@
+"""How the words of one attempt pass between client and provider: as they are, in a shared dialect, or over a bridge (`serve.crossing`).
+
+The relay meters what the provider says before it passes here; what comes out is what the client gets.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from halley.serve.crossing import Crossing
+
+if TYPE_CHECKING:
+    from halley.chat.model import Loss
+    from halley.dialects import Dialect
+    from halley.dialects.openai_reply import Meter
+    from halley.errors import Refused
+    from halley.serve.answers import Answer
+    from halley.serve.relay import Run
+    from halley.serve.tables import Offer
+
+
+class Passage(Protocol):
+    """`spoken` is the provider's dialect, `body` what it gets. `failed`: the client's stream has been ended by an error that is not the
+    provider's connection's fault."""
+
+    spoken: Dialect
+    body: bytes
+
+    @property
+    def failed(self) -> bool: ...
+    @property
+    def losses(self) -> tuple[Loss, ...]: ...
+    def begin(self) -> Meter:
+        """A stream begins; its meter."""
+        ...
+
+    def frames(self, data: bytes) -> bytes:
+        """Whole frames of the provider's stream in the client's words."""
+        ...
+
+    def end(self, refusal: Refused | None) -> bytes:
+        """The end of the client's stream: after the provider's own, or with this refusal because that never came."""
+        ...
+
+    def whole(self, body: bytes) -> bytes:
+        """A whole answer. Raises `chat.doors.Unreadable`."""
+        ...
+
+    def error(self, status: int, fields: bytes, body: bytes) -> Answer:
+        """The provider's error, cleaned of secrets. `fields` are those of our own head."""
+        ...
+
+
+class Straight:
+    """One dialect on both sides: nothing is read, nothing is lost, every byte stays."""
+
+    __slots__ = ("_run", "body", "spoken")
+
+    failed = False
+    losses = ()
+
+    def __init__(self, run: Run, offer: Offer) -> None:
+        self._run = run
+        self.spoken = dialect = run.route.dialect
+        self.body = dialect.outbound(run.request.body, run.seen, offer.model, run.sent_cap, offer.host.cap_field)
+
+    def begin(self) -> Meter:
+        return self.spoken.meter(self._run.seen, strip=True)
+
+    def frames(self, data: bytes) -> bytes:
+        return data
+
+    def end(self, refusal: Refused | None) -> bytes:
+        return b"" if refusal is None else self.spoken.write_error_event(refusal, self._run.id)
+
+    def whole(self, body: bytes) -> bytes:
+        return body
+
+    def error(self, status: int, fields: bytes, body: bytes) -> Answer:
+        return status, fields, body
+
+
+def passage(run: Run, offer: Offer) -> Passage:
+    """The way to this offer. Raises Refused when it cannot be asked what the caller asks."""
+    spoken = offer.host.spoken(run.route.dialect)
+    return Straight(run, offer) if spoken is run.route.dialect else Crossing(run, offer, spoken)
