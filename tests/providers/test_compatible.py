@@ -6,21 +6,41 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from halley.providers.auth import SCHEMES
-from halley.providers.compatible import KINDS
+from halley.providers.auth import SCHEMES, SIGNERS
+from halley.providers.compatible import KINDS, RELAYED
+from halley.providers.row import bases
+
+
+def test_there_is_a_row_for_each_of_the_usual_hosts() -> None:
+    usual = (
+        "openai anthropic gemini azure vertex bedrock mistral deepseek groq xai together fireworks openrouter cometapi ollama vllm "
+        "lmstudio cohere perplexity moonshot dashscope zhipu minimax sambanova cerebras nvidia deepinfra hyperbolic novita siliconflow "
+        "nebius huggingface github cloudflare volcengine openai-compatible"
+    )
+    assert not set(usual.split()) - KINDS.keys()
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_row_is_complete(name: str) -> None:
     kind = KINDS[name]
-    assert kind.title and kind.docs
-    assert kind.auth in SCHEMES
+    assert kind.title and (kind.docs.startswith("https://") or name == "local")
+    assert kind.speaks and all(kind.scheme(dialect) in SIGNERS for dialect in kind.speaks)
     assert kind.cancel in ("stops_billing", "bills_to_end")
+    assert bool(kind.pattern) == (not kind.base_url) or name == "local"
 
 
-@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind.base_url])
+@pytest.mark.parametrize("name", KINDS)
+def test_a_base_url_ends_as_its_first_dialect_says(name: str) -> None:
+    kind = KINDS[name]
+    url = kind.base_url or kind.pattern or "http://127.0.0.1:1/v1"
+    assert list(bases(kind, url)) == list(kind.speaks)
+    for spoken in kind.speaks.values():
+        assert not spoken.base.endswith("/") and (spoken.base == "" or spoken.base.startswith("/"))
+
+
+@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind.base_url or kind.pattern])
 def test_a_host_is_reached_by_tls_unless_it_is_this_machine(name: str) -> None:
-    url = urlsplit(KINDS[name].base_url)
+    url = urlsplit(KINDS[name].base_url or KINDS[name].pattern)
     assert url.scheme == "https" or (url.scheme == "http" and url.hostname == "127.0.0.1")
     assert not url.query and not url.path.endswith("/")
 
@@ -32,3 +52,8 @@ def test_a_variable_and_a_host_belong_to_one_row() -> None:
 
 def test_what_needs_a_key_says_in_which_variable_it_usually_is() -> None:
     assert [name for name, kind in KINDS.items() if kind.needs_key and not kind.env] == []
+
+
+def test_what_the_relay_calls_today_speaks_chat_with_a_key_that_is_the_same_for_every_request() -> None:
+    assert {"openai", "azure", "bedrock-key", "local", "openai-compatible"} <= RELAYED.keys() < KINDS.keys()
+    assert all(kind.auth in SCHEMES and kind.speaks["chat"].call == "" for kind in RELAYED.values())

@@ -14,7 +14,7 @@ from halley.config_build import Mistake
 from halley.config_checks import Known
 from halley.config_secrets import client_key, resolve_secret
 from halley.policy.catalogue import packaged
-from halley.providers.compatible import KINDS
+from halley.providers.compatible import RELAYED
 from halley.secret import Secret
 from halley.toml_lines import Address
 
@@ -43,10 +43,11 @@ def without_effect(settings: Settings) -> list[str]:
 
 def read(config: Path | None = None, flags: Mapping[str, object] | None = None) -> Settings:
     """Settings as `halley up` would run with. Raises ConfigError; `flags` maps `section.key` to a value, None meaning not given."""
-    well_known = {kind.env: name for name, kind in KINDS.items() if kind.env}
+    # Only variables that hold a key for nothing else: a token that somebody has for other reasons makes no provider.
+    well_known = {kind.env: name for name, kind in RELAYED.items() if kind.base_url and kind.env.endswith("_KEY")}
     known = Known(
-        kinds=KINDS.keys(),
-        free=[name for name, kind in KINDS.items() if kind.free],
+        kinds=RELAYED.keys(),
+        free=[name for name, kind in RELAYED.items() if kind.free],
         packaged={(model.id, model.kind) for model in packaged()},
     )
     return load(find(config, os.environ, Path.cwd()), os.environ, flags or {}, well_known=well_known, known=known)
