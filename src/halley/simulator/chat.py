@@ -5,13 +5,14 @@ Pure. Unknown fields pass unread, as at most hosts that speak this dialect; a `s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import msgspec
 
 from halley.simulator.heard import Heard, Medium, Offer, Result, Turn, Wishes, decoded, hear, linked, stored
 from halley.simulator.plan import CREATED, Call, Choice, Citation, Frame, Part, Reply, Text, Thought, Usage, reported
-from halley.simulator.reading import Node, check, flag, text
+from halley.simulator.reading import Node, check, flag, strict_schema, text
 from halley.simulator.schema import Json
 from halley.simulator.script import Script
 
@@ -28,6 +29,8 @@ _KNOWN = (
     "prompt_cache_options", "moderation",
 )
 # fmt: on
+_LONGEST_ID = 40
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _AUDIO = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 
 
@@ -73,8 +76,16 @@ def read(body: bytes) -> Heard:
 
 
 def inspect(heard: Heard) -> None:
-    """What a `strict` model refuses on top. Raises BadBody."""
-    Node(heard.whole).only(*_KNOWN)
+    """What a `strict` model refuses on top, as OpenAI does and few others. Raises BadBody."""
+    top = Node(heard.whole)
+    top.only(*_KNOWN)
+    for message in top.need("messages").items():
+        calls = message.find("tool_calls")
+        for call in calls.items() if calls is not None else ():
+            if len(call.need("id").text()) > _LONGEST_ID:
+                raise call.need("id").bad(f"String too long: at most {_LONGEST_ID} characters.")
+    if heard.wishes.json and heard.wishes.schema is None and not any("json" in text.lower() for text in heard.texts):
+        raise top.need("messages").bad("'messages' must contain the word 'json' for a 'response_format' of type 'json_object'.")
 
 
 def document(reply: Reply, heard: Heard, script: Script) -> Json:
@@ -314,7 +325,11 @@ def _offer(tool: Node) -> Offer:
     tool.need("type").text("function")
     function = tool.need("function")
     parameters = function.find("parameters")
-    return Offer(function.need("name").text(), parameters.fields() if parameters is not None else None)
+    strict_schema(parameters, function.find("strict"))
+    name = function.need("name")
+    if not _NAME.fullmatch(name.text()):
+        raise name.bad(f"String does not match pattern '{_NAME.pattern}'.")
+    return Offer(name.text(), parameters.fields() if parameters is not None else None)
 
 
 def _choice(choice: Node | None, offers: tuple[Offer, ...]) -> str:
@@ -339,6 +354,7 @@ def _format(wanted: Node | None) -> tuple[Json, bool]:
             inner = wanted.need("json_schema")
             inner.need("name").text()
             schema = inner.find("schema")
+            strict_schema(schema, inner.find("strict"))
             return (schema.fields() if schema is not None else {}), True
         case kind:
             return None, kind == "json_object"

@@ -6,6 +6,8 @@ as in every JSON of Google's; unknown ones are refused. Function responses must 
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from halley.simulator.heard import Heard, Medium, Offer, Result, Turn, Wishes, decoded, hear, linked, of_mime, stored
@@ -31,7 +33,13 @@ _TOOL = (
     "functionDeclarations", "googleSearch", "googleSearchRetrieval", "codeExecution", "urlContext", "googleMaps", "fileSearch",
     "computerUse", "enterpriseWebSearch", "retrieval", "mcpServers",
 )
+_SCHEMA = (
+    "type", "format", "title", "description", "nullable", "enum", "maxItems", "minItems", "properties", "required", "minProperties",
+    "maxProperties", "minLength", "maxLength", "pattern", "example", "anyOf", "propertyOrdering", "default", "items", "minimum", "maximum",
+)
 # fmt: on
+_TYPES = ("TYPE_UNSPECIFIED", "STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL")
+_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}")
 _ROLES = ("user", "model", "function")
 _PAYLOADS = ("text", "inlineData", "fileData", "functionCall", "functionResponse", "executableCode", "codeExecutionResult")
 _MOST_STOPS = 5
@@ -230,9 +238,31 @@ def _offers(top: Loose) -> tuple[Offer, ...]:
             schema, plain = function.find("parameters"), function.find("parametersJsonSchema")
             if schema is not None and plain is not None:
                 raise function.bad("`parameters` and `parametersJsonSchema` are mutually exclusive.")
+            if schema is not None:
+                _check_schema(schema)
             given = schema or plain
-            offers.append(Offer(function.need("name").text(), given.fields() if given is not None else None))
+            name = function.need("name")
+            if not _NAME.fullmatch(name.text()):
+                raise name.bad("Must start with a letter or `_` and hold at most 128 letters, digits, `_`, `.`, `:` and `-`.")
+            if name.text() in {offer.name for offer in offers}:
+                raise name.bad(f"Duplicate function declaration found: {name.text()}.")
+            offers.append(Offer(name.text(), given.fields() if given is not None else None))
     return tuple(offers)
+
+
+def _check_schema(schema: Loose) -> None:
+    """A `Schema` of Google's is no JSON schema: unknown words such as `additionalProperties` are refused, a type is one word."""
+    schema.only(*_SCHEMA)
+    if kind := schema.find("type"):
+        kind.text(*_TYPES, *map(str.lower, _TYPES))
+    if items := schema.find("items"):
+        _check_schema(items)
+    if options := schema.find("anyOf"):
+        for option in options.items():
+            _check_schema(option)
+    if properties := schema.find("properties"):
+        for name, value in properties.fields().items():
+            _check_schema(Loose(value, (*properties.path, name)))
 
 
 def _chosen(top: Loose, offers: tuple[Offer, ...]) -> str:
@@ -277,6 +307,8 @@ def _format(config: Loose) -> tuple[Json, bool]:
     schema, plain = config.find("responseSchema"), config.find("responseJsonSchema")
     if schema is not None and plain is not None:
         raise config.bad("`responseSchema` and `responseJsonSchema` are mutually exclusive.")
+    if schema is not None:
+        _check_schema(schema)
     given = schema or plain
     if given is not None and mime == "text/plain":
         raise given.bad("A response schema needs `responseMimeType` application/json or text/x.enum.")

@@ -92,6 +92,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     media: tuple[Medium, ...]
     results: tuple[Result, ...]
     rounds: int
+    texts: tuple[str, ...]
     wishes: Wishes
     seed: int
     whole: Json
@@ -106,6 +107,7 @@ def hear(model: str, turns: Sequence[Turn], wishes: Wishes, seeds: Sequence[Json
         said=next((" ".join(turn.texts) for turn in reversed(turns) if turn.role == "user" and (turn.texts or not turn.results)), ""),
         words=sum(map(_counted, turns)) + sum(MEDIUM_TOKENS[medium.kind] for medium in media),
         media=media,
+        texts=tuple(text for turn in turns for text in turn.texts),
         results=results,
         rounds=rounds,
         wishes=wishes,

@@ -6,6 +6,8 @@ seal that the simulator gave it, and every tool use must be answered at the star
 
 from __future__ import annotations
 
+import re
+
 from halley.simulator.heard import Heard, Medium, Offer, Result, Turn, Wishes, decoded, hear, linked, plain, stored
 from halley.simulator.reading import Node, check, flag
 from halley.simulator.schema import Json
@@ -20,6 +22,21 @@ _KNOWN = (
     "context_management", "mcp_servers",
 )
 # fmt: on
+# Counting takes what decides the prompt, and nothing of how the answer should be.
+_COUNTED = (
+    "model",
+    "messages",
+    "system",
+    "tools",
+    "tool_choice",
+    "thinking",
+    "output_config",
+    "cache_control",
+    "context_management",
+    "mcp_servers",
+)
+_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+_CALL_ID = re.compile(r"[a-zA-Z0-9_-]+")
 _IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _BLOCKS = {
     "text": ("type", "text", "cache_control", "citations"),
@@ -44,7 +61,8 @@ def read(body: bytes, version: str, counting: bool = False) -> Heard:
     top = Node.of(body)
     if thread := top.find("thread"):
         raise thread.bad("Threads are not served: send the whole conversation.", "thread_unsupported_request")
-    top.only(*(name for name in _KNOWN if version < WITHOUT_SAMPLING or name not in ("temperature", "top_p", "top_k")))
+    known = _COUNTED if counting else _KNOWN
+    top.only(*(name for name in known if version < WITHOUT_SAMPLING or name not in ("temperature", "top_p", "top_k")))
     model = top.need("model").text()
     cap = top.find("max_tokens") if counting else top.need("max_tokens")
     most = cap.whole(0) if cap is not None else None
@@ -58,11 +76,18 @@ def read(body: bytes, version: str, counting: bool = False) -> Heard:
         },
     )
     tools = top.find("tools")
+    names = [tool.need("name") for tool in tools.items()] if tools is not None else []
+    for index, name in enumerate(names):
+        if not _TOOL_NAME.fullmatch(name.text()):
+            raise name.bad(f"String should match pattern '{_TOOL_NAME.pattern}'.")
+        if name.text() in [other.text() for other in names[:index]]:
+            raise name.bad("Tool names must be unique.")
     offers = tuple(offer for tool in (tools.items() if tools is not None else ()) if (offer := _offer(tool)) is not None)
     thinking = top.find("thinking")
     kind = thinking.need("type").text("enabled", "adaptive", "disabled") if thinking is not None else "disabled"
     if thinking is not None and kind == "enabled":
         thinking.need("budget_tokens").whole(1024, None if most is None else most - 1)
+        _check_thinking(top)
     system = top.find("system")
     turns = [] if system is None else [Turn("system", *_texts_and_media(system, ("text",)))]
     messages = top.need("messages")
@@ -107,6 +132,8 @@ def _turns(messages: Node, thinking: bool) -> list[Turn]:
                 raise message.bad(_unanswered(answering))
             if role != "system":
                 first = ""
+        if not content.value and (role != "assistant" or message.path != messages.items()[-1].path):
+            raise content.bad("All messages must have non-empty content except for the optional final assistant message.")
         blocks = content.items() if not isinstance(content.value, str) else []
         if role == "assistant" and blocks and not first:
             first = blocks[0].need("type").text()
@@ -120,7 +147,12 @@ def _turns(messages: Node, thinking: bool) -> list[Turn]:
             seen = kind
             if kind == "tool_use":
                 block.need("input").fields()
-                calls[block.need("id").text()] = block.need("name").text()
+                identity = block.need("id")
+                if not _CALL_ID.fullmatch(identity.text()):
+                    raise identity.bad(f"String should match pattern '{_CALL_ID.pattern}'.")
+                if identity.text() in calls or identity.text() in open_calls:
+                    raise identity.bad("`tool_use` ids must be unique.")
+                calls[identity.text()] = block.need("name").text()
             elif kind == "tool_result":
                 results.append(_result(block, answering))
         open_calls |= calls
@@ -131,9 +163,24 @@ def _turns(messages: Node, thinking: bool) -> list[Turn]:
         previous = role if role != "system" else previous
     if not turns:
         raise messages.bad("At least one message is required.")
+    if previous == "assistant" and turns[-1].texts and turns[-1].texts[-1] != turns[-1].texts[-1].rstrip():
+        raise messages.bad("Final assistant content cannot end with trailing whitespace.")
     if answering or open_calls:
         raise messages.bad(_unanswered(answering | open_calls))
     return turns
+
+
+def _check_thinking(top: Node) -> None:
+    """What does not go together with thinking of a fixed budget (Anthropic docs, extended thinking, read 2026-11)."""
+    choice, temperature, last = top.find("tool_choice"), top.find("temperature"), top.need("messages").items()[-1:]
+    if choice is not None and choice.need("type").text() in ("any", "tool"):
+        raise choice.bad("Thinking may not be enabled when tool_choice forces tool use.")
+    if temperature is not None and temperature.number() != 1:
+        raise temperature.bad("`temperature` may only be set to 1 when thinking is enabled.")
+    if top.find("top_k") is not None:
+        raise top.need("top_k").bad("`top_k` must be unset when thinking is enabled.")
+    if last and last[0].need("role").text() == "assistant":
+        raise last[0].bad("An answer cannot be begun for the model when thinking is enabled.")
 
 
 def _unanswered(calls: dict[str, str]) -> str:

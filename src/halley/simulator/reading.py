@@ -12,7 +12,7 @@ from typing import Self, cast
 import msgspec
 
 from halley.errors import HalleyError
-from halley.simulator.schema import Json
+from halley.simulator.schema import Json, first_lax
 
 Path = tuple[str | int, ...]
 
@@ -139,6 +139,16 @@ class Loose(Node):
     def spellings(self, name: str) -> tuple[str, ...]:
         snake = re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
         return (name,) if snake == name else (name, snake)
+
+
+def strict_schema(schema: Node | None, strict: Node | None) -> None:
+    """Where OpenAI is told to hold a schema strictly, it must be one that can be. Raises BadBody."""
+    if schema is None or strict is None or not strict.flag():
+        return
+    lax = first_lax(schema.value)
+    if lax is not None:
+        why = "With `strict`, `additionalProperties` must be false and `required` must name every property."
+        raise BadBody((*schema.path, *lax), why, "invalid_json_schema")
 
 
 def flag(node: Node, name: str) -> bool:

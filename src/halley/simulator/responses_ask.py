@@ -1,17 +1,19 @@
 """OpenAI Responses, the request: a body is read as strictly as OpenAI reads it.
 
 Pure. Source: OpenAI's OpenAPI document, CreateResponse and Item (read 2026-11). Calls and outputs must pair by `call_id`, and encrypted
-reasoning must be the simulator's own. `previous` holds the items of stored responses.
+reasoning must be the simulator's own. The shelf holds stored responses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 
 from halley.simulator.heard import Heard, Medium, Offer, Result, Turn, Wishes, decoded, hear, linked, stored
-from halley.simulator.reading import Node, check, flag
+from halley.simulator.reading import Node, check, flag, strict_schema
 from halley.simulator.schema import Json
 from halley.simulator.seals import OPENAI_REASONING, wrapped
+from halley.simulator.shelf import Shelf
 
 # fmt: off
 _KNOWN = (
@@ -30,13 +32,16 @@ _INCLUDED = (
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
 _OUTPUTS = {"function_call_output": "function_call", "custom_tool_call_output": "custom_tool_call"}
+_PREFIXES = {"message": "msg", "reasoning": "rs", "function_call": "fc", "custom_tool_call": "ctc"}
+_AFTER_THOUGHT = ("reasoning", "message", "function_call", "custom_tool_call", "web_search_call", "code_interpreter_call")
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _UNREAD = ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "compaction", "item_reference")
 _ITEMS = ("message", "reasoning", *_CALLS, *_OUTPUTS, *_UNREAD)
 _LEAST_CAP = 16
 _LONGEST_ID = 64
 
 
-def read(body: bytes, previous: Mapping[str, Sequence[Json]]) -> Heard:
+def read(body: bytes, shelf: Shelf) -> Heard:
     """Raises BadBody."""
     top = Node.of(body)
     top.only(*_KNOWN)
@@ -52,12 +57,13 @@ def read(body: bytes, previous: Mapping[str, Sequence[Json]]) -> Heard:
             "truncation": lambda node: node.text("auto", "disabled"),
         },
     )
-    before = _previous(top.find("previous_response_id"), previous)
-    given = top.need("input")
-    text = isinstance(given.value, str)
-    fresh = [Node({"role": "user", "content": given.value}, given.path)] if text else given.items()
+    for name in ("conversation", "prompt"):
+        if kept := top.find(name):
+            raise kept.bad("The simulator keeps none of these: send the whole conversation, or `previous_response_id`.")
+    before = _previous(top.find("previous_response_id"), shelf)
+    fresh = inputs_of(top)
     # Stored items stand before the input and have a place of their own, so that a fault in the input is named by its own index.
-    turns = _turns([*(Node(item, ("previous", index)) for index, item in enumerate(before)), *fresh])
+    turns = _turns([*(Node(item, ("previous", index)) for index, item in enumerate(before)), *fresh], shelf)
     if (instructions := top.find("instructions")) is not None:
         turns.insert(0, Turn("system", (instructions.text(),)))
     cap = top.find("max_output_tokens")
@@ -83,29 +89,33 @@ def read(body: bytes, previous: Mapping[str, Sequence[Json]]) -> Heard:
     return hear(model, turns, wishes, [before, *(whole.get(name) for name in ("instructions", "input", "tools", "text"))], whole)
 
 
-def items_of(heard: Heard, previous: Mapping[str, Sequence[Json]]) -> list[Json]:
-    """The conversation of a request as items, for the response that is stored after it."""
-    whole = heard.whole if isinstance(heard.whole, dict) else {}
-    before = previous.get(str(whole.get("previous_response_id")), ())
-    given = whole.get("input")
-    return [*before, *(given if isinstance(given, list) else [{"role": "user", "content": given}])]
+def inputs_of(top: Node) -> list[Node]:
+    """The input as items."""
+    given = top.need("input")
+    return [Node({"role": "user", "content": given.value}, given.path)] if isinstance(given.value, str) else given.items()
 
 
-def _previous(identity: Node | None, previous: Mapping[str, Sequence[Json]]) -> list[Json]:
+def _previous(identity: Node | None, shelf: Shelf) -> list[Json]:
     if identity is None:
         return []
-    found = previous.get(identity.text())
+    found = shelf.find(identity.text())
     if found is None:
         raise identity.bad(f"Previous response with id '{identity.text()}' not found.", "previous_response_not_found")
-    return list(found)
+    return list(found.conversation)
 
 
-def _turns(items: Sequence[Node]) -> list[Turn]:
+def _turns(items: Sequence[Node], shelf: Shelf) -> list[Turn]:
     turns: list[Turn] = []
     open_calls: dict[str, tuple[str, str]] = {}
-    for item in items:
-        kind = item.find("type")
-        match "message" if kind is None else kind.text(*_ITEMS):
+    thought: Node | None = None
+    for given in items:
+        item = _resolved(given, shelf)
+        kind = _kind(item)
+        if thought is not None and kind not in _AFTER_THOUGHT:
+            raise thought.bad("Item of type 'reasoning' was provided without its required following item.")
+        thought = item if kind == "reasoning" else None
+        _check_id(item, kind)
+        match kind:
             case "message":
                 turns.append(_message(item))
             case ("function_call" | "custom_tool_call") as called:
@@ -123,9 +133,11 @@ def _turns(items: Sequence[Node]) -> list[Turn]:
                 texts, media = _content(item.need("output"), ("input_text", "input_image", "input_file"))
                 turns.append(Turn("tool", results=(Result(identity.text(), name, "".join(texts), media),)))
             case "reasoning":
-                _reasoning(item)
+                _check_reasoning(item, shelf)
             case _:
                 pass
+    if thought is not None:
+        raise thought.bad("Item of type 'reasoning' was provided without its required following item.")
     if open_calls:
         raise items[-1].bad(f"No tool output found for function call {', '.join(open_calls)}.")
     if not turns:
@@ -140,12 +152,36 @@ def _message(item: Node) -> Turn:
     return Turn("system" if role == "developer" else role, texts, media)
 
 
-def _reasoning(item: Node) -> None:
+def _resolved(item: Node, shelf: Shelf) -> Node:
+    """A reference is the item that it names. Raises BadBody."""
+    if _kind(item) != "item_reference":
+        return item
+    name = item.need("id")
+    found = shelf.item(name.text())
+    if found is None:
+        raise name.bad(f"Item with id '{name.text()}' not found.")
+    return Node(found, item.path)
+
+
+def _kind(item: Node) -> str:
+    kind = item.find("type")
+    return "message" if kind is None else kind.text(*_ITEMS)
+
+
+def _check_id(item: Node, kind: str) -> None:
+    identity, prefix = item.find("id"), _PREFIXES.get(kind)
+    if identity is not None and prefix is not None and not identity.text().startswith(prefix):
+        raise identity.bad(f"Invalid id {identity.text()!r}: expected an id that begins with '{prefix}'.")
+
+
+def _check_reasoning(item: Node, shelf: Shelf) -> None:
     item.only("type", "id", "summary", "content", "encrypted_content", "status")
     for part in item.need("summary").items():
         part.need("type").text("summary_text")
         part.need("text").text()
-    sealed = item.find("encrypted_content")
+    sealed, identity = item.find("encrypted_content"), item.need("id")
+    if sealed is None and shelf.item(identity.text()) is None:
+        raise identity.bad(f"Item with id '{identity.text()}' not found: send its encrypted_content where nothing is stored.")
     if sealed is not None and not wrapped(OPENAI_REASONING, sealed.text()):
         raise sealed.bad("The encrypted content could not be verified.", "invalid_encrypted_content")
 
@@ -198,7 +234,11 @@ def _offers(tool: Node) -> list[Offer]:
             if nested := tool.find("function"):
                 raise nested.bad("A function stands flat in its tool here: `name` and `parameters` beside `type`.")
             parameters = tool.find("parameters")
-            return [Offer(tool.need("name").text(), parameters.fields() if parameters is not None else None)]
+            strict_schema(parameters, tool.find("strict"))
+            name = tool.need("name")
+            if not _NAME.fullmatch(name.text()):
+                raise name.bad(f"String does not match pattern '{_NAME.pattern}'.")
+            return [Offer(name.text(), parameters.fields() if parameters is not None else None)]
         case _:
             return []
 
@@ -230,6 +270,7 @@ def _format(top: Node) -> tuple[Json, bool]:
         case "json_schema":
             wanted.only("type", "name", "schema", "description", "strict")
             wanted.need("name").text()
+            strict_schema(wanted.need("schema"), wanted.find("strict"))
             return wanted.need("schema").fields(), True
         case kind:
             return None, kind == "json_object"

@@ -19,6 +19,25 @@ _FORMATS = {
 }
 
 
+def first_lax(schema: Json, path: tuple[str | int, ...] = ()) -> tuple[str | int, ...] | None:
+    """The first object of a schema that OpenAI's `strict` refuses: it must list every property as required and allow no other."""
+    if isinstance(schema, list):
+        return next((found for index, part in enumerate(schema) if (found := first_lax(part, (*path, index))) is not None), None)
+    if not isinstance(schema, dict):
+        return None
+    named = schema.get("properties")
+    if schema.get("type") == "object" or isinstance(named, dict):
+        required = schema.get("required")
+        listed = {each for each in required if isinstance(each, str)} if isinstance(required, list) else set[str]()
+        if schema.get("additionalProperties") is not False or listed != set(named if isinstance(named, dict) else ()):
+            return path
+    inner: list[tuple[tuple[str | int, ...], Json]] = [((word,), schema.get(word)) for word in ("items", "anyOf")]
+    for word in ("properties", "$defs"):
+        held = schema.get(word)
+        inner += [((word, name), part) for name, part in held.items()] if isinstance(held, dict) else []
+    return next((found for step, part in inner if (found := first_lax(part, (*path, *step))) is not None), None)
+
+
 def instance(schema: Json, *, root: Json = None, depth: int = 0) -> Json:
     """A value that the schema accepts, for the parts of JSON Schema that the chat APIs document (no `pattern`)."""
     root = schema if root is None else root

@@ -12,10 +12,11 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from halley.simulator import gemini_ask, messages_ask
+from halley.simulator import gemini_ask, messages_ask, responses_ask
 from halley.simulator.heard import MEDIUM_TOKENS, count_words, linked
 from halley.simulator.reading import Loose, Node, check, flag
 from halley.simulator.schema import Json
+from halley.simulator.shelf import Shelf
 
 DIMENSIONS = 64
 """Numbers of a vector where the request does not say how many."""
@@ -108,6 +109,11 @@ def rerank(body: bytes) -> Sheet:
 def anthropic_count(body: bytes, version: str) -> Sheet:
     heard = messages_ask.read(body, version, counting=True)
     return Sheet(heard.model, 0, _fixed({"input_tokens": heard.words}))
+
+
+def responses_count(body: bytes, shelf: Shelf) -> Sheet:
+    heard = responses_ask.read(body, shelf)
+    return Sheet(heard.model, 0, _fixed({"object": "response.input_tokens", "input_tokens": heard.words}))
 
 
 def gemini_count(body: bytes, model: str) -> Sheet:

@@ -43,6 +43,7 @@ _PATHS = {
     "/v1/chat/completions": Surface("chat", CHAT),
     "/v1/completions": Surface("completions", COMPLETIONS),
     "/v1/responses": Surface("responses", RESPONSES),
+    "/v1/responses/input_tokens": Surface("responses.input_tokens", RESPONSES),
     "/v1/messages": Surface("messages", MESSAGES),
     "/v1/messages/count_tokens": Surface("messages.count_tokens", MESSAGES),
     "/v1/embeddings": Surface("embeddings", CHAT),
@@ -73,7 +74,7 @@ def find(request: Request) -> Surface | None:
                 return Surface(_OPERATIONS[operation], GEMINI, model=name)
             return Surface("model", _listing(request, root), ("GET",), item=unquote(path.removeprefix(f"{root}/models/")))
     if path.startswith("/v1/responses/"):
-        return Surface("stored", RESPONSES, ("GET", "DELETE"), item=unquote(path.removeprefix("/v1/responses/")))
+        return Surface("stored", RESPONSES, ("GET", "DELETE", "POST"), item=unquote(path.removeprefix("/v1/responses/")))
     if path.startswith("/v1beta/"):
         return Surface("unknown", GEMINI, ())
     return Surface("unknown", MESSAGES, ()) if path.startswith("/v1/messages/") else None

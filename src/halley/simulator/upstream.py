@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
 from urllib.parse import unquote
 
 import msgspec
@@ -21,28 +19,19 @@ from halley.simulator.body import Body, Cut
 from halley.simulator.heard import Heard
 from halley.simulator.http import Connection, Request, Server
 from halley.simulator.plan import Reply, Usage, compose, reported, say
-from halley.simulator.reading import BadBody, Loose
+from halley.simulator.reading import BadBody, Loose, Node
 from halley.simulator.schema import Json
 from halley.simulator.script import BadScript, Script, Scripts, read_json
 from halley.simulator.sheets import Sheet
+from halley.simulator.shelf import Shelf
 from halley.simulator.speaking import CHAT, Answer, Dialect
 from halley.simulator.surfaces import Surface, check_version, credential, entry, find, head_of, listing, query, unauthorized
-
-STORED = 1000
-"""Responses kept for `previous_response_id`; the oldest goes first."""
 
 _HTML = {"content-type": "text/html"}
 _PLAIN = Script()
 
 Speaker = Callable[[Heard], str]
 """A model that knows what to say: the `local/*` models."""
-
-
-class Kept(NamedTuple):
-    """A stored response: itself, and the whole conversation that it ends."""
-
-    document: dict[str, Json]
-    items: tuple[Json, ...]
 
 
 class Upstream:
@@ -61,7 +50,7 @@ class Upstream:
         self.scripts = scripts
         self._speakers = speakers or {}
         self._require_key = require_key
-        self._stored: OrderedDict[str, Kept] = OrderedDict()
+        self._shelf = Shelf()
         self._server = Server(self._respond)
         self.url = ""
 
@@ -168,7 +157,9 @@ class Upstream:
             case "completions":
                 return completions.read(body)
             case "responses":
-                return responses_ask.read(body, {name: kept.items for name, kept in self._stored.items()})
+                return responses_ask.read(body, self._shelf)
+            case "responses.input_tokens":
+                return sheets.responses_count(body, self._shelf)
             case "messages":
                 return messages_ask.read(body, check_version(request))
             case "messages.count_tokens":
@@ -188,22 +179,31 @@ class Upstream:
         """Responses are stored unless the request says no."""
         if surface.name != "responses" or not isinstance(heard.whole, dict) or heard.whole.get("store") is False:
             return
-        document = responses.document(reply, heard, script)
-        output = document["output"]
-        before = responses_ask.items_of(heard, {name: kept.items for name, kept in self._stored.items()})
-        self._stored[responses.identity(reply)] = Kept(document, (*before, *(output if isinstance(output, list) else ())))
-        while len(self._stored) > STORED:
-            self._stored.popitem(last=False)
+        previous = self._shelf.find(str(heard.whole.get("previous_response_id")))
+        inputs = [item.value for item in responses_ask.inputs_of(Node(heard.whole))]
+        before = previous.conversation if previous is not None else ()
+        self._shelf.put(responses.identity(reply), responses.document(reply, heard, script), before, inputs)
 
     async def _keep(self, connection: Connection, request: Request, surface: Surface) -> None:
         name, _, part = surface.item.partition("/")
-        kept = self._stored.get(name)
-        if kept is None or part not in ("", "input_items"):
+        kept = self._shelf.find(name)
+        if kept is None:
             return await _refuse(connection, request, surface.dialect, 404, f"Response with id '{name}' not found.", "not_found")
-        if request.method == "DELETE":
-            del self._stored[name]
-            return await _send(connection, request, 200, msgspec.json.encode({"id": name, "object": "response", "deleted": True}))
-        shown: Json = {"object": "list", "data": list(kept.items), "has_more": False} if part else kept.document
+        shown: Json
+        match request.method, part:
+            case "GET", "":
+                shown = kept.document
+            case "GET", "input_items":
+                shown = {"object": "list", "data": list(kept.inputs), "has_more": False}
+            case "DELETE", "":
+                self._shelf.drop(name)
+                shown = {"id": name, "object": "response", "deleted": True}
+            case "POST", "cancel":
+                why = "Cannot cancel a synchronous response."
+                return await _refuse(connection, request, surface.dialect, 400, why, "invalid_value")
+            case method, _:
+                why = f"{method} is not served at {request.path}."
+                return await _refuse(connection, request, surface.dialect, 405, why)
         await _send(connection, request, 200, msgspec.json.encode(shown))
 
     async def _control(self, connection: Connection, request: Request, path: str, scripts: Scripts) -> None:
