@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from halley.simulator.assistant import packaged_docs
 from halley.simulator.run import raise_file_limit
-from halley.simulator.script import BadScript, Script, read_file, read_name
+from halley.simulator.script import PARTS, BadScript, Script, read_file, read_name
 from tests.simulator.wire import dial, exchange, post, read_reply, request, simulator, until
 
 TOOL = {
@@ -260,3 +262,10 @@ def test_a_script_file_is_read_and_a_mistake_is_named(tmp_path: Path) -> None:
     file.write_text('[models."m"]\ntoken = 5\n')
     with pytest.raises(BadScript, match="token"):
         read_file(file)
+
+
+def test_every_part_of_a_name_is_documented() -> None:
+    page = (packaged_docs() / "simulator.md").read_text(encoding="utf-8")
+    for pattern, _ in PARTS:
+        part = re.split(r"[(\\\[]", pattern)[0]
+        assert f"`{part}" in page, f"docs/simulator.md does not say what {pattern} does"

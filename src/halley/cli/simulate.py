@@ -16,7 +16,7 @@ from halley.simulator.upstream import Upstream, listen
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=4199, show_default=True, help="Port to listen on; 0 takes a free one.")
 @click.option("--script", type=click.Path(path_type=Path, exists=True, dir_okay=False), help='TOML file with [models."NAME"] tables.')
-@click.option("--require-key", metavar="KEY", help="Refuse every other Bearer key.")
+@click.option("--require-key", metavar="KEY", help="Refuse every other key.")
 @click.option("--json", "as_json", is_flag=True, help='Print {"url": …} in one line when ready (the default prints the same).')
 def simulate(host: str, port: int, script: Path | None, require_key: str | None, as_json: bool) -> None:
     """Run a scripted upstream for tests. Faults are spelled in the model's name: sim/tokens-200+slow-50ms+cut-at-512."""

@@ -94,7 +94,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 Change = dict[str, object]
 
-_PARTS: tuple[tuple[str, Callable[[list[str]], Change]], ...] = (
+PARTS: tuple[tuple[str, Callable[[list[str]], Change]], ...] = (
     (r"echo", lambda _: {"answer": "echo"}),
     (r"tokens-(\d{1,6})", lambda n: {"answer": "words", "tokens": int(n[0])}),
     (r"echo-ask", lambda _: {"answer": "ask"}),
@@ -172,7 +172,7 @@ def read_name(model: str) -> Script | None:
         return None
     changes: Change = {}
     for part in parts.split("+"):
-        for pattern, change in _PARTS:
+        for pattern, change in PARTS:
             if found := re.fullmatch(pattern, part):
                 changes |= change(list(found.groups()))
                 break

@@ -128,7 +128,11 @@ class Upstream:
                 outcome = await _fill(body, connection, attempt, surface.dialect, read, script)
             else:
                 speaker = self._speakers.get(read.model)
-                reply = say(read, script, speaker(read)) if speaker is not None else compose(read, script, head_of(request))
+                reply = (
+                    say(read, script, speaker(read))
+                    if speaker is not None
+                    else compose(read, script, head_of(request) if script.answer == "head" else None)
+                )
                 self._remember(read, reply, script, surface)
                 array = surface.name == "gemini.stream" and query(request, "alt") != "sse"
                 outcome = await _speak(body, connection, attempt, Answer(surface.dialect, read, reply, script, array))
