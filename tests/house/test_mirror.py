@@ -17,7 +17,9 @@ from tests.house.tree import ROOT, modules, name, parsed
 ELSEWHERE: dict[str, str] = {
     # Values that processes exchange: written and read in the tests of both ends.
     "chat/usage.py": "policy/test_pricing.py",
-    "chat/peek.py": "dialects/test_openai_chat.py",
+    "chat/peek.py": "dialects/openai_chat/test_request.py",
+    "chat/meter.py": "dialects/openai_chat/test_reply.py",
+    "dialects/openai_chat/errors.py": "dialects/openai_chat/test_request.py",
     # The vocabulary: values that the doors of every dialect make and take; their order is held by the fold.
     "chat/model.py": "chat/test_fold.py",
     "chat/events.py": "chat/test_fold.py",

@@ -23,3 +23,10 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     audio_out: int = 0
     image_in: int = 0
     image_out: int = 0
+
+
+class Whole(msgspec.Struct, frozen=True):
+    """A whole answer, read: `answered` says that it holds what was asked for (an error object with status 200 does not)."""
+
+    usage: Usage | None
+    answered: bool

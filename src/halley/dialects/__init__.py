@@ -9,8 +9,10 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from halley.chat.doors import Doors
+from halley.chat.meter import Meter
 from halley.chat.peek import Peek
-from halley.dialects import anthropic, gemini, openai_chat, openai_reply
+from halley.chat.usage import Whole
+from halley.dialects import anthropic, gemini, openai_chat
 from halley.errors import Refused
 
 
@@ -18,7 +20,7 @@ class MakeMeter(Protocol):
     """The meter of the stream that answers a request. `strip`: the client gets that very stream, so that a usage frame for which it did not
     ask has to come out."""
 
-    def __call__(self, seen: Peek, *, strip: bool) -> openai_reply.Meter: ...
+    def __call__(self, seen: Peek, *, strip: bool) -> Meter: ...
 
 
 WriteError = Callable[[Refused, str], tuple[int, bytes, bytes]]
@@ -33,7 +35,7 @@ class Dialect(NamedTuple):
     peek: Callable[[bytes, bytes], Peek]  # of a body and the path that it came to
     outbound: Callable[[bytes, Peek, str, int | None, str], bytes]
     meter: MakeMeter
-    read_whole: Callable[[bytes], openai_reply.Whole | None]
+    read_whole: Callable[[bytes], Whole | None]
     content_bytes: Callable[[bytes], int]
     is_error: Callable[[bytes], bool]
     write_error: WriteError
@@ -49,8 +51,8 @@ OPENAI_CHAT = Dialect(
     openai_chat.peek,
     openai_chat.outbound,
     openai_chat.meter,
-    openai_reply.read_whole,
-    openai_reply.content_bytes,
+    openai_chat.read_whole,
+    openai_chat.content_bytes,
     openai_chat.is_error,
     openai_chat.write_error,
     openai_chat.write_error_event,

@@ -16,9 +16,9 @@ from halley.dialects.bridge import Bridge, Stream, Unreadable
 from halley.errors import Condition, Refused
 
 if TYPE_CHECKING:
+    from halley.chat.meter import Meter
     from halley.chat.model import Loss
     from halley.dialects import Dialect
-    from halley.dialects.openai_reply import Meter
     from halley.serve.answers import Answer
     from halley.serve.relay import Run
     from halley.serve.tables import Offer

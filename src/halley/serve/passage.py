@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 from halley.serve.crossing import Crossing
 
 if TYPE_CHECKING:
+    from halley.chat.meter import Meter
     from halley.chat.model import Loss
     from halley.dialects import Dialect
-    from halley.dialects.openai_reply import Meter
     from halley.errors import Refused
     from halley.serve.answers import Answer
     from halley.serve.relay import Run

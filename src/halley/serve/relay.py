@@ -25,10 +25,10 @@ from halley.serve.routes import Route
 from halley.serve.stages import ADMISSION, CREDIT, ENDING, HEAD, OVER, STARTING, STREAM, WHOLE
 
 if TYPE_CHECKING:
+    from halley.chat.meter import Meter
     from halley.chat.model import Ask
     from halley.chat.peek import Peek
     from halley.chat.usage import Usage
-    from halley.dialects.openai_reply import Meter
     from halley.net.client import Call, Fault
     from halley.net.server import Connection, Request
     from halley.serve.gateway import Gateway

@@ -1,12 +1,7 @@
-"""OpenAI Chat Completions on the wire: what a request asks for, what an answer used, how an error looks.
+"""An OpenAI Chat Completions request: the check of its documented core, and its body for an upstream of the same dialect.
 
-The stream's grammar, frame by frame (`data: {…chunk…}`, blank line between):
-
-    role chunk · content, reasoning and tool-call chunks · finish chunk (finish_reason set) · usage chunk (choices empty, only if asked) ·
-    [DONE]
-
-A broken stream has `data: {"error": …}` instead of its end and no [DONE]. In the same dialect bytes pass as they are; only the meter reads
-along. Facts: OpenAI's published schema (ChatCompletion*, CompletionUsage) and CometAPI's chat reference, read 2026-11.
+Nothing here changes a byte that need not change. Facts: OpenAI's published schema (CreateChatCompletionRequest) and CometAPI's chat
+reference, read 2026-11.
 """
 
 from __future__ import annotations
@@ -16,9 +11,9 @@ from typing import Annotated, Literal, get_args
 import msgspec
 
 from halley.chat.peek import Peek
-from halley.dialects.openai_reply import Meter
+from halley.dialects.openai_chat.reply import ChatMeter
 from halley.errors import Condition, Refused
-from halley.wire import jsonbody, sse
+from halley.wire import jsonbody
 
 Role = Literal["user", "assistant", "system", "tool", "developer", "function"]
 Cap = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
@@ -164,31 +159,6 @@ def _with_usage(options: msgspec.Raw | bytes | None) -> bytes:
     return jsonbody.set_members(raw, jsonbody.members(raw), {"include_usage": b"true"})
 
 
-def meter(seen: Peek, *, strip: bool) -> Meter:
+def meter(seen: Peek, *, strip: bool) -> ChatMeter:
     """The meter of the stream that answers this request."""
-    return Meter(strip=strip and not seen.wants_usage)
-
-
-# ---- errors -----------------------------------------------------------------------------------------------------------------------------
-
-
-def write_error(refusal: Refused, request_id: str) -> tuple[int, bytes, bytes]:
-    """Status, extra header fields, body. Shape: `{"error": {message, type, param, code}}`."""
-    del request_id  # travels in the x-request-id header alone
-    wire = refusal.condition.value
-    error = {"message": refusal.message, "type": wire.openai_type, "param": refusal.param, "code": refusal.code or wire.openai_code}
-    return wire.status, b"", msgspec.json.encode({"error": error})
-
-
-def write_error_event(refusal: Refused, request_id: str) -> bytes:
-    """The error as the last frame of a stream; official SDKs raise on a data object with `error`."""
-    return sse.render(write_error(refusal, request_id)[2])
-
-
-def is_error(body: bytes) -> bool:
-    """Whether a non-2xx body is an error that a client of this dialect can read: an object with `error`, `message` or `detail`."""
-    try:
-        found = jsonbody.members(body)
-    except jsonbody.Malformed:
-        return False
-    return "error" in found or "message" in found or "detail" in found
+    return ChatMeter(strip=strip and not seen.wants_usage)

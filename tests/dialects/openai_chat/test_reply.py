@@ -5,7 +5,7 @@ import json
 import pytest
 
 from halley.chat.usage import Usage
-from halley.dialects import openai_reply
+from halley.dialects.openai_chat import reply
 
 
 def chunk(delta: dict[str, object] | None, **fields: object) -> bytes:
@@ -20,8 +20,8 @@ SAID = chunk({"role": "assistant", "content": ""}) + chunk({"content": 'say "usa
 BODY = SAID + FINISH
 
 
-def run(stream: bytes, cuts: list[int], *, wants_usage: bool) -> tuple[bytes, openai_reply.Meter]:
-    meter = openai_reply.Meter(strip=not wants_usage)
+def run(stream: bytes, cuts: list[int], *, wants_usage: bool) -> tuple[bytes, reply.ChatMeter]:
+    meter = reply.ChatMeter(strip=not wants_usage)
     out, start = b"", 0
     for cut in [*cuts, len(stream)]:
         if cut > start:
@@ -75,12 +75,12 @@ def test_usage_that_makes_no_sense_counts_as_absent(usage: str) -> None:
     out, meter = run(stream, [], wants_usage=False)
     assert meter.usage is None
     assert out == stream
-    whole = openai_reply.read_whole(b'{"choices":[{}],"usage":' + usage.encode() + b"}")
+    whole = reply.read_whole(b'{"choices":[{}],"usage":' + usage.encode() + b"}")
     assert whole is not None and whole.usage is None and whole.answered
 
 
 def test_zero_usage_is_a_report_not_an_absence() -> None:
-    whole = openai_reply.read_whole(b'{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0}}')
+    whole = reply.read_whole(b'{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0}}')
     assert whole is not None and whole.usage == Usage(0, 0)
 
 
@@ -107,7 +107,7 @@ def test_delivered_bytes_are_the_content_without_the_json_around_it() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"1", b'{"usage":{"prompt_tokens":"1"},"choices":[{}', b'{"choices":'])
 def test_a_whole_answer_that_is_no_json_object_is_not_an_answer(body: bytes) -> None:
-    assert openai_reply.read_whole(body) is None
+    assert reply.read_whole(body) is None
 
 
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n", b"\r"])
@@ -127,7 +127,7 @@ def test_text_that_looks_like_the_end_is_text() -> None:
 
 def test_an_unfinished_frame_is_never_handed_out() -> None:
     for wants_usage in (True, False):
-        meter = openai_reply.Meter(strip=not wants_usage)
+        meter = reply.ChatMeter(strip=not wants_usage)
         assert meter.feed(BODY[:-9]) == BODY[: BODY[:-9].rindex(b"\n\n") + 2]
 
 
@@ -135,13 +135,13 @@ def test_an_unfinished_frame_is_never_handed_out() -> None:
     "rest", [b'data: {"id":"x","choices":[],"usage":{"prompt_tok', b'data: {"choices":[{"ind', b"data: [DON", b"data", b'data: {"a":"\xe4']
 )
 def test_a_frame_that_was_cut_short_is_not_given_to_the_client(rest: bytes) -> None:
-    meter = openai_reply.Meter(strip=True)
+    meter = reply.ChatMeter(strip=True)
     meter.feed(b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n' + rest)
     assert (meter.finished, meter.rest()) == (True, b"")
 
 
 def test_usage_without_its_blank_line_is_read_and_taken_out() -> None:
-    meter = openai_reply.Meter(strip=True)
+    meter = reply.ChatMeter(strip=True)
     meter.feed(b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n')
     meter.feed(b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":7}}')
     assert meter.rest() == b""
@@ -150,7 +150,7 @@ def test_usage_without_its_blank_line_is_read_and_taken_out() -> None:
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
 def test_an_error_is_the_end_and_no_end_marker_follows_it(line_end: bytes) -> None:
-    meter = openai_reply.Meter(strip=True)
+    meter = reply.ChatMeter(strip=True)
     error = b'data: {"error":{"message":"overloaded"}}' + line_end * 2
     assert meter.feed(error + b"data: [DONE]" + line_end * 2) == error
     assert (meter.finished, meter.failed) == (False, True)
@@ -159,7 +159,7 @@ def test_an_error_is_the_end_and_no_end_marker_follows_it(line_end: bytes) -> No
 @pytest.mark.parametrize("cut", [1, 2, 20])
 def test_a_finish_reason_or_an_error_in_a_frame_that_was_cut_short_says_nothing(cut: int) -> None:
     for last in (FINISH, b'data: {"error":{"message":"overloaded"}}\n\n'):
-        meter = openai_reply.Meter(strip=True)
+        meter = reply.ChatMeter(strip=True)
         meter.feed(SAID + last[: -2 - cut])
         assert (meter.rest(), meter.finished, meter.failed) == (b"", False, False)
         assert meter.delivered_bytes > 0
@@ -167,7 +167,7 @@ def test_a_finish_reason_or_an_error_in_a_frame_that_was_cut_short_says_nothing(
 
 def test_an_error_without_its_blank_line_is_given_to_the_client() -> None:
     error = b'data: {"error":{"message":"overloaded"}}'
-    meter = openai_reply.Meter(strip=True)
+    meter = reply.ChatMeter(strip=True)
     meter.feed(SAID + error)
     assert meter.rest() == error + b"\n\n"
     assert (meter.finished, meter.failed) == (False, True)
