@@ -378,3 +378,34 @@ async def test_usage_stands_early_or_late_where_a_dialect_has_both() -> None:
         for tongue in ("chat", "gemini", "responses"):
             assert await counts(tongue, "usage-early") == [True, False]
             assert await counts(tongue, "usage-late") == [False, True]
+
+
+async def test_a_response_can_end_as_failed() -> None:
+    async with simulator() as sim:
+        reply = await raw(sim, "responses", "sim/tokens-3+fails", [user("responses", "hi")], stream=True)
+        last = events(reply)[-1]
+        assert (last.name, last.said["response"]["status"]) == ("response.failed", "failed")
+        assert last.said["response"]["error"]["code"] == "server_error"
+        whole = json.loads((await raw(sim, "responses", "sim/tokens-3+fails", [user("responses", "hi")], stream=False)).body)
+        assert whole["status"] == "failed"
+
+
+async def test_a_response_in_the_background_is_read_later_and_can_be_cancelled() -> None:
+    async with simulator() as sim:
+        queued = json.loads((await ask(sim, "/v1/responses", {"model": "sim/echo", "input": "hi", "background": True})).body)
+        assert (queued["status"], queued["output"], queued["usage"]) == ("queued", [], None)
+        path = f"/v1/responses/{queued['id']}"
+        done = json.loads((await ask(sim, path, None, method="GET")).body)
+        assert (done["status"], done["usage"]["output_tokens"]) == ("completed", 3)
+        assert json.loads((await ask(sim, f"{path}/cancel", {})).body)["status"] == "cancelled"
+        assert json.loads((await ask(sim, path, None, method="GET")).body)["status"] == "cancelled"
+
+
+async def test_a_document_that_may_be_cited_is_cited_by_its_characters() -> None:
+    source = {"type": "text", "media_type": "text/plain", "data": "The sky is blue."}
+    content = [{"type": "document", "source": source, "citations": {"enabled": True}}, {"type": "text", "text": "why?"}]
+    async with simulator() as sim:
+        reply = await raw(sim, "messages", "sim/echo+cite", [{"role": "user", "content": content}], stream=False)
+        (block,) = json.loads(reply.body)["content"]
+        assert block["citations"][0]["type"] == "char_location" and "[document text/plain 16 bytes" in block["text"]
+        assert reply.fields["request-id"] == "req_of_the_simulator"

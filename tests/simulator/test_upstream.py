@@ -269,3 +269,5 @@ def test_every_part_of_a_name_is_documented() -> None:
     for pattern, _ in PARTS:
         part = re.split(r"[(\\\[]", pattern)[0]
         assert f"`{part}" in page, f"docs/simulator.md does not say what {pattern} does"
+    for field in Script.__struct_fields__:
+        assert f"`{field}`" in page, f"docs/simulator.md does not name the field {field}"

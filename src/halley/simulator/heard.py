@@ -65,7 +65,10 @@ class Offer(NamedTuple):
 
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True):
-    """How the answer should be. `chosen` is a tool's name, or auto, none, any."""
+    """How the answer should be. `chosen` is a tool's name, or auto, none, any.
+
+    `shows_thoughts`, `thinks`, `sealed`: whether thoughts are shown, are had at all, and come back encrypted.
+    """
 
     stream: bool = False
     include_usage: bool = False
@@ -80,6 +83,8 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     shows_thoughts: bool = True
     thinks: bool = True
     sealed: bool = False
+    background: bool = False
+    cites_documents: bool = False
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):

@@ -134,7 +134,7 @@ def _block(reply: Reply, heard: Heard, part: Part) -> Json:
         case Text():
             block: dict[str, Json] = {"type": "text", "text": text}
             if part.citations:
-                block["citations"] = list(map(_citation, part.citations))
+                block["citations"] = [_citation(heard, citation) for citation in part.citations]
             return block
         case Call():
             return {"type": "tool_use", "id": f"toolu_{part.id[5:]}", "name": part.name, "input": msgspec.json.decode(text or "{}")}
@@ -167,7 +167,7 @@ def _deltas(heard: Heard, part: Part) -> Iterator[tuple[Json, int]]:
             for piece in part.pieces:
                 yield {"type": "text_delta", "text": piece}, 1
             for citation in part.citations:
-                yield {"type": "citations_delta", "citation": _citation(citation)}, 0
+                yield {"type": "citations_delta", "citation": _citation(heard, citation)}, 0
         case Call():
             # Anthropic opens the input with an empty fragment.
             yield {"type": "input_json_delta", "partial_json": ""}, 0
@@ -175,7 +175,16 @@ def _deltas(heard: Heard, part: Part) -> Iterator[tuple[Json, int]]:
                 yield {"type": "input_json_delta", "partial_json": piece}, 1
 
 
-def _citation(citation: Citation) -> Json:
+def _citation(heard: Heard, citation: Citation) -> Json:
+    if heard.wishes.cites_documents:
+        place: dict[str, Json] = {"document_index": 0, "document_title": citation.title, "file_id": None}
+        return {
+            "type": "char_location",
+            "cited_text": citation.cited,
+            "start_char_index": citation.start,
+            "end_char_index": citation.start + len(citation.cited),
+            **place,
+        }
     return {
         "type": "web_search_result_location",
         "url": citation.url,

@@ -14,7 +14,8 @@ from halley.simulator.schema import Json
 from halley.simulator.seals import ANTHROPIC_REDACTED, ANTHROPIC_THINKING, holds, wrapped
 
 WITHOUT_SAMPLING = "2026-10-21"
-"""From this API version on, temperature, top_p and top_k are no fields (Anthropic's migration page, read 2026-11)."""
+"""From this API version on, temperature, top_p and top_k are no fields, and a user's text has no citations (Anthropic's migration page,
+read 2026-11)."""
 # fmt: off
 _KNOWN = (
     "model", "messages", "max_tokens", "system", "temperature", "top_p", "top_k", "stop_sequences", "stream", "metadata", "tools",
@@ -91,7 +92,7 @@ def read(body: bytes, version: str, counting: bool = False) -> Heard:
     system = top.find("system")
     turns = [] if system is None else [Turn("system", *_texts_and_media(system, ("text",)))]
     messages = top.need("messages")
-    turns += _turns(messages, kind == "enabled")
+    turns += _turns(messages, kind == "enabled", version)
     _count_marks(top)
     choice = top.find("tool_choice")
     stops = top.find("stop_sequences")
@@ -105,6 +106,7 @@ def read(body: bytes, version: str, counting: bool = False) -> Heard:
         parallel=choice is None or not flag(choice, "disable_parallel_tool_use"),
         schema=schema,
         json=schema is not None,
+        cites_documents=_cites_documents(messages),
         thinks=thinking is None or kind != "disabled",
         shows_thoughts=not (thinking is not None and (display := thinking.find("display")) and display.text() == "omitted"),
     )
@@ -112,7 +114,7 @@ def read(body: bytes, version: str, counting: bool = False) -> Heard:
     return hear(model, turns, wishes, [whole.get(name) for name in ("system", "messages", "tools")], whole)
 
 
-def _turns(messages: Node, thinking: bool) -> list[Turn]:
+def _turns(messages: Node, thinking: bool, version: str) -> list[Turn]:
     """Consecutive messages of one role are one turn. Every tool use is answered in the user turn after it, and nothing else is."""
     turns: list[Turn] = []
     open_calls: dict[str, str] = {}
@@ -142,6 +144,8 @@ def _turns(messages: Node, thinking: bool) -> list[Turn]:
         seen = ""
         for block in blocks:
             kind = _kind(block, role)
+            if kind == "text" and role == "user" and version >= WITHOUT_SAMPLING and (cited := block.find("citations")) and cited.value:
+                raise cited.bad("A text of the user has no citations.")
             if kind == "tool_result" and seen not in ("", "tool_result"):
                 raise block.bad("`tool_result` blocks must come first in the content of their message.")
             seen = kind
@@ -181,6 +185,14 @@ def _check_thinking(top: Node) -> None:
         raise top.need("top_k").bad("`top_k` must be unset when thinking is enabled.")
     if last and last[0].need("role").text() == "assistant":
         raise last[0].bad("An answer cannot be begun for the model when thinking is enabled.")
+
+
+def _cites_documents(messages: Node) -> bool:
+    blocks = [
+        block for message in messages.items() if isinstance((content := message.need("content")).value, list) for block in content.items()
+    ]
+    documents = [block.find("citations") for block in blocks if block.need("type").text() == "document"]
+    return any(citations is not None and flag(citations, "enabled") for citations in documents)
 
 
 def _unanswered(calls: dict[str, str]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from halley.simulator.chat import CODES, annotation
+from halley.simulator.chat import annotation
 from halley.simulator.chat import failure as failure
 from halley.simulator.heard import Heard
 from halley.simulator.plan import CREATED, Call, Choice, End, Frame, Part, Reply, Text, Thought, Usage, cost, reported
@@ -73,7 +73,7 @@ def frames(reply: Reply, heard: Heard, script: Script) -> Iterator[Frame]:
         output.append(item)
         yield event("output_item.done", {"output_index": index, "item": item}, _silent(heard, part))
     if script.finish:
-        kind = "incomplete" if choice.end in _INCOMPLETE else "completed"
+        kind = "failed" if script.ending == "failed" else "incomplete" if choice.end in _INCOMPLETE else "completed"
         yield event(kind, {"response": _response(reply, heard, choice, output, script, ended=True)})
 
 
@@ -83,12 +83,13 @@ def failed(sent: int) -> Frame:
     return Frame(msgspec.json.encode(fault | {"param": None}), 0, "error")
 
 
+def queued(document: dict[str, Json]) -> dict[str, Json]:
+    """A response in the background as it is first told: nothing is done yet."""
+    return {**document, "status": "queued", "output": [], "usage": None, "completed_at": None}
+
+
 def identity(reply: Reply) -> str:
     return f"resp_{reply.id}"
-
-
-def code_of(status: int) -> str | None:
-    return CODES.get(status)
 
 
 def _only(reply: Reply) -> Choice:
@@ -98,6 +99,7 @@ def _only(reply: Reply) -> Choice:
 def _response(reply: Reply, heard: Heard, choice: Choice, output: list[Json], script: Script, *, ended: bool) -> dict[str, Json]:
     asked = heard.whole if isinstance(heard.whole, dict) else {}
     reason = _INCOMPLETE.get(choice.end) if ended else None
+    failed = ended and script.ending == "failed"
     shown: Json = None
     if script.usage != "none" and (ended if script.usage != "early" else not ended):
         shown = _usage(reported(reply.usage, script))
@@ -106,9 +108,9 @@ def _response(reply: Reply, heard: Heard, choice: Choice, output: list[Json], sc
         "id": identity(reply),
         "object": "response",
         "created_at": CREATED,
-        "completed_at": CREATED if ended and reason is None else None,
-        "status": "in_progress" if not ended else "completed" if reason is None else "incomplete",
-        "error": None,
+        "completed_at": CREATED if ended and reason is None and not failed else None,
+        "status": "in_progress" if not ended else "failed" if failed else "completed" if reason is None else "incomplete",
+        "error": {"code": "server_error", "message": "The model failed while it was answering."} if failed else None,
         "incomplete_details": None if reason is None else {"reason": reason},
         "model": reply.model,
         "output": output,

@@ -82,6 +82,7 @@ def read(body: bytes, shelf: Shelf) -> Heard:
         parallel=top.find("parallel_tool_calls") is None or flag(top, "parallel_tool_calls"),
         schema=schema,
         json=wants_json,
+        background=flag(top, "background"),
         shows_thoughts=reasoning is not None and reasoning.find("summary") is not None,
         sealed=include is not None and "reasoning.encrypted_content" in tuple(include.texts()),
     )

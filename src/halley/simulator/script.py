@@ -40,7 +40,8 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     fragment: int = 8
     """Characters in one piece of JSON."""
     cite: bool = False
-    ending: Literal["natural", "length", "stop-sequence", "refusal", "filter", "blocked"] = "natural"
+    ending: Literal["natural", "length", "stop-sequence", "refusal", "filter", "blocked", "failed"] = "natural"
+    """`failed` is an ending of Responses only: a response whose status is failed. Elsewhere it is natural."""
     cached_tokens: int = 0
     cache_write_tokens: int = 0
     cache_write_1h_tokens: int = 0
@@ -117,6 +118,7 @@ PARTS: tuple[tuple[str, Callable[[list[str]], Change]], ...] = (
     (r"refusal", lambda _: {"ending": "refusal"}),
     (r"filter", lambda _: {"ending": "filter"}),
     (r"blocked", lambda _: {"ending": "blocked"}),
+    (r"fails", lambda _: {"ending": "failed"}),
     (r"cached-(\d{1,7})", lambda n: {"cached_tokens": int(n[0])}),
     (r"cache-write-(\d{1,7})", lambda n: {"cache_write_tokens": int(n[0])}),
     (r"cache-write-1h-(\d{1,7})", lambda n: {"cache_write_1h_tokens": int(n[0])}),

@@ -40,6 +40,13 @@ class Shelf:
         """One item of the output of a kept response, None when there is none."""
         return self._items.get(name)
 
+    def cancel(self, name: str) -> dict[str, Json]:
+        """The response as cancelled; what it said stays."""
+        kept = self._kept[name]
+        document = {**kept.document, "status": "cancelled"}
+        self._kept[name] = kept._replace(document=document)
+        return document
+
     def drop(self, name: str) -> None:
         kept = self._kept.pop(name)
         output = kept.document["output"]

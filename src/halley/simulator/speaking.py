@@ -37,6 +37,8 @@ class Dialect(NamedTuple):
     ping: Frame | None
     asks_for_usage: bool
     """A stream holds its usage only where the request asked for it."""
+    fields: dict[str, str]
+    """Header fields that every answer of this dialect has."""
 
 
 CHAT = Dialect(
@@ -48,11 +50,12 @@ CHAT = Dialect(
     Frame(b'{"object":"future.thing","choices":[]}'),
     None,
     asks_for_usage=True,
+    fields={},
 )
 COMPLETIONS = CHAT._replace(name="completions", document=completions.document, frames=completions.frames)
 # Its own generator makes the unknown events, because they are numbered like every other.
 RESPONSES = Dialect(
-    "responses", responses.document, responses.frames, responses.failure, responses.failed, None, None, asks_for_usage=False
+    "responses", responses.document, responses.frames, responses.failure, responses.failed, None, None, asks_for_usage=False, fields={}
 )
 MESSAGES = Dialect(
     "messages",
@@ -63,6 +66,7 @@ MESSAGES = Dialect(
     Frame(b'{"type":"future_thing"}', 0, "future_thing"),
     Frame(b'{"type":"ping"}', 0, "ping"),
     asks_for_usage=False,
+    fields={"request-id": "req_of_the_simulator"},
 )
 GEMINI = Dialect(
     "gemini",
@@ -73,6 +77,7 @@ GEMINI = Dialect(
     Frame(b'{"futureThing":{}}'),
     None,
     asks_for_usage=False,
+    fields={},
 )
 
 
@@ -94,7 +99,7 @@ class Answer(NamedTuple):
 async def stream(body: Body, connection: Connection, attempt: Attempt, answer: Answer) -> str:
     """Returns the outcome. Raises Cut and Gone."""
     script, dialect, array = answer.script, answer.dialect, answer.array
-    await body.start(200, JSON if array else SSE, None)
+    await body.start(200, (JSON if array else SSE) | dialect.fields, None)
     newline = b"\r\n" if script.crlf else b"\n"
     between = () if array else _between(dialect, script)
     pieces = 0
@@ -150,7 +155,7 @@ async def whole(
         data = data[: len(data) // 2] if script.bad_json else data
         if script.usage != "none":
             attempt.reported = told.counts()
-    await body.start(200, JSON, len(data))
+    await body.start(200, JSON | dialect.fields, len(data))
     await body.write(data)
     body.end()
     return "failed" if script.error_frame_after is not None else "complete"

@@ -202,6 +202,8 @@ class Upstream:
             case "DELETE", "":
                 self._shelf.drop(name)
                 shown = {"id": name, "object": "response", "deleted": True}
+            case "POST", "cancel" if kept.document["background"]:
+                shown = self._shelf.cancel(name)
             case "POST", "cancel":
                 why = "Cannot cancel a synchronous response."
                 return await _refuse(connection, request, surface.dialect, 400, why, "invalid_value")
@@ -260,6 +262,8 @@ async def _speak(body: Body, connection: Connection, attempt: Attempt, answer: A
     if attempt.streamed:
         return await speaking.stream(body, connection, attempt, answer)
     document = answer.dialect.document(answer.reply, heard, script)
+    if heard.wishes.background and isinstance(document, dict):
+        document = responses.queued(document)
     return await speaking.whole(body, connection, attempt, script, answer.dialect, usage, reported(usage, script), document)
 
 
@@ -281,7 +285,7 @@ async def _fail(body: Body, request: Request, dialect: Dialect, script: Script) 
             carried = request.fields.get(b"authorization", b"").decode("latin-1") or credential(request, dialect)
             message += f" Credential: {carried}"
         data, fields = dialect.failure(script.status, message, None, None), speaking.JSON
-    await body.start(script.status, fields, len(data))
+    await body.start(script.status, fields | dialect.fields, len(data))
     await body.write(data)
     body.end()
     return "refused"
@@ -303,9 +307,9 @@ def _invalid(dialect: Dialect) -> str | None:
     return None if dialect.name in ("messages", "gemini") else "invalid_value"
 
 
-async def _send(connection: Connection, request: Request, status: int, data: bytes) -> None:
+async def _send(connection: Connection, request: Request, status: int, data: bytes, more: dict[str, str] | None = None) -> None:
     body = Body(connection, request, _PLAIN)
-    await body.start(status, speaking.JSON, len(data))
+    await body.start(status, speaking.JSON | (more or {}), len(data))
     await body.write(data)
     body.end()
 
@@ -319,7 +323,7 @@ async def _refuse(
     code: str | None = None,
     param: str | None = None,
 ) -> None:
-    await _send(connection, request, status, dialect.failure(status, message, code, param))
+    await _send(connection, request, status, dialect.failure(status, message, code, param), dialect.fields)
 
 
 def listen(host: str, port: int) -> socket.socket:
