@@ -68,6 +68,7 @@ MAY: dict[tuple[str, str, str], str] = {
     ("net/client.py", "_connect", "coroutine"): "a new upstream connection",
     ("net/client.py", "_wait", "timer"): "a call that no connection is free for",
     ("net/egress.py", "*", "*"): "a URL that a caller named is fetched, which takes a task of its own",
+    ("net/lookups.py", "*", "*"): "the name in such a URL is looked up, which takes a thread of its own",
     ("serve/journal.py", "append", "timer"): "one call per loop iteration, however many records",
     ("serve/journal.py", "note", "timer"): "one call per loop iteration, however many records",
     # The row of a request says how long it took, so the exact clock is read at these moments and not between them.

@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import json
 import re
+import threading
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,13 +62,16 @@ def read(path: Path) -> Corpus:
 
 
 class Resolver:
-    """Answers each look-up of a name with the next of its answers, over and over."""
+    """Answers each look-up of a name with the next of its answers, over and over; that of `slow.test` when the event is set."""
 
-    def __init__(self, answers: dict[str, list[list[str]]]) -> None:
+    def __init__(self, answers: dict[str, list[list[str]]], slow: threading.Event | None = None) -> None:
         self.answers = answers
+        self.slow = slow
         self.asked: list[str] = []
 
     def __call__(self, host: str, port: int) -> Sequence[str]:
+        if host == "slow.test" and self.slow is not None:
+            self.slow.wait(10)
         looks = self.answers.get(host)
         if looks is None:
             raise OSError("there is no such name")

@@ -9,6 +9,7 @@ import os
 import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -81,6 +82,7 @@ async def world(
     authority: Path | None = None,
     idle_s: float = 5,
     dead: frozenset[str] = frozenset(),
+    slow: threading.Event | None = None,
 ) -> AsyncIterator[World]:
     clock = Clock(period_s=0.02)
     clock.start(asyncio.get_running_loop())
@@ -109,7 +111,7 @@ async def world(
         deadlines = Deadlines(caps.connect_s, caps.first_byte_s, idle_s)
         return Pool(here, deadlines=deadlines, clock=clock, wanted=FIELDS, ssl_context=client_ssl, server_name=name, size=1)
 
-    resolver = Resolver(corpus.answers)
+    resolver = Resolver(corpus.answers, slow)
     egress = Egress(clock, caps, resolve=resolver, dial=dial)
     box.append(World(egress, resolver))
     try:
@@ -398,19 +400,11 @@ def test_closing_refuses_what_is_under_way(loop: str) -> None:
 
 def test_a_name_that_is_never_answered_costs_its_fetch_alone(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOKUP_S", 0.05)
+    held = threading.Event()
 
     async def work() -> None:
-        async with world() as here:
-            import threading
-
-            held = threading.Event()
-            answers = here.resolver
-
-            def stuck(host: str, port: int) -> list[str]:
-                return list(answers(host, port)) if host != "stuck.test" else ["93.184.216.34"] * held.wait(5)
-
-            here.egress._resolve = stuck  # pyright: ignore[reportPrivateUsage]
-            _, inbox = here.ask("http://stuck.test/cat.png")
+        async with world(slow=held) as here:
+            _, inbox = here.ask("http://slow.test/cat.png")
             assert isinstance(await here.fetch("http://public.test/cat.png"), Fetched)
             await inbox.ended.wait()
             assert isinstance(inbox.outcome, Refused) and inbox.outcome.message == UNREACHABLE

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import binascii
-import socket
 import ssl
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, Protocol
 
 import msgspec
@@ -21,12 +19,12 @@ from halley import __version__
 from halley.errors import Condition, Refused
 from halley.net.client import Call, Deadlines, Fault, Origin, Pool
 from halley.net.clock import Clock
+from halley.net.lookups import LookUps, Resolve, look_up
 from halley.policy.urls import Inline, Refusal, Target, UrlPolicy, Verdict, follow, judge, judge_answers
 from halley.wire.magic import KNOWN, sniff
 
 REDIRECTS = 3
 ADDRESSES = 4  # of one name are tried, one after the other
-LOOKUPS = 8
 LOOKUP_S = 5.0
 SILENCE_S = 10.0
 MOST_WAITING = 256
@@ -38,7 +36,6 @@ _ALIASES = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png
 FIELDS = frozenset({b"location", b"content-encoding", b"content-length"})
 _CLOSED = "the URL cannot be fetched: its host has no public address that answers"
 
-Resolve = Callable[[str, int], Sequence[str]]
 Dial = Callable[[Origin, str], Pool]
 
 
@@ -110,13 +107,11 @@ class Egress:
         self._clock = clock
         self._caps = caps
         self._ssl_context = ssl_context
-        self._resolve = resolve or _look_up
         self._dial = dial or self._pool
         self._closed = False
         self._turns = asyncio.Semaphore(caps.concurrent)
         self._fetches: dict[asyncio.Task[None], Fetch] = {}
-        # Own threads: a caller who names hosts that answer slowly must not keep the look-ups of providers waiting.
-        self._lookups = ThreadPoolExecutor(LOOKUPS, "egress-look-up")
+        self._lookups = LookUps(resolve or look_up)
 
     @property
     def running(self) -> int:
@@ -142,8 +137,6 @@ class Egress:
         for task, fetch in tuple(self._fetches.items()):
             if task.cancel():
                 fetch.receiver.refused(fetch, _overloaded("the gateway is closing"))
-        # A look-up that is under way cannot be cancelled; the resolver's own time limit ends it.
-        self._lookups.shutdown(wait=False, cancel_futures=True)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._fetches.pop(task, None)
@@ -213,10 +206,9 @@ class Egress:
         raise _refused(_CLOSED, wanted)
 
     async def _answers(self, target: Target) -> Sequence[str]:
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(LOOKUP_S):
-                return await loop.run_in_executor(self._lookups, self._resolve, target.host, target.port)
+                return await self._lookups.ask(target.host, target.port)
         except (OSError, UnicodeError, TimeoutError):
             return ()
 
@@ -235,6 +227,8 @@ class Egress:
     def _pool(self, origin: Origin, name: str) -> Pool:
         caps = self._caps
         deadlines = Deadlines(caps.connect_s, caps.first_byte_s, SILENCE_S)
+        if self._ssl_context is None and origin.scheme == "https":
+            self._ssl_context = ssl.create_default_context()  # once: it reads all authorities
         return Pool(origin, deadlines=deadlines, clock=self._clock, wanted=FIELDS, ssl_context=self._ssl_context, server_name=name, size=1)
 
 
@@ -287,12 +281,6 @@ class _Reply:
             self.refusal = _too_large(self._most, self._wanted)
         elif (kind := _media_type(call.kind)) not in self._wanted.types and kind not in _UNTYPED:
             self.refusal = _wrong_type(self._wanted)
-
-
-def _look_up(host: str, port: int) -> Sequence[str]:
-    """Runs in a thread of its own. Raises OSError or UnicodeError for a name without an address."""
-    answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-    return [str(address[0]) for _, _, _, _, address in answers]
 
 
 def _scheme(target: Target) -> Literal["http", "https"]:
