@@ -2,6 +2,42 @@
 
 from __future__ import annotations
 
-from halley.dialects.anthropic.errors import write_error
+from halley.chat.doors import Doors
+from halley.dialects.anthropic.answers import read_answer, read_count, write_answer
+from halley.dialects.anthropic.ask_in import read_ask, read_count_ask
+from halley.dialects.anthropic.ask_out import write_ask, write_count
+from halley.dialects.anthropic.errors import is_error, read_error, write_error, write_error_event
+from halley.dialects.anthropic.sealing import NAME
+from halley.dialects.anthropic.stream_in import read_stream
+from halley.dialects.anthropic.stream_out import write_stream
 
-__all__ = ["write_error"]
+DOORS = Doors(
+    NAME,
+    read_ask,
+    write_ask,
+    read_answer,
+    write_answer,
+    read_stream,
+    write_stream,
+    read_error,
+    write_error,
+    spelling={
+        "max_output": "max_tokens",
+        "stop": "stop_sequences",
+        "choice": "tool_choice",
+        "format": "output_config.format",
+        "reasoning": "thinking",
+        "end_user": "metadata.user_id",
+        "cache": "cache_control",
+    },
+)
+
+__all__ = [
+    "DOORS",
+    "is_error",
+    "read_count",
+    "read_count_ask",
+    "write_count",
+    "write_error",
+    "write_error_event",
+]

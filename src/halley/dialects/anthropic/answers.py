@@ -1,0 +1,235 @@
+"""A whole answer of Anthropic Messages, read from a provider and written for a client.
+
+Where the seals of other makers stand is told in `sealing`. Nothing here knows of streams, but they are made of the same blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from halley.chat.doors import Asked, Unreadable, Written
+from halley.chat.model import (
+    Answer,
+    Audio,
+    Citation,
+    Extra,
+    Loss,
+    Opaque,
+    Part,
+    Refusal,
+    Seal,
+    Text,
+    Thinking,
+    ToolCall,
+)
+from halley.dialects.anthropic.blocks_in import read_citation
+from halley.dialects.anthropic.blocks_out import as_object, wrapped
+from halley.dialects.anthropic.finish import StopDetails, finish_words, read_finish, read_usage, usage_in, usage_words
+from halley.dialects.anthropic.sealing import NAME, is_own, written, written_behind
+
+TOOLS_USED: Final = "usage.server_tool_use"
+_TIERS: Final = frozenset({"standard", "priority", "batch"})
+_NOT_SEEN: Final = "cannot be shown in this dialect"
+
+
+class _Kind(msgspec.Struct):
+    type: str
+
+
+class BlockWords(msgspec.Struct):
+    """Any block that has a twin: what is read of it is told by its type."""
+
+    type: str
+    text: str = ""
+    citations: list[msgspec.Raw] | None = None
+    thinking: str = ""
+    signature: str = ""
+    data: str = ""
+    id: str = ""
+    name: str = ""
+    input: msgspec.Raw = msgspec.Raw()
+
+
+class _Answer(msgspec.Struct):
+    content: list[msgspec.Raw]
+    id: str = ""
+    model: str = ""
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+    stop_details: StopDetails | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    container: msgspec.Raw = msgspec.Raw()
+
+
+class _Count(msgspec.Struct):
+    input_tokens: int
+
+
+_decode_answer: Final = msgspec.json.Decoder(_Answer).decode
+_decode_kind: Final = msgspec.json.Decoder(_Kind).decode
+_decode_block: Final = msgspec.json.Decoder(BlockWords).decode
+_decode_count: Final = msgspec.json.Decoder(_Count).decode
+
+
+def read_answer(body: bytes, origin: str, new_id: str) -> Answer:
+    """`origin` is stamped on signatures. Raises Unreadable."""
+    try:
+        found = _decode_answer(body)
+        parts = tuple(read_block(raw, origin, f"toolu_{new_id}_{index}") for index, raw in enumerate(found.content))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Unreadable(f"no message: {error}"[:300]) from None
+    usage = usage_in(found.usage)
+    extras: list[Extra] = []
+    if present(found.container):
+        extras.append(Extra(NAME, "container", found.container.copy()))
+    if usage is not None and present(usage.server_tool_use):
+        extras.append(Extra(NAME, TOOLS_USED, usage.server_tool_use.copy()))
+    return Answer(
+        id=found.id,
+        model=found.model,
+        parts=parts,
+        finish=read_finish(found.stop_reason, found.stop_sequence, found.stop_details),
+        usage=None if usage is None else read_usage(usage),
+        service_tier=None if usage is None else usage.service_tier,
+        extras=tuple(extras),
+    )
+
+
+def read_count(body: bytes) -> int:
+    """The answer of `/v1/messages/count_tokens`. Raises Unreadable."""
+    try:
+        return _decode_count(body).input_tokens
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Unreadable(f"no count: {error}"[:300]) from None
+
+
+def present(raw: msgspec.Raw) -> bool:
+    return len(raw) > 0 and bytes(raw) != b"null"
+
+
+def read_block(raw: msgspec.Raw, origin: str, new_id: str) -> Part:
+    """A content block of an answer. Raises msgspec.DecodeError."""
+    read = _BLOCKS.get(_decode_kind(raw).type)
+    if read is not None:
+        return read(_decode_block(raw), origin, new_id)
+    return Opaque(NAME, _decode_kind(raw).type[:64], raw.copy())
+
+
+def _seal(value: str, origin: str) -> Seal | None:
+    return Seal(origin, value) if value else None
+
+
+_BLOCKS: Final[dict[str, Callable[[BlockWords, str, str], Part]]] = {
+    "text": lambda block, origin, new_id: Text(block.text, citations=tuple(map(read_citation, block.citations or ()))),
+    "thinking": lambda block, origin, new_id: Thinking(block.thinking, seal=_seal(block.signature, origin)),
+    "redacted_thinking": lambda block, origin, new_id: Thinking("", redacted=True, seal=_seal(block.data, origin)),
+    "tool_use": lambda block, origin, new_id: ToolCall(block.id or new_id, block.name, bytes(block.input).decode()),
+}
+
+
+# ---- for a client -----------------------------------------------------------------------------------------------------------------------
+
+
+def write_answer(answer: Answer, asked: Asked) -> Written:
+    losses: list[Loss] = []
+    content = [block for index, part in enumerate(answer.parts) for block in _blocks(part, f"toolu_{asked.id}_{index}", losses)]
+    if answer.logprobs is not None:
+        losses.append(Loss("logprobs", _NOT_SEEN))
+    if answer.usage is None:
+        losses.append(Loss("usage", "the provider did not say what it counted; zeros stand for it"))
+    container, tools = split_extras(answer.extras, losses)
+    words = finish_words(answer.finish, any(isinstance(part, Refusal) for part in answer.parts))
+    body = {
+        "id": answer.id or f"msg_{asked.id}",
+        "type": "message",
+        "role": "assistant",
+        "model": asked.model,
+        "content": content,
+        **words,
+        "usage": usage_words(answer.usage, tier(answer.service_tier), tools),
+    }
+    if container is not None:
+        body["container"] = container
+    return Written(msgspec.json.encode(body), tuple(losses))
+
+
+def tier(given: str | None) -> str | None:
+    """The tier that served, where it is one of this dialect's."""
+    return given if given in _TIERS else None
+
+
+def split_extras(extras: Iterable[Extra], losses: list[Loss]) -> tuple[msgspec.Raw | None, msgspec.Raw | None]:
+    """`container` and the use of server tools; what is another dialect's is lost."""
+    own: dict[str, msgspec.Raw] = {}
+    for extra in extras:
+        if extra.dialect == NAME:
+            own[extra.at] = extra.raw
+        else:
+            losses.append(Loss(extra.at, _NOT_SEEN))
+    return own.get("container"), own.get(TOOLS_USED)
+
+
+def own_citations(citations: tuple[Citation, ...], losses: list[Loss]) -> list[msgspec.Raw]:
+    """Others name pages by URL and characters of the answer; here a citation is of a document or a search of this provider's own."""
+    own = [citation.raw for citation in citations if citation.dialect == NAME and citation.raw is not None]
+    if len(own) < len(citations):
+        losses.append(Loss("content", "citations of another provider's search cannot be shown in this dialect"))
+    return own
+
+
+def carrier(signature: str) -> dict[str, object]:
+    """The empty thinking block that carries a neighbour's seal."""
+    return {"type": "thinking", "thinking": "", "signature": signature}
+
+
+def unseen(part: Part, losses: list[Loss]) -> None:
+    what = part.what if isinstance(part, Opaque) else type(part).__name__.lower()
+    losses.append(Loss("content", f'a part of kind "{what}" {_NOT_SEEN}'))
+
+
+def whole_block(part: Part) -> object | None:
+    """A part that comes whole, as its block; None if it has none."""
+    match part:
+        case Thinking(text="", seal=Seal() as seal) if part.redacted or not is_own(seal):
+            return {"type": "redacted_thinking", "data": written(seal)}
+        case Opaque(dialect=dialect, raw=raw) if dialect == NAME:
+            return raw
+        case _:
+            return None
+
+
+def _blocks(part: Part, new_id: str, losses: list[Loss]) -> list[object]:
+    whole = whole_block(part)
+    if whole is not None:
+        return [whole]
+    match part:
+        case Text(text=""):  # no block may be empty, and what seals it seals what is before
+            return [] if part.seal is None else [carrier(written_behind(part.seal))]
+        case Text():
+            block: dict[str, object] = {"type": "text", "text": part.text}
+            if citations := own_citations(part.citations, losses):
+                block["citations"] = citations
+            return [*_carriers(part.seal), block]
+        case Refusal(text=text):
+            return [{"type": "text", "text": text}] if text else []
+        case Thinking(text=text, seal=seal):
+            return [{"type": "thinking", "thinking": text, "signature": written(seal)}] if text or seal is not None else []
+        case ToolCall():
+            said = as_object(part.arguments)
+            if said is None:
+                losses.append(Loss("content", 'arguments that are no JSON object are given as {"arguments": …}'))
+                said = wrapped(part.arguments)
+            return [*_carriers(part.seal), {"type": "tool_use", "id": part.id or new_id, "name": part.name, "input": said}]
+        case Audio(transcript=str(transcript)):
+            losses.append(Loss("content", "what was spoken is said by its transcript"))
+            return [{"type": "text", "text": transcript}]
+        case _:
+            unseen(part, losses)
+            return []
+
+
+def _carriers(seal: Seal | None) -> list[object]:
+    return [] if seal is None else [carrier(written(seal))]

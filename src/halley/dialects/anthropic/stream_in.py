@@ -1,0 +1,267 @@
+"""A provider's stream of Anthropic Messages to events.
+
+    message_start · { content_block_start · content_block_delta* · content_block_stop }* · message_delta · message_stop
+
+with `ping` anywhere and `error` as the end of a stream that failed. The signature of thinking and the citations of text come as deltas and
+belong to the end of their part. Events that are unknown are left out: they are announced to be possible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from halley.chat.doors import Unreadable
+from halley.chat.events import Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
+from halley.chat.model import Citation, Finish, Opaque, Seal, Text, Thinking, ToolCall
+from halley.chat.usage import Usage
+from halley.dialects.anthropic.answers import TOOLS_USED, BlockWords, present
+from halley.dialects.anthropic.blocks_in import read_citation
+from halley.dialects.anthropic.errors import STATUSES
+from halley.dialects.anthropic.finish import StopDetails, read_finish, read_usage, usage_in
+from halley.dialects.anthropic.sealing import NAME
+from halley.wire import jsonbody
+
+
+class _Message(msgspec.Struct):
+    id: str = ""
+    model: str = ""
+    usage: msgspec.Raw = msgspec.Raw()
+
+
+class _MessageStart(msgspec.Struct):
+    message: _Message
+
+
+class _BlockStart(msgspec.Struct):
+    content_block: msgspec.Raw
+
+
+class _Piece(msgspec.Struct, gc=False):
+    text: str | None = None
+    partial_json: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+
+
+class _BlockDelta(msgspec.Struct, gc=False):
+    delta: _Piece
+
+
+class _CitationPiece(msgspec.Struct):
+    citation: msgspec.Raw = msgspec.Raw()
+
+
+class _CitationDelta(msgspec.Struct):
+    delta: _CitationPiece
+
+
+class _End(msgspec.Struct):
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+    stop_details: StopDetails | None = None
+    container: msgspec.Raw = msgspec.Raw()
+
+
+class _MessageDelta(msgspec.Struct):
+    delta: _End
+    usage: msgspec.Raw = msgspec.Raw()
+
+
+class _Error(msgspec.Struct):
+    type: str = ""
+    message: str = ""
+
+
+class _ErrorEvent(msgspec.Struct):
+    error: _Error
+
+
+class _Any(msgspec.Struct):
+    type: str = ""
+
+
+_decode_start: Final = msgspec.json.Decoder(_MessageStart).decode
+_decode_block_start: Final = msgspec.json.Decoder(_BlockStart).decode
+_decode_block: Final = msgspec.json.Decoder(BlockWords).decode
+_decode_delta: Final = msgspec.json.Decoder(_BlockDelta).decode
+_decode_citation: Final = msgspec.json.Decoder(_CitationDelta).decode
+_decode_end: Final = msgspec.json.Decoder(_MessageDelta).decode
+_decode_error: Final = msgspec.json.Decoder(_ErrorEvent).decode
+_decode_any: Final = msgspec.json.Decoder(_Any).decode
+_EMPTY: Final = (b"{}", b"null", b"")
+
+
+class Reader:
+    """One stream. `origin` is stamped on signatures; `new_id` makes ids of calls that have none."""
+
+    # fmt: off
+    __slots__ = (
+        "_arguments", "_blocks", "_citations", "_finish", "_held", "_new_id", "_open", "_origin", "_over", "_said", "_seal", "_usage",
+    )
+    # fmt: on
+
+    def __init__(self, origin: str, new_id: str) -> None:
+        self._origin = origin
+        self._new_id = new_id
+        self._blocks = 0
+        self._open = False
+        self._over = False
+        self._usage: Usage | None = None
+        self._finish: Finish | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        self._seal = ""
+        self._citations: tuple[Citation, ...] = ()
+        # A block that only this dialect has waits for its end, since it comes whole; `_said` is what came of its input.
+        self._held: msgspec.Raw | None = None
+        self._said: list[str] = []
+        # Some providers give the arguments of a call at its start and no deltas.
+        self._arguments = b""
+
+    def feed(self, payload: bytes, name: bytes = b"") -> list[Event]:
+        """Raises Unreadable."""
+        try:
+            if name == b"content_block_delta":
+                return self._delta(payload)
+            return self._other(payload, name)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise Unreadable(f"no event of a message: {error}"[:300]) from None
+
+    def end(self) -> list[Event]:
+        """A stream that said why it ends has said all, whether or not its last event came."""
+        if self._over or self._open or self._finish is None:
+            return []
+        return self._stop(b"")
+
+    def _other(self, payload: bytes, name: bytes) -> list[Event]:
+        if self._over:
+            return []
+        found = name.decode("latin-1") or _decode_any(payload).type
+        if found == "content_block_delta":
+            return self._delta(payload)
+        read = _EVENTS.get(found)
+        return [] if read is None else read(self, payload)
+
+    def _delta(self, payload: bytes) -> list[Event]:
+        piece = _decode_delta(payload).delta
+        text = piece.text or piece.thinking or piece.partial_json
+        if text:
+            if not self._open:
+                if self._over:
+                    return []
+                raise Unreadable("more of a block that has not begun")
+            if self._held is not None:
+                self._said.append(text)
+                return []
+            self._arguments = b""
+            return [Delta(text)]
+        if piece.signature is not None:
+            self._seal += piece.signature
+        elif piece.text is None and piece.thinking is None and piece.partial_json is None:
+            citation = _decode_citation(payload).delta.citation
+            if len(citation):
+                self._citations += (read_citation(citation),)
+        return []
+
+    def _start(self, payload: bytes) -> list[Event]:
+        message = _decode_start(payload).message
+        usage = usage_in(message.usage)
+        if usage is not None:
+            self._usage = read_usage(usage)
+        return [Started(message.id, message.model, usage=self._usage)]
+
+    def _block_start(self, payload: bytes) -> list[Event]:
+        events = self._block_stop(payload) if self._open else []
+        self._open = True
+        raw = _decode_block_start(payload).content_block
+        kind = _decode_any(raw).type
+        if kind not in ("text", "thinking", "redacted_thinking", "tool_use"):
+            self._held = raw.copy()
+            return events
+        block = _decode_block(raw)
+        self._blocks += 1
+        match kind:
+            case "text":
+                events.append(PartStarted(Text("")))
+                self._citations = tuple(map(read_citation, block.citations or ()))
+            case "thinking":
+                events.append(PartStarted(Thinking("")))
+                self._seal = block.signature
+            case "redacted_thinking":
+                events.append(PartStarted(Thinking("", redacted=True, seal=Seal(self._origin, block.data) if block.data else None)))
+            case _:
+                events.append(PartStarted(ToolCall(block.id or f"toolu_{self._new_id}_{self._blocks}", block.name, "")))
+                given = bytes(block.input)
+                self._arguments = b"" if given in _EMPTY else given
+        text = block.text or block.thinking
+        if text:
+            events.append(Delta(text))
+        return events
+
+    def _block_stop(self, payload: bytes) -> list[Event]:
+        if not self._open:
+            return []
+        self._open = False
+        events: list[Event] = []
+        if self._held is not None:
+            raw = _with_input(self._held, "".join(self._said))
+            events = [PartStarted(Opaque(NAME, _decode_any(raw).type[:64], raw)), PartEnded()]
+        else:
+            if self._arguments:
+                events.append(Delta(self._arguments.decode()))
+            events.append(PartEnded(Seal(self._origin, self._seal) if self._seal else None, self._citations))
+        self._clear()
+        return events
+
+    def _message_delta(self, payload: bytes) -> list[Event]:
+        found = _decode_end(payload)
+        events = self._block_stop(payload)
+        usage = usage_in(found.usage)
+        if usage is not None:
+            self._usage = read_usage(usage, self._usage)
+            events.append(Noted(usage=self._usage))
+            if present(usage.server_tool_use):
+                events.append(Noted(dialect=NAME, what=TOOLS_USED, raw=usage.server_tool_use.copy()))
+        end = found.delta
+        if present(end.container):
+            events.append(Noted(dialect=NAME, what="container", raw=end.container.copy()))
+        if end.stop_reason is not None:
+            self._finish = read_finish(end.stop_reason, end.stop_sequence, end.stop_details)
+        return events
+
+    def _stop(self, payload: bytes) -> list[Event]:
+        self._over = True
+        return [*self._block_stop(payload), Finished(self._finish or read_finish(None, None, None), self._usage)]
+
+    def _error(self, payload: bytes) -> list[Event]:
+        self._over = True
+        self._open = False
+        error = _decode_error(payload).error
+        return [Failed(error.message or "The provider ended the stream with an error.", STATUSES.get(error.type, 0), error.type)]
+
+
+_EVENTS: Final[dict[str, Callable[[Reader, bytes], list[Event]]]] = {
+    "message_start": Reader._start,  # pyright: ignore[reportPrivateUsage]
+    "content_block_start": Reader._block_start,  # pyright: ignore[reportPrivateUsage]
+    "content_block_stop": Reader._block_stop,  # pyright: ignore[reportPrivateUsage]
+    "message_delta": Reader._message_delta,  # pyright: ignore[reportPrivateUsage]
+    "message_stop": Reader._stop,  # pyright: ignore[reportPrivateUsage]
+    "error": Reader._error,  # pyright: ignore[reportPrivateUsage]
+}
+
+
+def _with_input(block: msgspec.Raw, said: str) -> msgspec.Raw:
+    """A block of a server's tool with the input that was streamed. Raises msgspec.DecodeError."""
+    if not said:
+        return block
+    msgspec.json.decode(said)
+    raw = bytes(block)
+    return msgspec.Raw(jsonbody.set_members(raw, jsonbody.members(raw), {"input": said.encode()}))
+
+
+def read_stream(origin: str, new_id: str) -> Reader:
+    return Reader(origin, new_id)
