@@ -24,6 +24,8 @@ ELSEWHERE: dict[str, str] = {
     "chat/model.py": "chat/test_fold.py",
     "chat/events.py": "chat/test_fold.py",
     "chat/doors.py": "chat/test_fold.py",
+    # A dialect in a package, tested door by door.
+    "dialects/anthropic/": "dialects/anthropic/test_streams.py",
     "policy/snapshot.py": "policy/test_routing.py",
     "store/journal.py": "serve/test_journal.py",
     # Read by every command; `config check` is the one that shows all of it.
