@@ -1,0 +1,32 @@
+"""Gemini generateContent on the wire: eight doors, and what a body needs that passes as it is.
+
+Reading and writing of asks, answers and streams stand in a module each; `answer` and `sources` hold what is the same in both directions,
+`passing` what the relay needs where both sides speak this dialect. The model's name and whether the answer is streamed are in the path,
+never in the body.
+"""
+
+from __future__ import annotations
+
+from halley.chat.doors import Doors
+from halley.dialects.gemini.errors import write_error
+from halley.dialects.gemini.read_answer import read_answer, read_error
+from halley.dialects.gemini.read_ask import SPELLING, read_ask
+from halley.dialects.gemini.read_stream import read_stream
+from halley.dialects.gemini.write_answer import write_answer
+from halley.dialects.gemini.write_ask import write_ask
+from halley.dialects.gemini.write_stream import write_array, write_stream
+
+DOORS = Doors(
+    "gemini",
+    read_ask,
+    write_ask,
+    read_answer,
+    write_answer,
+    read_stream,
+    write_stream,
+    read_error,
+    write_error,
+    SPELLING,
+)
+
+__all__ = ["DOORS", "write_array", "write_error"]

@@ -1,0 +1,261 @@
+"""What both ways of answering share: the wire's records, usage, and how an answer ends.
+
+One record is a whole answer and a frame of a stream alike: `{candidates[], promptFeedback?, usageMetadata, modelVersion, responseId}`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from halley.chat.model import Finish, Reason
+from halley.chat.usage import Usage
+
+Json = dict[str, object]
+# No context is as long; a larger figure is nonsense, which counts as no report.
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+ABSENT = msgspec.Raw()
+
+
+class Call(msgspec.Struct, gc=False):
+    name: str
+    args: msgspec.Raw = ABSENT
+    id: str | None = None
+    partialArgs: msgspec.Raw = ABSENT
+
+
+class Blob(msgspec.Struct, gc=False):
+    mimeType: str
+    data: str
+
+
+class File(msgspec.Struct, gc=False):
+    fileUri: str
+    mimeType: str | None = None
+
+
+class WirePart(msgspec.Struct, gc=False):
+    """A part of none of these kinds is opaque, and read again raw."""
+
+    text: str | None = None
+    thought: bool | None = None
+    thoughtSignature: str | None = None
+    functionCall: Call | None = None
+    inlineData: Blob | None = None
+    fileData: File | None = None
+    executableCode: msgspec.Raw = ABSENT
+    codeExecutionResult: msgspec.Raw = ABSENT
+
+
+class Content(msgspec.Struct, gc=False):
+    parts: list[WirePart] | None = None
+
+
+class Candidate(msgspec.Struct, gc=False):
+    content: Content | None = None
+    finishReason: str | None = None
+    finishMessage: str | None = None
+    index: int | None = None
+    groundingMetadata: msgspec.Raw = ABSENT
+    citationMetadata: msgspec.Raw = ABSENT
+    urlContextMetadata: msgspec.Raw = ABSENT
+    safetyRatings: msgspec.Raw = ABSENT
+    logprobsResult: msgspec.Raw = ABSENT
+    avgLogprobs: msgspec.Raw = ABSENT
+
+
+class Response(msgspec.Struct, gc=False):
+    candidates: list[Candidate] | None = None
+    usageMetadata: msgspec.Raw = ABSENT
+    modelVersion: str | None = None
+    responseId: str | None = None
+    promptFeedback: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+
+
+class Feedback(msgspec.Struct, gc=False):
+    blockReason: str | None = None
+    blockReasonMessage: str | None = None
+
+
+class _Object(msgspec.Struct):
+    """Any object: what is in it is passed over."""
+
+
+class _RawContent(msgspec.Struct, frozen=True):
+    parts: list[msgspec.Raw] = []
+
+
+class _RawCandidate(msgspec.Struct, frozen=True):
+    content: _RawContent = _RawContent()
+
+
+class _RawResponse(msgspec.Struct):
+    candidates: list[msgspec.Raw] = []
+
+
+decode = msgspec.json.Decoder(Response).decode
+decode_feedback = msgspec.json.Decoder(Feedback).decode
+_decode_object = msgspec.json.Decoder(_Object).decode
+_decode_raw = msgspec.json.Decoder(_RawResponse).decode
+_decode_raw_candidate = msgspec.json.Decoder(_RawCandidate).decode
+# What a candidate says about itself and no other dialect has; it goes with the answer as it came.
+KEPT = ("groundingMetadata", "citationMetadata", "urlContextMetadata", "safetyRatings", "avgLogprobs")
+
+
+def given(raw: msgspec.Raw) -> bool:
+    size = len(raw)
+    return size > 4 or (size > 0 and bytes(raw) != b"null")
+
+
+def is_object(text: str | bytes) -> bool:
+    """Whether it is the JSON text of an object."""
+    try:
+        _decode_object(text)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def raw_candidates(body: bytes) -> list[msgspec.Raw]:
+    """The candidates as they came."""
+    return _decode_raw(body).candidates
+
+
+def raw_parts(candidate: msgspec.Raw) -> list[msgspec.Raw]:
+    return _decode_raw_candidate(candidate).content.parts
+
+
+# ---- usage ------------------------------------------------------------------------------------------------------------------------------
+
+
+class _Modality(msgspec.Struct, gc=False):
+    modality: str = ""
+    tokenCount: Count = 0
+
+
+class UsageMetadata(msgspec.Struct, gc=False):
+    promptTokenCount: Count | None = None
+    candidatesTokenCount: Count | None = None
+    thoughtsTokenCount: Count | None = None
+    toolUsePromptTokenCount: Count | None = None
+    cachedContentTokenCount: Count | None = None
+    promptTokensDetails: list[_Modality] | None = None
+    candidatesTokensDetails: list[_Modality] | None = None
+
+
+_decode_usage = msgspec.json.Decoder(UsageMetadata).decode
+
+
+def read_usage(raw: bytes | msgspec.Raw) -> Usage | None:
+    """None where there is none, or nonsense."""
+    if not raw:
+        return None
+    try:
+        return usage_of(_decode_usage(raw))
+    except msgspec.DecodeError:
+        return None
+
+
+def usage_of(found: UsageMetadata | None) -> Usage | None:
+    """Input is the prompt and what tools added to it, cached tokens included; output is the candidates and the thoughts."""
+    if found is None or (found.promptTokenCount is None and found.candidatesTokenCount is None):
+        return None
+    thoughts = found.thoughtsTokenCount or 0
+    prompt, output = found.promptTokensDetails, found.candidatesTokensDetails
+    return Usage(
+        input=(found.promptTokenCount or 0) + (found.toolUsePromptTokenCount or 0),
+        output=(found.candidatesTokenCount or 0) + thoughts,
+        cache_read=found.cachedContentTokenCount or 0,
+        reasoning=thoughts,
+        audio_in=_of("AUDIO", prompt),
+        image_in=_of("IMAGE", prompt),
+        audio_out=_of("AUDIO", output),
+        image_out=_of("IMAGE", output),
+    )
+
+
+def _of(modality: str, details: list[_Modality] | None) -> int:
+    return sum(each.tokenCount for each in details if each.modality == modality) if details else 0
+
+
+def write_usage(usage: Usage) -> Json:
+    made: Json = {"promptTokenCount": usage.input, "candidatesTokenCount": usage.output - usage.reasoning}
+    if usage.cache_read:
+        made["cachedContentTokenCount"] = usage.cache_read
+    if usage.reasoning:
+        made["thoughtsTokenCount"] = usage.reasoning
+    made["totalTokenCount"] = usage.input + usage.output
+    if usage.audio_in or usage.image_in:
+        made["promptTokensDetails"] = _details(usage.input, usage.audio_in, usage.image_in)
+    if usage.audio_out or usage.image_out:
+        made["candidatesTokensDetails"] = _details(usage.output - usage.reasoning, usage.audio_out, usage.image_out)
+    return made
+
+
+def _details(total: int, audio: int, image: int) -> list[Json]:
+    split = (("TEXT", total - audio - image), ("AUDIO", audio), ("IMAGE", image))
+    return [{"modality": modality, "tokenCount": count} for modality, count in split if count > 0]
+
+
+# ---- ends -------------------------------------------------------------------------------------------------------------------------------
+
+_REASONS: dict[str, Reason] = {
+    "STOP": "stop",
+    "FINISH_REASON_UNSPECIFIED": "stop",
+    "MAX_TOKENS": "length",
+    "MALFORMED_FUNCTION_CALL": "bad_call",
+    "UNEXPECTED_TOOL_CALL": "bad_call",
+    "TOO_MANY_TOOL_CALLS": "bad_call",
+}
+_FILTERS = (
+    "SAFETY",
+    "RECITATION",
+    "LANGUAGE",
+    "OTHER",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "SPII",
+    "IMAGE_SAFETY",
+    "IMAGE_PROHIBITED_CONTENT",
+    "IMAGE_RECITATION",
+    "IMAGE_OTHER",
+    "NO_IMAGE",
+)
+_WORDS: dict[Reason, str] = {
+    "stop": "STOP",
+    "stop_sequence": "STOP",
+    "length": "MAX_TOKENS",
+    "context": "MAX_TOKENS",
+    "tool": "STOP",
+    "filter": "SAFETY",
+    "refusal": "SAFETY",
+    "pause": "STOP",
+    "bad_call": "MALFORMED_FUNCTION_CALL",
+}
+_OWN = {*_REASONS, *_FILTERS}
+
+
+def read_finish(word: str, detail: str | None, called: bool) -> Finish:
+    """Every word that is neither an end nor a limit is a filter's; one that is unknown here too, because an answer that ended for it is not
+    known to be whole. The word is kept where the reason says less than it."""
+    reason = _REASONS.get(word, "filter")
+    if reason == "stop":
+        return Finish("tool" if called else "stop", detail=detail)
+    return Finish(reason, detail=detail, word=None if _WORDS[reason] == word else word)
+
+
+def write_finish(finish: Finish) -> str:
+    word = finish.word
+    if word in _OWN and (finish.reason == _REASONS.get(word, "filter")):
+        return word
+    return _WORDS[finish.reason]
+
+
+def read_block(raw: msgspec.Raw) -> Finish | None:
+    """A prompt that was blocked has no candidates."""
+    feedback = decode_feedback(raw) if given(raw) else None
+    if feedback is None or feedback.blockReason is None:
+        return None
+    return Finish("filter", detail=feedback.blockReasonMessage, word=feedback.blockReason)

@@ -1,0 +1,45 @@
+"""Thought signatures: how a seal stands in `thoughtSignature`, and how one of another maker is found there again.
+
+The field is bytes in base64. Google's own signatures are kept letter for letter. A seal of another maker is the base64 of its label
+(`chat.seals`), because google-genai decodes the field and encodes it anew, in the URL-safe alphabet, and other text would not survive.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+from halley.chat import seals
+from halley.chat.model import Seal
+
+NAME = "gemini"
+# Nine letters are twelve of base64, so every labelled seal begins with these.
+LABEL = base64.b64encode(seals.PREFIX.encode()).decode()
+_URL_SAFE = str.maketrans("-_", "+/")
+# A member with a labelled seal, and the comma before or after it. Inside of a string the quotes would have backslashes.
+_MEMBER = rb'"thought(?:Signature|_signature)"\s*:\s*"' + LABEL.encode() + rb'[^"]*"'
+_FOREIGN = re.compile(rb"\s*,\s*" + _MEMBER + rb"|" + _MEMBER + rb"\s*,?\s*")
+
+
+def read(text: str) -> Seal:
+    """What a client sent back, or a provider unknown here made."""
+    if text.startswith(LABEL):
+        standard = text.translate(_URL_SAFE).rstrip("=")
+        try:
+            return seals.read(base64.b64decode(standard + "=" * (-len(standard) % 4)).decode(), NAME)
+        except (binascii.Error, UnicodeDecodeError):  # cut by the client: nobody's any more
+            return Seal(seals.origin(NAME, ""), text)
+    return Seal(seals.origin(NAME, ""), text)
+
+
+def written(seal: Seal) -> str:
+    """As a client of this dialect is given it."""
+    if seal.origin.startswith(f"{NAME}:"):
+        return seal.value
+    return base64.b64encode(seals.labelled(seal).encode()).decode()
+
+
+def without_foreign(body: bytes) -> bytes:
+    """A request body without the seals of other makers, every other byte as it came."""
+    return _FOREIGN.sub(b"", body) if LABEL.encode() in body else body

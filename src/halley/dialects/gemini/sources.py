@@ -1,0 +1,157 @@
+"""Where an answer's text comes from, and how likely its tokens were, in either direction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from halley.chat.model import Citation
+from halley.dialects.gemini.answer import Json, given
+from halley.dialects.gemini.seals import NAME
+
+
+class _Place(msgspec.Struct, gc=False):
+    uri: str | None = None
+    title: str | None = None
+
+
+class _Chunk(msgspec.Struct, gc=False):
+    web: _Place | None = None
+    retrievedContext: _Place | None = None
+    maps: _Place | None = None
+
+
+class _Segment(msgspec.Struct, frozen=True, gc=False):
+    startIndex: int = 0
+    endIndex: int | None = None
+    text: str | None = None
+
+
+class _Support(msgspec.Struct, gc=False):
+    segment: _Segment = _Segment()
+    groundingChunkIndices: list[int] = []
+
+
+class _Grounding(msgspec.Struct, gc=False):
+    groundingChunks: list[_Chunk] = []
+    groundingSupports: list[_Support] = []
+
+
+_decode_grounding = msgspec.json.Decoder(_Grounding).decode
+
+
+def read_citations(raw: msgspec.Raw, text: str) -> tuple[Citation, ...]:
+    """The sources of a text. On the wire a stretch is counted in bytes of UTF-8, here in characters. Sources that support no stretch in
+    particular come without one; metadata of another shape has none, and goes with the answer as it came."""
+    if not given(raw):
+        return ()
+    try:
+        found = _decode_grounding(raw)
+    except msgspec.DecodeError:
+        return ()
+    places = [chunk.web or chunk.retrievedContext or chunk.maps or _Place() for chunk in found.groundingChunks]
+    data = text.encode()
+    citations: list[Citation] = []
+    named: set[int] = set()
+    for support in found.groundingSupports:
+        segment = support.segment
+        end = None if segment.endIndex is None else _characters(data, segment.endIndex)
+        for index in support.groundingChunkIndices:
+            if 0 <= index < len(places):
+                named.add(index)
+                place = places[index]
+                citations.append(Citation(place.uri, place.title, _characters(data, segment.startIndex), end, segment.text, NAME))
+    citations += [Citation(place.uri, place.title, dialect=NAME) for index, place in enumerate(places) if index not in named]
+    return tuple(citations)
+
+
+def _characters(data: bytes, offset: int) -> int:
+    return len(data[: max(offset, 0)].decode(errors="ignore"))
+
+
+def write_citations(said: Iterable[tuple[str, Sequence[Citation]]]) -> Json | None:
+    """`groundingMetadata` of texts and their sources, None without any."""
+    places: dict[tuple[str | None, str | None], int] = {}
+    supports: list[Json] = []
+    for text, citations in said:
+        for citation in citations:
+            index = places.setdefault((citation.url, citation.title), len(places))
+            if citation.end is not None:
+                start, end = len(text[: citation.start or 0].encode()), len(text[: citation.end].encode())
+                quote = citation.quote if citation.dialect == NAME and citation.quote else text[citation.start or 0 : citation.end]
+                segment: Json = {"startIndex": start, "endIndex": end, "text": quote}
+                supports.append({"segment": segment, "groundingChunkIndices": [index]})
+    if not places:
+        return None
+    chunks = [{"web": {key: word for key, word in (("uri", url), ("title", title)) if word is not None}} for url, title in places]
+    made: Json = {"groundingChunks": chunks}
+    if supports:
+        made["groundingSupports"] = supports
+    return made
+
+
+# ---- log probabilities ------------------------------------------------------------------------------------------------------------------
+
+
+class _Token(msgspec.Struct, gc=False):
+    token: str = ""
+    logProbability: float = 0.0
+
+
+class _Top(msgspec.Struct, gc=False):
+    candidates: list[_Token] = []
+
+
+class _Logprobs(msgspec.Struct, gc=False):
+    chosenCandidates: list[_Token] = []
+    topCandidates: list[_Top] = []
+
+
+class _Likely(msgspec.Struct, gc=False):
+    token: str = ""
+    logprob: float = 0.0
+    top_logprobs: list[_Likely] | None = None
+
+
+class _Content(msgspec.Struct, gc=False):
+    content: list[_Likely] | None = None
+
+
+_decode_logprobs = msgspec.json.Decoder(_Logprobs).decode
+_decode_content = msgspec.json.Decoder(_Content).decode
+
+
+def read_logprobs(raw: msgspec.Raw) -> msgspec.Raw | None:
+    """`{content: [{token, logprob, bytes, top_logprobs}]}`, the shape in which log probabilities cross dialects."""
+    if not given(raw):
+        return None
+    try:
+        found = _decode_logprobs(raw)
+    except msgspec.DecodeError:
+        return None
+    tops = found.topCandidates
+    content = [
+        _token(chosen) | {"top_logprobs": [_token(each) for each in (tops[index].candidates if index < len(tops) else ())]}
+        for index, chosen in enumerate(found.chosenCandidates)
+    ]
+    return msgspec.Raw(msgspec.json.encode({"content": content}))
+
+
+def _token(found: _Token) -> Json:
+    return {"token": found.token, "logprob": found.logProbability, "bytes": list(found.token.encode())}
+
+
+def write_logprobs(raw: msgspec.Raw) -> Json | None:
+    """None when it has another shape."""
+    try:
+        content = _decode_content(raw).content or []
+    except msgspec.DecodeError:
+        return None
+    chosen = [{"token": each.token, "logProbability": each.logprob} for each in content]
+    made: Json = {"chosenCandidates": chosen}
+    if any(each.top_logprobs for each in content):
+        made["topCandidates"] = [
+            {"candidates": [{"token": top.token, "logProbability": top.logprob} for top in each.top_logprobs or ()]} for each in content
+        ]
+    return made
