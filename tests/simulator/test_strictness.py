@@ -181,7 +181,8 @@ async def test_a_bad_body_is_refused_and_its_field_is_named(tongue: str, field: 
 async def test_a_body_that_is_no_json_is_refused(tongue: str) -> None:
     async with simulator() as sim:
         way = TONGUES[tongue]
-        for body in (b"{", b"[]"):
+        deep = b'{"messages":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+        for body in (b"{", b"[]", deep, b'{"tools":' + b'{"a":' * 700 + b"1" + b"}" * 701):
             assert (await ask(sim, way.path("sim/echo", False), body, **way.fields)).status == 400
 
 

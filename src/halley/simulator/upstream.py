@@ -105,6 +105,8 @@ class Upstream:
         except BadBody as fault:
             at = fault.at(bracket=dialect.name not in ("messages", "gemini")) or None
             return await _refuse(connection, request, dialect, 400, fault.why, fault.code or _invalid(dialect), at)
+        except RecursionError:
+            return await _refuse(connection, request, dialect, 400, "The body is nested too deeply.", _invalid(dialect))
         if script is None:
             return await _refuse(connection, request, dialect, 404, f'The model "{read.model}" does not exist.')
         name = request.fields.get(b"x-request-id", b"").decode("latin-1")
