@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import ssl
 import subprocess
 import sys
@@ -330,6 +331,40 @@ def test_a_cut_answer_is_no_content(loop: str) -> None:
             assert "complete and valid" in await here.refusal("http://public.test/x")
 
     run(loop, work)
+
+
+def test_whatever_a_host_answers_a_fetch_ends_once_with_a_picture_or_a_refusal() -> None:
+    dice = random.Random(7)
+    good = b"HTTP/1.1 200 OK\r\ncontent-type: image/png\r\nlocation: /x\r\ncontent-length: %d\r\n\r\n%b" % (len(PNG), PNG)
+    pieces = (
+        b"\r\n",
+        b"\n",
+        b"\0",
+        b"transfer-encoding: chunked\r\n",
+        b"content-length: 1\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"302",
+        b"99",
+        b"-",
+    )
+
+    async def mutant(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        reply = bytearray(good)
+        for _ in range(dice.randint(0, 3)):
+            place = dice.randrange(len(reply))
+            reply[place : place + dice.choice((0, 0, 1, 3))] = dice.choice(pieces)
+        writer.write(bytes(reply[: dice.choice((len(reply), len(reply), dice.randrange(len(reply))))]))
+        await writer.drain()
+
+    async def work() -> None:
+        async with world(mutant, Caps(total_s=2, plain_http=True)) as here:
+            outcomes = await asyncio.gather(*(here.fetch("http://public.test/x") for _ in range(400)))
+        fetched = [outcome.data for outcome in outcomes if isinstance(outcome, Fetched)]
+        assert 20 < len(fetched) < 380
+        assert all(data.startswith(PNG[:8]) for data in fetched)
+
+    run("asyncio", work)
 
 
 def test_only_so_many_fetches_run_at_once_and_the_others_wait_their_turn(loop: str) -> None:
