@@ -58,6 +58,21 @@ OPENAI_CHAT = Dialect(
     openai_chat.write_error_event,
 )
 
+ANTHROPIC = Dialect(
+    "anthropic",
+    anthropic.address,
+    frozenset({b"retry-after", b"retry-after-ms", b"x-should-retry"}),
+    anthropic.peek,
+    anthropic.outbound,
+    anthropic.meter,
+    anthropic.read_whole,
+    anthropic.content_bytes,
+    anthropic.is_error,
+    anthropic.write_error,
+    anthropic.write_error_event,
+    anthropic.DOORS,
+)
+
 ERROR_PREFIXES: tuple[tuple[bytes, WriteError], ...] = (
     (b"/v1/messages", anthropic.write_error),
     (b"/v1beta", gemini.write_error),

@@ -1,0 +1,217 @@
+"""A request of Anthropic Messages that goes to a provider of the same dialect: what is checked, and the few bytes that change.
+
+The documented core is judged (Messages API reference, read 2026-11); everything else passes. Sealed thinking of other makers is cut out,
+because the provider refuses a signature that is not its own.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, get_args
+
+import msgspec
+
+from halley.chat.peek import Peek
+from halley.dialects.anthropic.ask_in import refuse_threads
+from halley.dialects.anthropic.meter import MessagesMeter
+from halley.dialects.anthropic.reading import invalid, missing, refused
+from halley.dialects.anthropic.sealing import LABEL
+from halley.errors import Condition, Refused
+from halley.wire import jsonbody
+
+COUNT: Final = b"/count_tokens"
+MOST_IMAGES: Final = 1500
+Role = Literal["user", "assistant", "system"]
+
+
+_Changes = list[tuple[int, int, bytes | None]]
+
+
+class _Source(msgspec.Struct):
+    url: str | None = None
+    content: str | list[_Block] | None = None
+
+
+class _Block(msgspec.Struct):
+    type: str
+    text: str | None = None
+    source: _Source | str | None = None
+    content: msgspec.Raw = msgspec.Raw()
+
+
+class _Message(msgspec.Struct):
+    role: Role
+    content: str | list[_Block]
+
+
+class _Ask(msgspec.Struct):
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    messages: Annotated[list[_Message], msgspec.Meta(min_length=1)]
+    # Zero warms a cache and says nothing.
+    max_tokens: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] | None = None
+    system: str | list[_Block] | None = None
+    stream: bool | None = None
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    top_p: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    thread: msgspec.Raw = msgspec.Raw()
+
+
+class _Thinking(msgspec.Struct):
+    type: str = ""
+    signature: str = ""
+    data: str = ""
+
+
+_decode_ask: Final = msgspec.json.Decoder(_Ask).decode
+_decode_blocks: Final = msgspec.json.Decoder(list[_Block]).decode
+_decode_thinking: Final = msgspec.json.Decoder(_Thinking).decode
+_decode_elements: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_CORE: Final = frozenset(_Ask.__struct_fields__)
+_JUDGED_INSIDE: Final = {"messages": b'"url"'}
+_LABEL_TEXT: Final = LABEL.decode()
+_GAP: Final = b" \t\r\n,"
+
+
+def peek(body: bytes, path: bytes = b"") -> Peek:
+    """Check the documented core of a request and read what routing and billing need. Raises Refused, naming the field."""
+    try:
+        jsonbody.gate(body)
+        members = jsonbody.members(body)
+        jsonbody.check_one_reading(body, members, _CORE, _JUDGED_INSIDE)
+    except jsonbody.Malformed as error:
+        reason = str(error) if body.strip() else "The body is empty; send a JSON object with model, max_tokens and messages."
+        raise Refused(Condition.INVALID, reason) from None
+    refuse_threads(members.get("thread"))
+    try:
+        ask = _decode_ask(body)
+    except msgspec.DecodeError as error:
+        found = refused(error)
+        if found.param is not None and found.param.endswith("role"):
+            raise invalid(found.param, f"known are {', '.join(get_args(Role))}") from None
+        raise found from None
+    if ask.max_tokens is None and not path.endswith(COUNT):
+        raise Refused(Condition.INVALID, "max_tokens is missing.", param="max_tokens")
+    urls: list[str] = []
+    for index, message in enumerate(ask.messages):
+        if type(message.content) is list:
+            _check_blocks(message.content, f"messages[{index}].content", urls)
+    if len(urls) > MOST_IMAGES:
+        raise invalid("messages", f"at most {MOST_IMAGES} images are taken in one request")
+    return Peek(ask.model, bool(ask.stream), 1, ask.max_tokens, True, urls, members)
+
+
+def _check_blocks(blocks: list[_Block], at: str, urls: list[str]) -> None:
+    for number, block in enumerate(blocks):
+        source = block.source
+        if isinstance(source, _Source):  # whatever the block calls itself
+            if source.url is not None:
+                urls.append(source.url)
+            if type(source.content) is list:
+                _check_blocks(source.content, f"{at}[{number}].source.content", urls)
+        elif block.type in ("image", "document"):
+            raise missing(f"{at}[{number}].source", "a block of this kind has a source")
+        if block.type == "text" and block.text is None:
+            raise missing(f"{at}[{number}].text", "a text block has text")
+        if block.type == "tool_result" and bytes(block.content).startswith(b"["):
+            try:
+                inner = _decode_blocks(block.content)
+            except msgspec.DecodeError as error:
+                raise refused(error, f"{at}[{number}].content") from None
+            _check_blocks(inner, f"{at}[{number}].content", urls)
+
+
+def address(model: str, stream: bool) -> str:
+    """Where a provider serves this dialect, after its base path."""
+    return "/messages"
+
+
+def outbound(body: bytes, seen: Peek, model: str, cap: int | None, cap_field: str) -> bytes:
+    """The body for a provider of the same dialect: the very bytes, but for the model's name there, an output cap when one had to be set,
+    and thinking that another maker sealed. The cap has one name in this dialect."""
+    changes: dict[str, bytes] = {}
+    if model != seen.model:
+        changes["model"] = msgspec.json.encode(model)
+    if cap is not None:
+        changes["max_tokens"] = b"%d" % cap
+    if LABEL in body:
+        kept = _without_foreign(_messages(body, seen.members))
+        if kept is not None:
+            changes["messages"] = kept
+    return jsonbody.set_members(body, seen.members, changes) if changes else body
+
+
+def _messages(body: bytes, members: jsonbody.Members | jsonbody.Places) -> bytes:
+    if isinstance(members, jsonbody.Places):
+        start, end = members.spans["messages"]
+        return body[start:end]
+    return bytes(members["messages"])
+
+
+def _without_foreign(messages: bytes) -> bytes | None:
+    """The messages without thinking blocks whose seal has a label; None when there is none. A message of nothing else goes with them."""
+    changes: _Changes = []
+    for start, end in _elements(messages):
+        message = messages[start:end]
+        if LABEL not in message:
+            continue
+        members = jsonbody.members(message)
+        content = bytes(members["content"])
+        if not content.startswith(b"["):
+            continue
+        blocks = _elements(content)
+        foreign: _Changes = [(first, last, None) for first, last in blocks if _is_foreign(content[first:last])]
+        if len(foreign) == len(blocks):
+            changes.append((start, end, None))
+        elif foreign:
+            changes.append((start, end, jsonbody.set_members(message, members, {"content": _changed(content, foreign)})))
+    return _changed(messages, changes) if changes else None
+
+
+def _is_foreign(block: bytes) -> bool:
+    if LABEL not in block:
+        return False
+    try:
+        found = _decode_thinking(block)
+    except msgspec.DecodeError:
+        return False
+    value = {"thinking": found.signature, "redacted_thinking": found.data}.get(found.type, "")
+    return value.startswith(_LABEL_TEXT)
+
+
+def _elements(array: bytes) -> list[tuple[int, int]]:
+    """Where the elements of a JSON array stand in it."""
+    places: list[tuple[int, int]] = []
+    end = 1
+    for raw in _decode_elements(array):
+        start = end
+        while array[start] in _GAP:
+            start += 1
+        end = start + len(raw)
+        places.append((start, end))
+    return places
+
+
+def _changed(array: bytes, changes: _Changes) -> bytes:
+    """The array with elements replaced, or taken out (None) with one comma; every other byte stays."""
+    out: list[bytes] = []
+    done = 0
+    for start, end, value in changes:
+        out.append(array[done:start])
+        if value is not None:
+            out.append(value)
+        else:
+            comma = end
+            while array[comma] in _GAP[:-1]:
+                comma += 1
+            if array[comma : comma + 1] == b",":
+                end = comma + 1
+            else:  # the last: the comma before it goes
+                before = b"".join(out).rstrip()
+                out = [before.removesuffix(b",")]
+        done = end
+    out.append(array[done:])
+    return b"".join(out)
+
+
+def meter(seen: Peek, *, strip: bool) -> MessagesMeter:
+    """The meter of the stream that answers this request: usage is part of this dialect's events, so that nothing has to come out."""
+    return MessagesMeter(strip=False)
