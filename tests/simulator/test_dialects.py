@@ -409,3 +409,14 @@ async def test_a_document_that_may_be_cited_is_cited_by_its_characters() -> None
         (block,) = json.loads(reply.body)["content"]
         assert block["citations"][0]["type"] == "char_location" and "[document text/plain 16 bytes" in block["text"]
         assert reply.fields["request-id"] == "req_of_the_simulator"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_call_with_thinking_on_has_some_so_that_it_may_come_back(stream: bool) -> None:
+    async with simulator() as sim:
+        turns = [user("messages", "hi")]
+        said = await converse(sim, "messages", "sim/echo", turns, stream=stream, tools=["weather"], thinks=True)
+        assert len(said.thoughts.split()) == 4
+        turns += [*spoken("messages", said), *answered("messages", said, "it is")]
+        again = await converse(sim, "messages", "sim/echo", turns, stream=stream, tools=["weather"], thinks=True)
+        assert not again.calls and not again.thoughts

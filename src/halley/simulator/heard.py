@@ -67,7 +67,8 @@ class Offer(NamedTuple):
 class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     """How the answer should be. `chosen` is a tool's name, or auto, none, any.
 
-    `shows_thoughts`, `thinks`, `sealed`: whether thoughts are shown, are had at all, and come back encrypted.
+    `shows_thoughts`, `thinks`, `sealed`: whether thoughts are shown, are had at all, and come back encrypted;
+    `must_think`: a call is never made without one.
     """
 
     stream: bool = False
@@ -83,6 +84,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     shows_thoughts: bool = True
     thinks: bool = True
     sealed: bool = False
+    must_think: bool = False
     background: bool = False
     cites_documents: bool = False
 

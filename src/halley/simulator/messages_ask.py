@@ -107,6 +107,8 @@ def read(body: bytes, version: str, counting: bool = False) -> Heard:
         schema=schema,
         json=schema is not None,
         cites_documents=_cites_documents(messages),
+        # Such a turn is refused when it comes back without its thinking, so it must have some.
+        must_think=kind == "enabled",
         thinks=thinking is None or kind != "disabled",
         shows_thoughts=not (thinking is not None and (display := thinking.find("display")) and display.text() == "omitted"),
     )

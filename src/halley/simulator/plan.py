@@ -21,6 +21,7 @@ CREATED = 1_767_225_600
 """When every answer was made: 2026-01-01T00:00:00Z."""
 
 REFUSAL = "I cannot help with that."
+_LEAST_THOUGHT = 4
 _PIECE = re.compile(r"\s*\S+\s*|\s+")
 # fmt: off
 _VOCABULARY = (
@@ -181,6 +182,8 @@ def _choice(heard: Heard, script: Script, dice: random.Random, index: int, head:
         return _capped(heard, Choice((*thoughts, Text(pieces(REFUSAL), refusal=True)), "refusal"))
     wanted = _wanted(heard, script)
     if wanted:
+        if heard.wishes.must_think and not thoughts:
+            thoughts.append(Thought(tuple(f"{dice.choice(_VOCABULARY)} " for _ in range(_LEAST_THOUGHT))))
         talk = [Text(pieces("Let me look that up. "))] if script.preamble else []
         calls = [_call(offer, script, dice) for offer in wanted]
         return _ended(script, _capped(heard, Choice((*thoughts, *talk, *calls), "tool")))
