@@ -26,6 +26,15 @@ ELSEWHERE: dict[str, str] = {
     "chat/doors.py": "chat/test_fold.py",
     # A dialect in a package, tested door by door.
     "dialects/anthropic/": "dialects/anthropic/test_streams.py",
+    # Pieces of doors, tested through their doors.
+    "dialects/openai_responses/fields.py": "dialects/openai_responses/test_read_ask.py",
+    "dialects/openai_responses/content.py": "dialects/openai_responses/test_read_ask.py",
+    "dialects/openai_responses/read_items.py": "dialects/openai_responses/test_read_ask.py",
+    "dialects/openai_responses/write_items.py": "dialects/openai_responses/test_write_ask.py",
+    "dialects/openai_responses/tools.py": "dialects/openai_responses/test_write_ask.py",
+    "dialects/openai_responses/replies.py": "dialects/openai_responses/test_read_answer.py",
+    "dialects/openai_responses/item_stream.py": "dialects/openai_responses/test_read_stream.py",
+    "dialects/openai_responses/envelope.py": "dialects/openai_responses/test_write_answer.py",
     "policy/snapshot.py": "policy/test_routing.py",
     "store/journal.py": "serve/test_journal.py",
     # Read by every command; `config check` is the one that shows all of it.

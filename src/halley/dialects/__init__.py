@@ -12,7 +12,7 @@ from halley.chat.doors import Doors
 from halley.chat.meter import Meter
 from halley.chat.peek import Peek
 from halley.chat.usage import Whole
-from halley.dialects import anthropic, gemini, openai_chat
+from halley.dialects import anthropic, gemini, openai_chat, openai_responses
 from halley.errors import Refused
 
 
@@ -56,6 +56,21 @@ OPENAI_CHAT = Dialect(
     openai_chat.is_error,
     openai_chat.write_error,
     openai_chat.write_error_event,
+)
+
+OPENAI_RESPONSES = Dialect(
+    "openai_responses",
+    openai_responses.address,
+    OPENAI_CHAT.reply_fields,
+    openai_responses.peek,
+    openai_responses.outbound,
+    openai_responses.meter,
+    openai_responses.read_whole,
+    openai_responses.content_bytes,
+    openai_responses.is_error,
+    openai_responses.write_error,
+    openai_responses.write_error_event,
+    openai_responses.DOORS,
 )
 
 ANTHROPIC = Dialect(

@@ -1,0 +1,171 @@
+"""A request that goes to a provider of this dialect as it came: what routing and billing need of it, and the few bytes that must change.
+
+State that another dialect's provider sealed is cut out with the reasoning item that carries it: nobody here could read it, and OpenAI
+refuses what it cannot read.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from halley.chat import seals
+from halley.chat.model import Role
+from halley.chat.peek import Peek
+from halley.dialects.openai_responses.fields import decode, refused
+from halley.dialects.openai_responses.metering import ResponsesMeter
+from halley.errors import Condition, Refused
+from halley.wire import jsonbody
+
+CAP = "max_output_tokens"
+MOST_IMAGES = 1500
+_INSTEAD = ("previous_response_id", "conversation", "prompt")  # what a request without input goes on from
+_LABEL = seals.PREFIX.encode()
+
+
+class _Part(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    image_url: str | None = None
+    file_url: str | None = None
+
+
+class _Item(msgspec.Struct):
+    type: str = "message"
+    role: Role | None = None
+    content: msgspec.Raw = msgspec.Raw()
+    output: msgspec.Raw = msgspec.Raw()
+    call_id: str | None = None
+
+
+class _Ask(msgspec.Struct):
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    input: str | list[_Item] | None = None
+    instructions: str | None = None
+    stream: bool | None = None
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    max_output_tokens: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
+    previous_response_id: str | None = None
+
+
+_decode_ask = msgspec.json.Decoder(_Ask).decode
+_parts = msgspec.json.Decoder(list[_Part])
+_words = msgspec.json.Decoder(str | list[_Part])
+_items = msgspec.json.Decoder(list[msgspec.Raw])
+_CORE = frozenset(_Ask.__struct_fields__)
+_JUDGED_INSIDE = {"input": b"_url"}
+_RESULTS = ("function_call_output", "custom_tool_call_output")
+
+
+def address(model: str, stream: bool) -> str:
+    """Where a provider serves every model, whole or as a stream, after its base path."""
+    return "/responses"
+
+
+def peek(body: bytes, _path: bytes = b"") -> Peek:
+    """Check the documented core of a request and read what routing and billing need. Raises Refused, naming the field."""
+    try:
+        jsonbody.gate(body)
+        members = jsonbody.members(body)
+        jsonbody.check_one_reading(body, members, _CORE, _JUDGED_INSIDE)
+    except jsonbody.Malformed as error:
+        reason = str(error) if body.strip() else "The body is empty; send a JSON object with model and input."
+        raise Refused(Condition.INVALID, reason) from None
+    try:
+        ask = _decode_ask(body)
+    except msgspec.DecodeError as error:
+        raise refused(str(error)) from None
+    seen = Peek(ask.model, bool(ask.stream), 1, ask.max_output_tokens, True, [], members)
+    if ask.input is None:
+        if not any(key in members for key in _INSTEAD):
+            raise Refused(Condition.INVALID, "input is missing.", param="input")
+    elif not isinstance(ask.input, str):
+        for index, item in enumerate(ask.input):
+            _check(item, f"input[{index}]", seen.image_urls)
+    if len(seen.image_urls) > MOST_IMAGES:
+        raise Refused(Condition.INVALID, f"input: at most {MOST_IMAGES} images and files are taken in one request.", param="input")
+    return seen
+
+
+def _check(item: _Item, at: str, urls: list[str]) -> None:
+    if item.type == "message":
+        if item.role is None:
+            raise Refused(Condition.INVALID, f"{at}.role is missing: a message says who speaks.", param=f"{at}.role")
+        _look(item.content, f"{at}.content", urls)
+    elif item.type in _RESULTS:
+        if item.call_id is None:
+            raise Refused(Condition.INVALID, f"{at}.call_id is missing: it names the call that is answered.", param=f"{at}.call_id")
+        _look(item.output, f"{at}.output", urls)
+    else:  # whatever it calls itself
+        for held in (item.content, item.output):
+            if bytes(held).startswith(b"["):
+                urls += _urls(decode(_parts, held, at))
+
+
+def _look(raw: msgspec.Raw, at: str, urls: list[str]) -> None:
+    if not raw:
+        raise Refused(Condition.INVALID, f"{at} is missing.", param=at)
+    parts = decode(_words, raw, at)
+    if isinstance(parts, str):
+        return
+    urls += _urls(parts)
+    for number, part in enumerate(parts):
+        if part.type in ("input_text", "output_text") and part.text is None:
+            raise Refused(Condition.INVALID, f"{at}[{number}].text is missing: a text part has text.", param=f"{at}[{number}].text")
+
+
+def _urls(parts: list[_Part]) -> list[str]:
+    return [url for part in parts for url in (part.image_url, part.file_url) if url is not None]
+
+
+def outbound(body: bytes, seen: Peek, model: str, cap: int | None, cap_field: str) -> bytes:
+    """The body for a provider of the same dialect: the very bytes, but for the model's name there, an output cap when one had to be set,
+    and state that another dialect sealed. The cap has one name in this dialect, whatever a provider calls it elsewhere."""
+    del cap_field
+    changes: dict[str, bytes] = {}
+    if model != seen.model:
+        changes["model"] = msgspec.json.encode(model)
+    if cap is not None:
+        changes[CAP] = b"%d" % cap
+    if _LABEL in body:
+        kept = _without_foreign(_member(body, seen, "input"))
+        if kept is not None:
+            changes["input"] = kept
+    return jsonbody.set_members(body, seen.members, changes) if changes else body
+
+
+def _member(body: bytes, seen: Peek, key: str) -> bytes:
+    if isinstance(seen.members, jsonbody.Places):
+        start, end = seen.members.spans.get(key, (0, 0))
+        return body[start:end]
+    return bytes(seen.members.get(key, b""))
+
+
+def _without_foreign(value: bytes) -> bytes | None:
+    """The items without those that hold a foreign seal; None where there is none."""
+    if not value.startswith(b"["):
+        return None
+    items = [bytes(raw) for raw in _items.decode(value)]
+    kept = [item for item in items if _LABEL not in item or not _sealed(item)]
+    return b"[" + b",".join(kept) + b"]" if len(kept) < len(items) else None
+
+
+class _Sealed(msgspec.Struct):
+    type: str = ""
+    encrypted_content: str | None = None
+
+
+_decode_sealed = msgspec.json.Decoder(_Sealed).decode
+
+
+def _sealed(item: bytes) -> bool:
+    found = _decode_sealed(item)
+    return found.type == "reasoning" and (found.encrypted_content or "").startswith(seals.PREFIX)
+
+
+def meter(seen: Peek, *, strip: bool) -> ResponsesMeter:
+    """The meter of the stream that answers this request. Usage stands in the last event, which nobody may take out."""
+    del seen, strip
+    return ResponsesMeter(strip=False)

@@ -1,0 +1,119 @@
+"""The response object as a provider sends it: its fields, what it used, why it ended. For whole answers and ends of streams."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from halley.chat.events import Failed
+from halley.chat.model import Finish, Part, Refusal, ToolCall
+from halley.chat.usage import Usage
+
+# No context is as long. A larger figure is nonsense, which counts as no report: priced, it would not fit into a ledger's 64 bits.
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+# What a failed answer would have been over HTTP; of a code that is not here it is not said.
+_STATUS = {
+    "rate_limit_exceeded": 429,
+    "insufficient_quota": 429,
+    "server_error": 500,
+    "server_is_overloaded": 503,
+    "slow_down": 503,
+    "context_length_exceeded": 400,
+    "invalid_prompt": 400,
+}
+
+
+class _InputDetails(msgspec.Struct):
+    cached_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
+
+
+class _OutputDetails(msgspec.Struct):
+    reasoning_tokens: Count | None = None
+
+
+class UsageFound(msgspec.Struct):
+    input_tokens: Count
+    output_tokens: Count
+    input_tokens_details: _InputDetails | None = None
+    output_tokens_details: _OutputDetails | None = None
+
+
+class ErrorFound(msgspec.Struct):
+    message: str | None = None
+    code: str | int | None = None
+    type: str | None = None
+    param: str | None = None
+
+
+class _Incomplete(msgspec.Struct):
+    reason: str | None = None
+
+
+class Reply(msgspec.Struct):
+    """`output` stays raw. `usage` is raw too: nonsense in it is no report, and not the end of an answer."""
+
+    id: str = ""
+    model: str = ""
+    created_at: float | None = None  # some providers write it with a fraction
+    status: str | None = None
+    error: ErrorFound | None = None
+    incomplete_details: _Incomplete | None = None
+    output: list[msgspec.Raw] | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    service_tier: str | None = None
+
+    @property
+    def created(self) -> int | None:
+        return None if self.created_at is None else int(self.created_at)
+
+
+_usage = msgspec.json.Decoder(UsageFound | None)
+_NO_INPUT = _InputDetails()
+_NO_OUTPUT = _OutputDetails()
+
+
+def usage(raw: msgspec.Raw) -> Usage | None:
+    """Normalised usage, None when there is none that makes sense."""
+    if not raw:
+        return None
+    try:
+        return normal(_usage.decode(raw))
+    except msgspec.DecodeError:
+        return None
+
+
+def normal(found: UsageFound | None) -> Usage | None:
+    if found is None:
+        return None
+    prompt = found.input_tokens_details or _NO_INPUT
+    output = found.output_tokens_details or _NO_OUTPUT
+    return Usage(
+        found.input_tokens,
+        found.output_tokens,
+        cache_read=prompt.cached_tokens or 0,
+        cache_write_5m=prompt.cache_write_tokens or 0,
+        reasoning=output.reasoning_tokens or 0,
+    )
+
+
+def finish(reply: Reply, last: Part | None, called: bool) -> Finish:
+    """`last` is the last part of the answer; `called`: a tool of the caller is among them."""
+    if reply.status == "incomplete":
+        word = reply.incomplete_details.reason if reply.incomplete_details is not None else None
+        return Finish("filter" if word == "content_filter" else "length", word=word)
+    if called:
+        return Finish("tool")
+    return Finish("refusal" if isinstance(last, Refusal) else "stop")
+
+
+def is_call(part: Part) -> bool:
+    return isinstance(part, ToolCall)
+
+
+def failure(error: ErrorFound | None) -> Failed:
+    if error is None:
+        return Failed("The provider's answer failed.")
+    code = str(error.code or error.type or "")
+    return Failed(error.message or "The provider's answer failed.", _STATUS.get(code, 0), code)
