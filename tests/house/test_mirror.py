@@ -19,6 +19,8 @@ ELSEWHERE: dict[str, str] = {
     "chat/usage.py": "policy/test_pricing.py",
     "chat/peek.py": "dialects/openai_chat/test_request.py",
     "chat/meter.py": "dialects/openai_chat/test_reply.py",
+    "dialects/openai_chat/": "dialects/openai_chat/test_doors.py",
+    "chat/reading.py": "dialects/openai_chat/test_doors.py",
     "dialects/openai_chat/errors.py": "dialects/openai_chat/test_request.py",
     # The vocabulary: values that the doors of every dialect make and take; their order is held by the fold.
     "chat/model.py": "chat/test_fold.py",

@@ -56,6 +56,7 @@ OPENAI_CHAT = Dialect(
     openai_chat.is_error,
     openai_chat.write_error,
     openai_chat.write_error_event,
+    openai_chat.DOORS,
 )
 
 OPENAI_RESPONSES = Dialect(

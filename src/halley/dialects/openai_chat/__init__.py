@@ -11,8 +11,39 @@ along.
 
 from __future__ import annotations
 
+from halley.chat.doors import Doors
 from halley.dialects.openai_chat.errors import is_error, write_error, write_error_event
+from halley.dialects.openai_chat.media import NAME
+from halley.dialects.openai_chat.read_answer import read_answer, read_error
+from halley.dialects.openai_chat.read_ask import read_ask
+from halley.dialects.openai_chat.read_stream import read_stream
 from halley.dialects.openai_chat.reply import content_bytes, read_whole
 from halley.dialects.openai_chat.request import address, meter, outbound, peek
+from halley.dialects.openai_chat.write_answer import write_answer
+from halley.dialects.openai_chat.write_ask import write_ask
+from halley.dialects.openai_chat.write_stream import write_stream
 
-__all__ = ["address", "content_bytes", "is_error", "meter", "outbound", "peek", "read_whole", "write_error", "write_error_event"]
+DOORS = Doors(
+    NAME,
+    read_ask,
+    write_ask,
+    read_answer,
+    write_answer,
+    read_stream,
+    write_stream,
+    read_error,
+    write_error,
+    spelling={
+        "max_output": "max_tokens",
+        "format": "response_format",
+        "reasoning": "reasoning_effort",
+        "choice": "tool_choice",
+        "voice": "audio",
+        "end_user": "user",
+        "cache_key": "prompt_cache_key",
+        "cache": "cache_control",
+        "logprobs": "logprobs",
+    },
+)
+
+__all__ = ["DOORS", "address", "content_bytes", "is_error", "meter", "outbound", "peek", "read_whole", "write_error", "write_error_event"]

@@ -31,7 +31,7 @@ class _OutputDetails(msgspec.Struct):
     image_tokens: Count | None = None
 
 
-class _Usage(msgspec.Struct):
+class UsageShape(msgspec.Struct):
     prompt_tokens: Count
     completion_tokens: Count
     prompt_tokens_details: _PromptDetails | None = None
@@ -39,7 +39,7 @@ class _Usage(msgspec.Struct):
 
 
 class _Reply(msgspec.Struct):
-    usage: _Usage | None = None
+    usage: UsageShape | None = None
     choices: msgspec.Raw = msgspec.Raw()
 
 
@@ -56,7 +56,7 @@ _NO_OUTPUT = _OutputDetails()
 _NULL = b"null"
 
 
-def _usage(found: _Usage | None) -> Usage | None:
+def normal(found: UsageShape | None) -> Usage | None:
     """Normalised usage, None when there is none: zero counts as zero."""
     if found is None:
         return None
@@ -80,7 +80,7 @@ def read_whole(body: bytes) -> Whole | None:
     """Usage of a non-streamed answer, nonsense counting as absent; None when the body is not a JSON object."""
     try:
         reply = _decode_reply(body)
-        usage = _usage(reply.usage)
+        usage = normal(reply.usage)
     except msgspec.ValidationError:
         try:
             reply, usage = _decode_odd_reply(body), None
@@ -116,7 +116,7 @@ class ChatMeter(Meter):
 
     def usage_of(self, frame: bytes) -> Usage | None:
         try:
-            return _usage(_decode_reply(sse.payload(frame)).usage)
+            return normal(_decode_reply(sse.payload(frame)).usage)
         except msgspec.DecodeError:
             return None
 

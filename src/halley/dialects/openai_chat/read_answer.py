@@ -1,0 +1,183 @@
+"""A provider's chat completion as an answer: the first choice. Reasoning comes first, then text, then tool calls, as models work."""
+
+from __future__ import annotations
+
+import msgspec
+
+from halley.chat.doors import ProviderError, Unreadable
+from halley.chat.model import Answer, Audio, Image, Inline, Part, Refusal, Seal, Text, Thinking, ToolCall
+from halley.dialects.openai_chat import media
+from halley.dialects.openai_chat.read_messages import Detail
+from halley.dialects.openai_chat.reply import UsageShape, normal
+from halley.dialects.openai_chat.words import Annotation, read_annotations, read_finish
+
+
+class Called(msgspec.Struct):
+    name: str | None = None
+    arguments: str | None = None
+    input: str | None = None
+
+
+class Google(msgspec.Struct):
+    thought_signature: str | None = None
+
+
+class Beside(msgspec.Struct):
+    google: Google | None = None
+
+
+class Call(msgspec.Struct):
+    """A tool call, whole or a piece of one."""
+
+    index: int = 0
+    id: str | None = None
+    function: Called | None = None
+    custom: Called | None = None
+    extra_content: Beside | None = None
+
+
+class Spoken(msgspec.Struct):
+    id: str | None = None
+    data: str | None = None
+    transcript: str | None = None
+
+
+class _Url(msgspec.Struct):
+    url: str
+
+
+class Picture(msgspec.Struct):
+    image_url: _Url
+
+
+class _Message(msgspec.Struct):
+    content: str | list[msgspec.Raw] | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    reasoning_details: list[Detail] | None = None
+    tool_calls: list[Call] | None = None
+    function_call: Called | None = None
+    audio: Spoken | None = None
+    annotations: list[Annotation] | None = None
+    images: list[Picture] | None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message
+    finish_reason: str | None = None
+    logprobs: msgspec.Raw = msgspec.Raw()
+
+
+class _Completion(msgspec.Struct):
+    choices: list[_Choice]
+    id: str = ""
+    model: str = ""
+    created: int | None = None
+    usage: UsageShape | None = None
+    service_tier: str | None = None
+
+
+class _Text(msgspec.Struct):
+    text: str = ""
+
+
+class ErrorShape(msgspec.Struct):
+    message: str = ""
+    code: str | int | None = None
+    type: str | None = None
+    param: str | None = None
+    status: int | None = None
+
+
+class _Error(msgspec.Struct):
+    error: ErrorShape | str | None = None
+    message: str | None = None
+    detail: str | msgspec.Raw | None = None
+
+
+_completion = msgspec.json.Decoder(_Completion)
+_text = msgspec.json.Decoder(_Text)
+_error = msgspec.json.Decoder(_Error)
+
+
+def read_answer(body: bytes, origin: str, new_id: str) -> Answer:
+    """Raises Unreadable."""
+    try:
+        found = _completion.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Unreadable(str(error)) from None
+    if not found.choices:
+        raise Unreadable("no choices")
+    choice = found.choices[0]
+    return Answer(
+        id=found.id,
+        model=found.model,
+        parts=tuple(_parts(choice.message, origin, new_id)),
+        finish=read_finish(choice.finish_reason),
+        usage=normal(found.usage),
+        created=found.created,
+        logprobs=choice.logprobs.copy() if len(choice.logprobs) and bytes(choice.logprobs) != b"null" else None,
+        service_tier=found.service_tier,
+    )
+
+
+def _parts(message: _Message, origin: str, new_id: str) -> list[Part]:
+    parts: list[Part] = []
+    if message.reasoning_details:
+        parts += [thought(detail, origin) for detail in message.reasoning_details]
+    elif text := message.reasoning_content or message.reasoning:
+        parts.append(Thinking(text))
+    content = message.content or ""
+    text = content if isinstance(content, str) else "".join([_text.decode(raw).text for raw in content])
+    citations = read_annotations(message.annotations or ())
+    if text or citations:
+        parts.append(Text(text, citations=citations))
+    if message.refusal:
+        parts.append(Refusal(message.refusal))
+    if message.audio is not None and message.audio.data is not None:
+        parts.append(Audio(Inline("audio/wav", message.audio.data), message.audio.transcript, message.audio.id))
+    parts += [Image(media.source(picture.image_url.url, "image/png")) for picture in message.images or ()]
+    if message.function_call is not None:
+        called = message.function_call
+        parts.append(ToolCall(f"call_{new_id}_0", called.name or "", called.arguments or ""))
+    parts += [_call(call, origin, f"call_{new_id}_{index}") for index, call in enumerate(message.tool_calls or ())]
+    return parts
+
+
+def _call(call: Call, origin: str, otherwise: str) -> ToolCall:
+    id = call.id or otherwise
+    if call.custom is not None:
+        return ToolCall(id, call.custom.name or "", call.custom.input or "", free=True, seal=seal_beside(call, origin))
+    called = call.function or Called()
+    return ToolCall(id, called.name or "", called.arguments or "", seal=seal_beside(call, origin))
+
+
+def seal_beside(call: Call, origin: str) -> Seal | None:
+    """What Google's host of this dialect puts beside a call, and wants back."""
+    beside = call.extra_content
+    signature = None if beside is None or beside.google is None else beside.google.thought_signature
+    return None if signature is None else Seal(origin, signature)
+
+
+def thought(detail: Detail, origin: str) -> Thinking:
+    value = detail.signature or detail.data
+    text = detail.text or detail.summary or ""
+    seal = None if not value else Seal(origin, value)
+    return Thinking(text, summary=detail.summary is not None, redacted=not text, id=detail.id, seal=seal)
+
+
+def read_error(status: int, body: bytes) -> ProviderError:
+    """Any of the shapes that hosts of this dialect answer with."""
+    try:
+        found = _error.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return ProviderError(status, f"The provider answered with status {status}.")
+    error = found.error
+    if isinstance(error, ErrorShape):
+        return ProviderError(status, error.message or f"status {status}", str(error.code or error.type or ""), error.param)
+    words = error or found.message or (found.detail if isinstance(found.detail, str) else None)
+    return ProviderError(status, words or f"The provider answered with status {status}.")
+
+
+__all__ = ["Beside", "Call", "Called", "Picture", "Spoken", "read_answer", "read_error", "seal_beside", "thought"]

@@ -1,0 +1,255 @@
+"""A provider's stream of chat chunks as events: the first choice, one part open at a time.
+
+A tool call is over when another begins, unless its arguments are not yet whole: then the pieces are interleaved, and those of the later
+call are held back. The finish reason is told with the usage, at the end marker or at the end of the connection, whichever comes first.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from halley.chat.doors import Unreadable
+from halley.chat.events import Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
+from halley.chat.model import Audio, Citation, Image, Inline, Refusal, Seal, Text, Thinking, ToolCall
+from halley.chat.usage import Usage
+from halley.dialects.openai_chat import media
+from halley.dialects.openai_chat.media import NAME
+from halley.dialects.openai_chat.read_answer import Call, Called, ErrorShape, Picture, Spoken, seal_beside, thought
+from halley.dialects.openai_chat.read_messages import Detail
+from halley.dialects.openai_chat.reply import UsageShape, normal
+from halley.dialects.openai_chat.words import Annotation, read_annotations, read_finish
+
+_DONE = b"[DONE]"
+_END, _EMPTY = PartEnded(), Text("")
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    reasoning_details: list[Detail] | None = None
+    refusal: str | None = None
+    tool_calls: list[Call] | None = None
+    function_call: Called | None = None
+    audio: Spoken | None = None
+    annotations: list[Annotation] | None = None
+    images: list[Picture] | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta | None = None
+    index: int = 0
+    finish_reason: str | None = None
+    logprobs: msgspec.Raw = msgspec.Raw()
+
+
+class _Chunk(msgspec.Struct):
+    id: str = ""
+    model: str = ""
+    created: int | None = None
+    choices: list[_Choice] = []
+    usage: UsageShape | None = None
+    error: ErrorShape | str | None = None
+
+
+_chunk = msgspec.json.Decoder(_Chunk).decode
+_anything = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+class ChatStreamReader:
+    """See `chat.doors.StreamReader`."""
+
+    __slots__ = (
+        "_call",
+        "_citations",
+        "_finish",
+        "_held",
+        "_new_id",
+        "_open",
+        "_origin",
+        "_over",
+        "_said",
+        "_seal",
+        "_sound",
+        "_started",
+        "_usage",
+    )
+
+    def __init__(self, origin: str, new_id: str) -> None:
+        self._origin = origin
+        self._new_id = new_id
+        self._started = self._over = False
+        self._open = ""  # the kind of the part that is open
+        self._call = -1  # the index of the tool call that is open
+        self._said: list[str] = []  # its arguments so far
+        self._held: dict[int, tuple[ToolCall, list[str]]] = {}
+        self._seal: Seal | None = None
+        self._citations: tuple[Citation, ...] = ()
+        self._sound: tuple[list[str], list[str], str | None] | None = None  # data, transcript, id
+        self._finish: str | None = None
+        self._usage: Usage | None = None
+
+    def feed(self, payload: bytes, name: bytes = b"") -> list[Event]:
+        """Raises Unreadable."""
+        if payload == _DONE:
+            return self.end()
+        try:
+            chunk = _chunk(payload)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise Unreadable(str(error)) from None
+        if chunk.error is not None:
+            return self._failed(chunk.error)
+        events: list[Event] = []
+        if not self._started:
+            self._started = True
+            events.append(Started(chunk.id, chunk.model, chunk.created))
+        if chunk.usage is not None:
+            self._usage = normal(chunk.usage)
+        for choice in chunk.choices:
+            if choice.index:
+                continue  # asks for more than one answer do not cross
+            delta = choice.delta
+            if delta is not None:
+                if delta.content and delta.tool_calls is None and self._open == "text":
+                    events.append(Delta(delta.content))
+                else:
+                    self._read(delta, events)
+                if delta.annotations is not None:
+                    self._citations += read_annotations(delta.annotations)
+            if len(choice.logprobs) and bytes(choice.logprobs) != b"null":
+                events.append(Noted(dialect=NAME, what="logprobs", raw=choice.logprobs.copy()))
+            if choice.finish_reason is not None:
+                self._finish = choice.finish_reason
+        return events
+
+    def end(self) -> list[Event]:
+        if self._over or self._finish is None:
+            return []
+        self._over = True
+        events: list[Event] = []
+        self._clear(events)
+        if self._sound is not None:
+            data, words, id = self._sound
+            events += (PartStarted(Audio(Inline("audio/wav", "".join(data)), "".join(words), id)), _END)
+        events.append(Finished(read_finish(self._finish), self._usage))
+        return events
+
+    def _failed(self, error: ErrorShape | str) -> list[Event]:
+        self._over = True
+        if isinstance(error, str):
+            return [Failed(error)]
+        status = error.status or (error.code if isinstance(error.code, int) else 0)
+        return [Failed(error.message or "The provider broke off its answer.", status, str(error.code or error.type or ""))]
+
+    def _read(self, delta: _Delta, events: list[Event]) -> None:
+        if delta.reasoning_details is not None:
+            for detail in delta.reasoning_details:
+                self._think(detail, events)
+        elif thinking := delta.reasoning_content or delta.reasoning:
+            self._more("thinking", Thinking(""), thinking, events)
+        if delta.content:
+            self._more("text", _EMPTY, delta.content, events)
+        if delta.refusal:
+            self._more("refusal", Refusal(""), delta.refusal, events)
+        if delta.tool_calls is not None:
+            for call in delta.tool_calls:
+                self._piece(call, events)
+        if delta.function_call is not None:
+            self._piece(Call(function=delta.function_call), events)
+        if delta.audio is not None:
+            sound = self._sound = self._sound or ([], [], delta.audio.id)
+            sound[0].append(delta.audio.data or "")
+            sound[1].append(delta.audio.transcript or "")
+        for picture in delta.images or ():
+            self._clear(events)
+            events += (PartStarted(Image(media.source(picture.image_url.url, "image/png"))), _END)
+
+    def _more(self, kind: str, part: Text | Thinking | Refusal, text: str, events: list[Event]) -> None:
+        if self._open != kind:
+            self._clear(events)
+            self._open = kind
+            events.append(PartStarted(part))
+        events.append(Delta(text))
+
+    def _think(self, detail: Detail, events: list[Event]) -> None:
+        found = thought(detail, self._origin)
+        if found.text:
+            self._more("thinking", Thinking("", summary=found.summary, id=found.id), found.text, events)
+            self._seal = found.seal or self._seal
+        elif found.seal is not None and self._open == "thinking" and detail.type != "reasoning.encrypted":
+            self._seal = found.seal  # the signature comes after the text
+        elif found.seal is not None:
+            self._clear(events)
+            events += (PartStarted(found), _END)
+
+    # -- tool calls ---------------------------------------------------------------------------------------------------------------
+
+    def _piece(self, call: Call, events: list[Event]) -> None:
+        called = call.custom or call.function
+        text = "" if called is None else (called.input if call.custom is not None else called.arguments) or ""
+        if call.index == self._call:
+            if call.extra_content is not None:
+                self._seal = seal_beside(call, self._origin) or self._seal
+            if text:
+                self._said.append(text)
+                events.append(Delta(text))
+            if self._held and self._whole():
+                self._close(events)
+                self._release(events)
+            return
+        held = self._held.get(call.index)
+        if held is not None:
+            held[1].append(text)
+            return
+        id = call.id or f"call_{self._new_id}_{call.index}"
+        part = ToolCall(
+            id, (called.name if called is not None else None) or "", "", free=call.custom is not None, seal=seal_beside(call, self._origin)
+        )
+        if self._call >= 0 and not self._whole():
+            self._held[call.index] = (part, [text])
+            return
+        self._close(events)
+        self._begin(call.index, part, events)
+        if text:
+            self._said.append(text)
+            events.append(Delta(text))
+
+    def _begin(self, index: int, part: ToolCall, events: list[Event]) -> None:
+        self._open, self._call, self._said = "tool", index, []
+        events.append(PartStarted(part))
+
+    def _whole(self) -> bool:
+        """Whether the arguments of the open call are all there. None at all may still come."""
+        said = "".join(self._said)
+        if not said.rstrip().endswith(("}", "]", '"')):
+            return False
+        try:
+            _anything(said)
+        except (msgspec.DecodeError, RecursionError):
+            return False
+        return True
+
+    def _release(self, events: list[Event]) -> None:
+        """The calls that were held back, as far as they have come; the last one stays open."""
+        held, self._held = self._held, {}
+        for index, (part, pieces) in sorted(held.items()):
+            self._close(events)
+            self._begin(index, part, events)
+            self._said = pieces
+            events += [Delta(piece) for piece in pieces if piece]
+
+    def _clear(self, events: list[Event]) -> None:
+        """Nothing is open or held back any more."""
+        self._close(events)
+        self._release(events)
+        self._close(events)
+
+    def _close(self, events: list[Event]) -> None:
+        if not self._open:
+            return
+        events.append(PartEnded(self._seal, self._citations) if self._seal is not None or self._citations else _END)
+        self._open, self._call, self._seal, self._citations = "", -1, None, ()
+
+
+def read_stream(origin: str, new_id: str) -> ChatStreamReader:
+    return ChatStreamReader(origin, new_id)

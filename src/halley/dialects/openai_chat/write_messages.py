@@ -1,0 +1,191 @@
+"""Turns as chat messages. Results of tools become messages of their own in front of what the user says with them, in order.
+
+A system turn keeps its place. `developer` is written as `system`: every host of this dialect knows that word, and OpenAI's newest models
+read it as the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from halley.chat import seals
+from halley.chat.doors import Target
+from halley.chat.model import (
+    Audio,
+    Document,
+    FileId,
+    Image,
+    Inline,
+    Loss,
+    Opaque,
+    Part,
+    PlainText,
+    Refusal,
+    Seal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Turn,
+    Url,
+    Video,
+)
+from halley.chat.naming import flat
+from halley.chat.reading import unsaid
+from halley.dialects.openai_chat import media
+from halley.dialects.openai_chat.media import NAME
+
+Message = dict[str, object]
+_decode = msgspec.json.Decoder(dict[str, object]).decode
+
+
+class Writer:
+    """Writes the messages of one request; what cannot be said is added to its losses."""
+
+    def __init__(self, target: Target, losses: list[Loss]) -> None:
+        self._target = target
+        self._losses = losses
+        self._marked = False
+
+    def messages(self, turns: Iterable[Turn]) -> list[Message]:
+        """Raises Refused."""
+        found: list[Message] = []
+        for turn in turns:
+            if turn.role == "assistant":
+                found.append(self._assistant(turn))
+            else:
+                role = "user" if turn.role == "user" else "system"
+                results = [part for part in turn.parts if isinstance(part, ToolResult)]
+                for result in results:
+                    found += self._result(result)
+                rest = [part for part in turn.parts if not isinstance(part, ToolResult)]
+                if rest or not results:
+                    found.append(_with_name({"role": role, "content": self._content(rest)}, turn))
+        return found
+
+    def _assistant(self, turn: Turn) -> Message:
+        message: Message = {"role": "assistant"}
+        said: list[Part] = []
+        calls: list[Message] = []
+        thoughts: list[str] = []
+        for part in turn.parts:
+            match part:
+                case ToolCall():
+                    calls.append(self._call(part))
+                case Thinking():
+                    thoughts += self._thought(part)
+                case Audio(id=str() as spoken):
+                    message["audio"] = {"id": spoken}
+                case _:
+                    said.append(part)
+        message["content"] = self._content(said) if said or not calls else None
+        if thoughts:
+            message["reasoning_content"] = "".join(thoughts)
+        if calls:
+            message["tool_calls"] = calls
+        return _with_name(message, turn)
+
+    def _call(self, call: ToolCall) -> Message:
+        self._mark(call)
+        name = flat(call.name, call.namespace)
+        written: Message = {"id": call.id, "type": "custom", "custom": {"name": name, "input": call.arguments}}
+        if not call.free:
+            written = {"id": call.id, "type": "function", "function": {"name": name, "arguments": call.arguments or "{}"}}
+        if call.seal is not None and self._opens(call.seal, call.at):
+            written["extra_content"] = {"google": {"thought_signature": call.seal.value}}
+        return written
+
+    def _thought(self, thought: Thinking) -> list[str]:
+        """Reasoning goes back to its maker alone: others would take it for words of their own."""
+        if thought.seal is not None and self._opens(thought.seal, thought.at):
+            return [thought.text]
+        if thought.seal is None:
+            self._losses.append(Loss(thought.at, "reasoning without its maker's mark is not sent to a provider"))
+        return []
+
+    def _opens(self, seal: Seal, at: str) -> bool:
+        opens = seals.opens(seal, self._target.origin)
+        if not opens and seal.value:
+            self._losses.append(Loss(at, "it is sealed by another provider, which alone can read it"))
+        return opens
+
+    def _result(self, result: ToolResult) -> list[Message]:
+        self._mark(result)
+        words = "".join([part.text for part in result.parts if isinstance(part, Text)])
+        others = [part for part in result.parts if not isinstance(part, Text)]
+        if result.failed:
+            words = f"Error: {words}"
+            self._losses.append(Loss(result.at, "that the tool failed is said in its text"))
+        messages: list[Message] = [{"role": "tool", "tool_call_id": result.id, "content": words}]
+        if others:
+            # A tool message takes text alone: what else it returned follows as the user's words.
+            self._losses.append(Loss(result.at, "media in a tool's result are sent in a message of the user after it"))
+            messages.append({"role": "user", "content": [self._part(part) for part in others]})
+        return messages
+
+    def _content(self, parts: Sequence[Part]) -> str | list[Message]:
+        if len(parts) == 1 and isinstance(parts[0], Text):
+            self._mark(parts[0])
+            return parts[0].text
+        return [self._part(part) for part in parts] or ""
+
+    def _part(self, part: Part) -> Message:
+        self._mark(part)
+        match part:
+            case Text():
+                if part.citations:
+                    self._losses.append(Loss(part.at, "citations in earlier answers have no place in a message"))
+                return {"type": "text", "text": part.text}
+            case Refusal():
+                return {"type": "refusal", "refusal": part.text}
+            case Image():
+                image: Message = {"url": self._url(part.source, part.at)}
+                if part.detail is not None:
+                    image["detail"] = part.detail
+                return {"type": "image_url", "image_url": image}
+            case Video():
+                if part.start_s is not None or part.end_s is not None or part.fps is not None:
+                    self._losses.append(Loss(part.at, "a video cannot be clipped or sampled here"))
+                return {"type": "video_url", "video_url": {"url": self._url(part.source, part.at)}}
+            case Audio(source=Inline() as sound) if (word := media.audio_format(sound.mime)) is not None:
+                return {"type": "input_audio", "input_audio": {"data": sound.data, "format": word}}
+            case Document():
+                return self._document(part)
+            case Opaque(dialect=dialect, raw=raw) if dialect == NAME:
+                return _decode(raw)
+            case Opaque(what=what):
+                raise unsaid(part.at, f"{what} cannot be sent to this provider")
+            case _:
+                raise unsaid(part.at, "this provider's dialect has no way to say it")
+
+    def _url(self, source: Inline | Url | FileId, at: str) -> str:
+        if isinstance(source, FileId) or (isinstance(source, Url) and not self._target.takes_urls):
+            raise unsaid(at, "this provider cannot read what is stored elsewhere; send the data itself")
+        return media.url(source)
+
+    def _document(self, part: Document) -> Message:
+        if part.cited or part.context is not None:
+            self._losses.append(Loss(part.at, "remarks on a document and citations of it cannot be asked for here"))
+        match part.source:
+            case PlainText(text=text):
+                self._losses.append(Loss(part.at, "a document of plain text is sent as text"))
+                return {"type": "text", "text": text}
+            case Inline() as data:
+                file: Message = {"filename": part.name or "document.pdf", "file_data": media.url(data)}
+                return {"type": "file", "file": file}
+            case FileId(id=id, dialect=dialect) if dialect == NAME:
+                return {"type": "file", "file": {"file_id": id}}
+            case _:
+                raise unsaid(part.at, "this provider takes no address of a document; send the data itself")
+
+    def _mark(self, part: Part) -> None:
+        cache = getattr(part, "cache", None)
+        if cache is not None and not self._marked:
+            self._marked = True  # one mark says it for all
+            self._losses.append(Loss(f"{getattr(part, 'at', '')}.cache_control", "caching is automatic here"))
+
+
+def _with_name(message: Message, turn: Turn) -> Message:
+    return message if turn.name is None else message | {"name": turn.name}
