@@ -89,6 +89,21 @@ ANTHROPIC = Dialect(
     anthropic.DOORS,
 )
 
+GEMINI = Dialect(
+    "gemini",
+    gemini.address,
+    frozenset({b"retry-after"}),
+    gemini.peek,
+    gemini.outbound,
+    gemini.meter,
+    gemini.read_whole,
+    gemini.content_bytes,
+    gemini.is_error,
+    gemini.write_error,
+    gemini.write_error_event,
+    gemini.DOORS,
+)
+
 ERROR_PREFIXES: tuple[tuple[bytes, WriteError], ...] = (
     (b"/v1/messages", anthropic.write_error),
     (b"/v1beta", gemini.write_error),

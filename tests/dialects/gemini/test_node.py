@@ -31,7 +31,7 @@ def test_a_field_in_both_spellings_at_once_is_refused() -> None:
         (lambda node: node.integer("a"), b'{"a": 1.5}'),
         (lambda node: node.number("a"), b'{"a": "x"}'),
         (lambda node: node.texts("a"), b'{"a": [1]}'),
-        (lambda node: node.nodes("a"), b'{"a": {}}'),
+        (lambda node: node.nodes("a"), b'{"a": "x"}'),
         (lambda node: node.nodes("a"), b'{"a": [1]}'),
         (lambda node: node.node("a"), b'{"a": "x"}'),
     ],
@@ -40,6 +40,10 @@ def test_a_value_of_another_kind_is_refused_by_its_path(read, body: bytes) -> No
     with pytest.raises(Refused) as refused:
         read(Node(body, "b[0]"))
     assert (refused.value.param or "").startswith("b[0].a")
+
+
+def test_one_object_stands_for_a_list_of_one() -> None:
+    assert [node.at for node in Node(b'{"parts": {"text": "x"}}', "contents").nodes("parts")] == ["contents.parts"]
 
 
 def test_an_absent_field_is_nothing_of_any_kind() -> None:

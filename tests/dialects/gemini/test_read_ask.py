@@ -109,7 +109,7 @@ def test_a_tier_of_service_is_a_word_in_small_letters() -> None:
         (b'{"contents": "hello"}', "contents"),
         (b'{"contents": [1]}', "contents[0]"),
         (b'{"contents": [{}], "generation_config": {"top_p": "much"}}', "generation_config.top_p"),
-        (b'{"contents": [{}], "tools": {}}', "tools"),
+        (b'{"contents": [{}], "tools": 1}', "tools"),
     ],
 )
 def test_a_fault_is_named_in_the_callers_spelling(body: bytes, param: str | None) -> None:

@@ -1,17 +1,20 @@
 """Gemini generateContent on the wire: eight doors, and what a body needs that passes as it is.
 
 Reading and writing of asks, answers and streams stand in a module each; `answer` and `sources` hold what is the same in both directions,
-`passing` what the relay needs where both sides speak this dialect. The model's name and whether the answer is streamed are in the path,
-never in the body.
+`request` and `reply` have what the relay needs where both sides speak this dialect. The model's name and whether the answer is streamed are
+in the path, never in the body. Embeddings and counting of tokens have their own modules.
 """
 
 from __future__ import annotations
 
 from halley.chat.doors import Doors
-from halley.dialects.gemini.errors import write_error
+from halley.dialects.gemini.array import Elements
+from halley.dialects.gemini.errors import is_error, write_error, write_error_event
 from halley.dialects.gemini.read_answer import read_answer, read_error
 from halley.dialects.gemini.read_ask import SPELLING, read_ask
 from halley.dialects.gemini.read_stream import read_stream
+from halley.dialects.gemini.reply import content_bytes, meter, read_whole
+from halley.dialects.gemini.request import address, outbound, peek
 from halley.dialects.gemini.write_answer import write_answer
 from halley.dialects.gemini.write_ask import write_ask
 from halley.dialects.gemini.write_stream import write_array, write_stream
@@ -29,4 +32,17 @@ DOORS = Doors(
     SPELLING,
 )
 
-__all__ = ["DOORS", "write_array", "write_error"]
+__all__ = [
+    "DOORS",
+    "Elements",
+    "address",
+    "content_bytes",
+    "is_error",
+    "meter",
+    "outbound",
+    "peek",
+    "read_whole",
+    "write_array",
+    "write_error",
+    "write_error_event",
+]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from halley.errors import Refused
-from halley.wire import sse
+from halley.wire import jsonbody, sse
 
 # The words of google.rpc.Code for the statuses that a provider of another dialect may have answered with.
 _WORDS = {
@@ -40,6 +40,18 @@ def error_object(status: int, message: str, word: str = "") -> dict[str, object]
     """A word of another dialect is replaced by the one that the status has here."""
     own = word if word in _KNOWN else _WORDS.get(status, "INTERNAL")
     return {"error": {"code": status, "message": message, "status": own}}
+
+
+def is_error(body: bytes) -> bool:
+    """Whether a non-2xx body is an error that a client of this dialect can read: an object with `error` or `message`, or a list of one."""
+    text = body.strip()
+    if text.startswith(b"["):
+        text = text[1:-1]
+    try:
+        found = jsonbody.members(text)
+    except jsonbody.Malformed:
+        return False
+    return "error" in found or "message" in found
 
 
 def write_error_event(refusal: Refused, request_id: str) -> bytes:

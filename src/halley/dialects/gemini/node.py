@@ -132,10 +132,13 @@ class Node:
         return None if raw is None else Node(raw, path)
 
     def nodes(self, name: str) -> list[Node]:
+        """A list of objects. One alone stands for a list of one: Google's parser takes it, and its own examples write `"parts": {…}`."""
         path = self.path(name)
         raw = self.take(name)
         if raw is None:
             return []
+        if bytes(raw).startswith(b"{"):
+            return [Node(raw, path)]
         try:
             items = _decode_list(raw)
         except (msgspec.DecodeError, RecursionError):

@@ -17,9 +17,9 @@ NAME = "gemini"
 # Nine letters are twelve of base64, so every labelled seal begins with these.
 LABEL = base64.b64encode(seals.PREFIX.encode()).decode()
 _URL_SAFE = str.maketrans("-_", "+/")
-# A member with a labelled seal, and the comma before or after it. Inside of a string the quotes would have backslashes.
-_MEMBER = rb'"thought(?:Signature|_signature)"\s*:\s*"' + LABEL.encode() + rb'[^"]*"'
-_FOREIGN = re.compile(rb"\s*,\s*" + _MEMBER + rb"|" + _MEMBER + rb"\s*,?\s*")
+# A member with a labelled seal. Inside of a string the quotes would have backslashes.
+_MEMBER = re.compile(rb'"thought(?:Signature|_signature)"\s*:\s*"' + LABEL.encode() + rb'[^"]*"')
+_COMMA = re.compile(rb"\s*,?\s*")
 
 
 def read(text: str) -> Seal:
@@ -42,4 +42,19 @@ def written(seal: Seal) -> str:
 
 def without_foreign(body: bytes) -> bytes:
     """A request body without the seals of other makers, every other byte as it came."""
-    return _FOREIGN.sub(b"", body) if LABEL.encode() in body else body
+    if LABEL.encode() not in body:
+        return body
+    out: list[bytes] = []
+    done = 0
+    for match in _MEMBER.finditer(body):
+        start, end = match.span()
+        before = body[done:start]
+        bare = before.rstrip()
+        if bare.endswith(b","):
+            out.append(bare[:-1])
+        else:  # the first member, which takes the comma behind it along
+            out.append(before)
+            comma = _COMMA.match(body, end)
+            end = comma.end() if comma is not None else end
+        done = end
+    return b"".join((*out, body[done:]))
