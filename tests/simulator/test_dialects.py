@@ -420,3 +420,32 @@ async def test_a_call_with_thinking_on_has_some_so_that_it_may_come_back(stream:
         turns += [*spoken("messages", said), *answered("messages", said, "it is")]
         again = await converse(sim, "messages", "sim/echo", turns, stream=stream, tools=["weather"], thinks=True)
         assert not again.calls and not again.thoughts
+
+
+@pytest.mark.parametrize(("tongue", "stream"), [way for way in EACH_WAY if way[0] != "messages"])
+async def test_log_probabilities_are_shown_where_they_are_asked_for(tongue: str, stream: bool) -> None:
+    wanted: dict[str, Any] = {
+        "chat": {"logprobs": True, "top_logprobs": 2},
+        "responses": {"include": ["message.output_text.logprobs"], "top_logprobs": 2},
+        "gemini": {"generationConfig": {"responseLogprobs": True, "logprobs": 2}},
+    }[tongue]
+    async with simulator() as sim:
+        reply = await raw(sim, tongue, "sim/tokens-3", [user(tongue, "hi")], stream=stream, more=wanted)
+        found = [event.said for event in events(reply) if isinstance(event.said, dict)] if stream else [json.loads(reply.body)]
+        match tongue:
+            case "chat":
+                shown = [each for chunk in found for choice in chunk["choices"] for each in (choice["logprobs"] or {}).get("content", [])]
+            case "responses":
+                output = found[-1]["response"]["output"] if stream else found[0]["output"]
+                shown = output[0]["content"][0]["logprobs"]
+                deltas = [each for event in found if event.get("type") == "response.output_text.delta" for each in event["logprobs"]]
+                assert not stream or deltas == shown
+            case _:
+                results = [chunk["candidates"][0].get("logprobsResult", {}) for chunk in found]
+                shown = [each for result in results for each in result.get("topCandidates", [])]
+                assert all(len(each["candidates"]) == 2 for each in shown)
+        assert len(shown) == 3
+        if tongue != "gemini":
+            assert all(len(each["top_logprobs"]) == 2 and bytes(each["bytes"]).decode() == each["token"] for each in shown)
+        none = await raw(sim, tongue, "sim/tokens-3", [user(tongue, "hi")], stream=stream)
+        assert b"topCandidates" not in none.body and b'top_logprobs":[' not in none.body

@@ -34,6 +34,7 @@ CHAT = {
     "temperature": [{"temperature": 3}],
     "n": [{"n": 0}, {"n": 129}],
     "stop": [{"stop": ["a", "b", "c", "d", "e"]}],
+    "top_logprobs": [{"top_logprobs": 2}],
     "tools[0].function": [{"tools": [{"type": "function", "name": "flat"}]}],
     "tools[0].function.name": [{"tools": [{"type": "function", "function": {"name": "a.b"}}]}],
     "response_format.json_schema.schema": [{"response_format": LAX}],

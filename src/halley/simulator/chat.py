@@ -6,10 +6,11 @@ Pure. Unknown fields pass unread, as at most hosts that speak this dialect; a `s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from halley.simulator import logprobs
 from halley.simulator.heard import Heard, Medium, Offer, Result, Turn, Wishes, decoded, hear, linked, stored
 from halley.simulator.plan import CREATED, Call, Choice, Citation, Frame, Part, Reply, Text, Thought, Usage, reported
 from halley.simulator.reading import Node, check, flag, strict_schema, text
@@ -49,7 +50,6 @@ def read(body: bytes) -> Heard:
             "max_completion_tokens": lambda node: node.whole(1),
             "presence_penalty": lambda node: node.number(-2, 2),
             "frequency_penalty": lambda node: node.number(-2, 2),
-            "top_logprobs": lambda node: node.whole(0, 20),
             "reasoning_effort": lambda node: node.text("none", "minimal", "low", "medium", "high", "xhigh", "max"),
         },
     )
@@ -70,6 +70,7 @@ def read(body: bytes) -> Heard:
         parallel=top.find("parallel_tool_calls") is None or flag(top, "parallel_tool_calls"),
         schema=schema,
         json=wants_json,
+        logprobs=_alternatives(top),
     )
     whole = top.fields()
     return hear(model, turns, wishes, [whole.get(name) for name in ("messages", "tools", "response_format", "seed")], whole)
@@ -91,7 +92,12 @@ def inspect(heard: Heard) -> None:
 def document(reply: Reply, heard: Heard, script: Script) -> Json:
     """The body of an answer that is not streamed."""
     choices: list[Json] = [
-        {"index": index, "message": _message(choice), "logprobs": None, "finish_reason": _finish(choice) if script.finish else None}
+        {
+            "index": index,
+            "message": _message(choice),
+            "logprobs": _logprobs(heard, choice.parts),
+            "finish_reason": _finish(choice) if script.finish else None,
+        }
         for index, choice in enumerate(reply.choices)
     ]
     body: dict[str, Json] = {**_top(reply, "chat.completion"), "choices": choices}
@@ -109,7 +115,9 @@ def frames(reply: Reply, heard: Heard, script: Script) -> Iterator[Frame]:
     def frame(index: int, delta: dict[str, Json], finish: str | None, tokens: int) -> Frame:
         nonlocal sent
         sent += tokens
-        chunk = top | {"choices": [{"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}]}
+        said = delta.get("content")
+        chances = _logprobs(heard, (Text((said,)),)) if isinstance(said, str) and tokens else None
+        chunk = top | {"choices": [{"index": index, "delta": delta, "logprobs": chances, "finish_reason": finish}]}
         if script.usage == "each-chunk":
             chunk["usage"] = usage(Usage(reply.usage.prompt, sent))
         elif script.usage == "early" and not sent:
@@ -227,6 +235,14 @@ def _message(choice: Choice) -> dict[str, Json]:
     if choice.calls:
         message["tool_calls"] = list(map(_call, choice.calls))
     return message
+
+
+def _logprobs(heard: Heard, parts: Sequence[Part]) -> Json:
+    top = heard.wishes.logprobs
+    if top is None:
+        return None
+    pieces = [piece for part in parts if isinstance(part, Text) and not part.refusal for piece in part.pieces]
+    return {"content": logprobs.openai(pieces, top), "refusal": None}
 
 
 def _call(call: Call) -> Json:
@@ -358,6 +374,15 @@ def _format(wanted: Node | None) -> tuple[Json, bool]:
             return (schema.fields() if schema is not None else {}), True
         case kind:
             return None, kind == "json_object"
+
+
+def _alternatives(top: Node) -> int | None:
+    if not flag(top, "logprobs"):
+        if count := top.find("top_logprobs"):
+            raise count.bad("Taken only with `logprobs` true.")
+        return None
+    count = top.find("top_logprobs")
+    return count.whole(0, 20) if count is not None else 0
 
 
 def _stops(stop: Node | None) -> tuple[str, ...]:

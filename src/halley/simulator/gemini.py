@@ -5,10 +5,11 @@ Pure. Source: Gemini API reference (read 2026-11). A call comes whole in one par
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from halley.simulator import logprobs
 from halley.simulator.gemini_ask import call_content
 from halley.simulator.heard import Heard
 from halley.simulator.plan import Call, Choice, End, Frame, Part, Reply, Text, Thought, Usage, cost, reported
@@ -44,7 +45,8 @@ def document(reply: Reply, heard: Heard, script: Script) -> dict[str, Json]:
                 parts.append(said)
             signed = signed and not isinstance(part, Call)
         content = _signed_text(reply, choice, parts)
-        candidates.append(_candidate(index, choice, content, script.finish) | _grounding(choice))
+        said = [piece for part in choice.parts if isinstance(part, Text) for piece in part.pieces]
+        candidates.append(_candidate(index, choice, content, script.finish) | _grounding(choice) | _logprobs(heard, said))
     return _response(reply, candidates, script, reported(reply.usage, script) if script.usage != "none" else None)
 
 
@@ -75,7 +77,8 @@ def frames(reply: Reply, heard: Heard, script: Script) -> Iterator[Frame]:
                 thought += isinstance(part, Thought)
                 said = list[Json](_parts(reply, heard, part, piece, signed)) if not isinstance(part, Call) or part.whole else []
                 if said:
-                    yield chunk([_candidate(index, choice, said, ended=False)], tokens + owed)
+                    chances = _logprobs(heard, (piece,)) if isinstance(part, Text) else {}
+                    yield chunk([_candidate(index, choice, said, ended=False) | chances], tokens + owed)
                 owed = 0 if said else owed + tokens
             signed = signed and not isinstance(part, Call)
         if script.finish:
@@ -162,6 +165,11 @@ def _parts(reply: Reply, heard: Heard, part: Part, text: str, signed: bool) -> I
             arguments: Json = msgspec.json.decode(text or "{}")
             said: dict[str, Json] = {"functionCall": {"name": part.name, "args": arguments, "id": part.id}}
             yield said | ({"thoughtSignature": seal(GEMINI_CALL, call_content(part.name, arguments))} if signed else {})
+
+
+def _logprobs(heard: Heard, pieces: Sequence[str]) -> dict[str, Json]:
+    top = heard.wishes.logprobs
+    return {} if top is None else {"avgLogprobs": logprobs.CHANCE, "logprobsResult": logprobs.google(pieces, top)}
 
 
 def _grounding(choice: Choice) -> dict[str, Json]:

@@ -80,6 +80,7 @@ def read(top: Loose, model: str, *, stream: bool) -> Heard:
         chosen=_chosen(top, offers),
         schema=schema,
         json=wants_json,
+        logprobs=_alternatives(config),
         shows_thoughts=shows,
         thinks=thinks,
     )
@@ -299,6 +300,15 @@ def _thinking(config: Loose | None) -> tuple[bool, bool]:
     if level is not None:
         level.text("THINKING_LEVEL_UNSPECIFIED", "MINIMAL", "LOW", "MEDIUM", "HIGH", "minimal", "low", "medium", "high")
     return flag(config, "includeThoughts"), budget is None or budget.whole(-1) != 0
+
+
+def _alternatives(config: Loose) -> int | None:
+    count = config.find("logprobs")
+    if not flag(config, "responseLogprobs"):
+        if count is not None:
+            raise count.bad("Taken only with `responseLogprobs` true.")
+        return None
+    return count.whole(0, 20) if count is not None else 0
 
 
 def _format(config: Loose) -> tuple[Json, bool]:

@@ -68,7 +68,8 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     """How the answer should be. `chosen` is a tool's name, or auto, none, any.
 
     `shows_thoughts`, `thinks`, `sealed`: whether thoughts are shown, are had at all, and come back encrypted;
-    `must_think`: a call is never made without one.
+    `must_think`: a call is never made without one;
+    `logprobs`: how many alternatives are shown with each piece, None without log probabilities.
     """
 
     stream: bool = False
@@ -85,6 +86,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     thinks: bool = True
     sealed: bool = False
     must_think: bool = False
+    logprobs: int | None = None
     background: bool = False
     cites_documents: bool = False
 

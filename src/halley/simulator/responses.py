@@ -5,10 +5,11 @@ Pure. Source: OpenAI's OpenAPI document, Response and ResponseStreamEvent (read 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from halley.simulator import logprobs
 from halley.simulator.chat import annotation
 from halley.simulator.chat import failure as failure
 from halley.simulator.heard import Heard
@@ -177,18 +178,24 @@ def _item(reply: Reply, heard: Heard, index: int, part: Part, status: str) -> Js
                 thought["encrypted_content"] = wrap(OPENAI_REASONING, f"{reply.id}{index}")
             return thought
         case Text():
-            return {**item, "type": "message", "role": "assistant", "content": [_part(part, text)]}
+            return {**item, "type": "message", "role": "assistant", "content": [_part(heard, part, part.pieces)]}
         case Call(free=True):
             return item | {"type": "custom_tool_call", "call_id": part.id, "name": part.name, "input": text}
         case Call():
             return item | {"type": "function_call", "call_id": part.id, "name": part.name, "arguments": text}
 
 
-def _part(part: Text, text: str) -> dict[str, Json]:
+def _part(heard: Heard, part: Text, pieces: Sequence[str]) -> dict[str, Json]:
+    text = "".join(pieces)
     if part.refusal:
         return {"type": "refusal", "refusal": text}
     annotations: list[Json] = [{"type": "url_citation"} | annotation(citation) for citation in part.citations] if text else []
-    return {"type": "output_text", "text": text, "annotations": annotations, "logprobs": []}
+    return {"type": "output_text", "text": text, "annotations": annotations, "logprobs": _logprobs(heard, pieces)}
+
+
+def _logprobs(heard: Heard, pieces: Sequence[str]) -> list[Json]:
+    top = heard.wishes.logprobs
+    return [] if top is None else logprobs.openai(pieces, top)
 
 
 def _events(reply: Reply, heard: Heard, index: int, part: Part) -> Iterator[tuple[str, dict[str, Json], int]]:
@@ -207,12 +214,12 @@ def _events(reply: Reply, heard: Heard, index: int, part: Part) -> Iterator[tupl
             yield "reasoning_summary_part.done", {**at, "part": {"type": "summary_text", "text": text}}, 0
         case Text():
             at["content_index"] = 0
-            yield "content_part.added", {**at, "part": _part(part, "")}, 0
+            yield "content_part.added", {**at, "part": _part(heard, part, ())}, 0
             kind, field = ("refusal", "refusal") if part.refusal else ("output_text", "text")
-            more: dict[str, Json] = {} if part.refusal else {"logprobs": []}
             for piece in part.pieces:
-                yield f"{kind}.delta", at | {"delta": piece} | more, 1
-            whole = _part(part, text)
+                yield f"{kind}.delta", {**at, "delta": piece, **({} if part.refusal else {"logprobs": _logprobs(heard, (piece,))})}, 1
+            whole = _part(heard, part, part.pieces)
+            more: dict[str, Json] = {} if part.refusal else {"logprobs": _logprobs(heard, part.pieces)}
             if not part.refusal:
                 for number, citation in enumerate(part.citations):
                     noted: Json = {"type": "url_citation"} | annotation(citation)

@@ -82,6 +82,7 @@ def read(body: bytes, shelf: Shelf) -> Heard:
         parallel=top.find("parallel_tool_calls") is None or flag(top, "parallel_tool_calls"),
         schema=schema,
         json=wants_json,
+        logprobs=_alternatives(top, include),
         background=flag(top, "background"),
         shows_thoughts=reasoning is not None and reasoning.find("summary") is not None,
         sealed=include is not None and "reasoning.encrypted_content" in tuple(include.texts()),
@@ -260,6 +261,13 @@ def _choice(choice: Node | None, offers: tuple[Offer, ...]) -> str:
             return "any" if choice.need("mode").text("auto", "required") == "required" else "auto"
         case _:
             return "auto"
+
+
+def _alternatives(top: Node, include: Node | None) -> int | None:
+    if include is None or "message.output_text.logprobs" not in tuple(include.texts()):
+        return None
+    count = top.find("top_logprobs")
+    return count.whole(0, 20) if count is not None else 0
 
 
 def _format(top: Node) -> tuple[Json, bool]:
