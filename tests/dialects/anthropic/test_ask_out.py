@@ -129,7 +129,8 @@ def test_a_part_of_the_user_is_a_block(part: Part, block: object) -> None:
         (ToolCall("t", "f", ""), {"type": "tool_use", "id": "t", "name": "f", "input": {}}),
         (ToolCall("t", "f", '{"a":'), {"type": "tool_use", "id": "t", "name": "f", "input": {"arguments": '{"a":'}}),
         (ToolCall("t", "f", "[1]"), {"type": "tool_use", "id": "t", "name": "f", "input": {"arguments": "[1]"}}),
-        (ToolCall("t", "f", "{}", free=True), {"type": "tool_use", "id": "t", "name": "f", "input": {"arguments": "{}"}}),
+        (ToolCall("t", "f", "*** Begin", free=True), {"type": "tool_use", "id": "t", "name": "f", "input": {"input": "*** Begin"}}),
+        (ToolCall("t", "f", "{}", namespace="n"), {"type": "tool_use", "id": "t", "name": "n__f", "input": {}}),
         (Thinking("hm", seal=Seal("anthropic:", "s")), {"type": "thinking", "thinking": "hm", "signature": "s"}),
         (Thinking("hm", seal=Seal("anthropic:main", "s")), {"type": "thinking", "thinking": "hm", "signature": "s"}),
         (Thinking("", redacted=True, seal=Seal("anthropic:", "s")), {"type": "redacted_thinking", "data": "s"}),
@@ -307,10 +308,8 @@ def test_tools_are_said() -> None:
     assert losses(tools=(WebSearch(size="low", at="t"), WebSearch(allowed=("a",), blocked=("b",), at="u"))) == ["t", "u"]
 
 
-@pytest.mark.parametrize(
-    "tool", [FreeTool("apply_patch", at="p"), Hosted("gemini", "code execution", Raw(b"{}"), "p"), Function("f", schema=Raw(b"7"), at="p")]
-)
-def test_a_tool_that_cannot_be_said_is_refused(tool: FreeTool | Hosted | Function) -> None:
+@pytest.mark.parametrize("tool", [Hosted("gemini", "code execution", Raw(b"{}"), "p"), Function("f", schema=Raw(b"7"), at="p")])
+def test_a_tool_that_cannot_be_said_is_refused(tool: Hosted | Function) -> None:
     with pytest.raises(Refused) as caught:
         field("tools", tools=(tool,))
     assert caught.value.param == "p"
@@ -318,7 +317,27 @@ def test_a_tool_that_cannot_be_said_is_refused(tool: FreeTool | Hosted | Functio
 
 def test_two_tools_of_one_name_are_refused() -> None:
     with pytest.raises(Refused):
-        field("tools", tools=(Function("f", namespace="a"), Function("f", namespace="b", at="p")))
+        field("tools", tools=(Function("f"), Function("f", at="p")))
+
+
+def test_a_namespace_stands_before_the_name() -> None:
+    tools = (Function("f", namespace="a"), Function("f", namespace="b"))
+    body, lost = write(Ask(model="m", turns=(HI,), tools=tools, choice=Choice("any", ("b__f",))))
+    found = body["tools"]
+    assert isinstance(found, list) and [tool["name"] for tool in found] == ["a__f", "b__f"]
+    assert (body["tool_choice"], lost) == ({"type": "tool", "name": "b__f"}, [])
+
+
+def test_a_tool_of_its_own_language_takes_one_text() -> None:
+    tool = FreeTool("apply_patch", "Changes files", Raw(b'{"syntax":"lark"}'), at="p")
+    assert field("tools", tools=(tool,)) == [
+        {
+            "name": "apply_patch",
+            "description": 'Changes files\n\nThe input follows this grammar: {"syntax":"lark"}',
+            "input_schema": {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]},
+        }
+    ]
+    assert losses(tools=(tool,)) == ["p"]
 
 
 F, G = Function("f"), Function("g")

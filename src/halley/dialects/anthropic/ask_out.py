@@ -25,7 +25,8 @@ from halley.chat.model import (
     Turn,
     WebSearch,
 )
-from halley.dialects.anthropic.blocks_out import Block, Blocks, cache_control, cannot
+from halley.chat.naming import flat
+from halley.dialects.anthropic.blocks_out import FREE_INPUT, Block, Blocks, cache_control, cannot
 from halley.dialects.anthropic.effort import sample, takes_system_midway, think
 from halley.dialects.anthropic.sealing import NAME
 from halley.errors import Condition, Refused
@@ -225,8 +226,8 @@ def _choice(choice: Choice | None, tools: tuple[Tool, ...], losses: list[Loss]) 
 
 def _name(tool: Tool) -> str:
     match tool:
-        case Function(name=name) | FreeTool(name=name):
-            return name
+        case Function() | FreeTool():
+            return flat(tool.name, tool.namespace)
         case WebSearch():
             return "web_search"
         case Hosted(what=what):
@@ -234,13 +235,12 @@ def _name(tool: Tool) -> str:
 
 
 def _check_names(tools: tuple[Tool, ...]) -> None:
-    """Namespaces have no place here, and whoever made them finds the tool by its name alone."""
     seen: set[str] = set()
     for tool in tools:
-        if isinstance(tool, Function):
-            if tool.name in seen:
-                raise Refused(Condition.INVALID, f"{tool.at}: two tools have one name, which this provider refuses.", param=tool.at or None)
-            seen.add(tool.name)
+        name = _name(tool)
+        if isinstance(tool, Function | FreeTool) and name in seen:
+            raise Refused(Condition.INVALID, f"{tool.at}: two tools have one name, which this provider refuses.", param=tool.at or None)
+        seen.add(name)
 
 
 def _tool(tool: Tool, losses: list[Loss]) -> object:
@@ -253,12 +253,23 @@ def _tool(tool: Tool, losses: list[Loss]) -> object:
             return raw
         case Hosted(what=what):
             raise cannot(tool.at, f'tool "{what}"')
-        case FreeTool(name=name):
-            raise cannot(tool.at, f'tool "{name}", whose input is not JSON')
+        case FreeTool():
+            return _free(tool, losses)
+
+
+def _free(tool: FreeTool, losses: list[Loss]) -> dict[str, object]:
+    """A tool in a language of its own is one of a single text, which whoever offered it takes out of the JSON again."""
+    losses.append(Loss(tool.at, "its input is one text in a JSON object, and no grammar holds the model to its language"))
+    said: dict[str, object] = {"name": _name(tool)}
+    grammar = "" if tool.grammar is None else f"The input follows this grammar: {bytes(tool.grammar).decode()}"
+    description = "\n\n".join(words for words in (tool.description, grammar) if words)
+    if description:
+        said["description"] = description
+    return said | {"input_schema": {"type": "object", "properties": {FREE_INPUT: {"type": "string"}}, "required": [FREE_INPUT]}}
 
 
 def _function(tool: Function) -> dict[str, object]:
-    said: dict[str, object] = {"name": tool.name}
+    said: dict[str, object] = {"name": _name(tool)}
     if tool.description is not None:
         said["description"] = tool.description
     said["input_schema"] = _parameters(tool)

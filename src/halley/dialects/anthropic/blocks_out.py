@@ -37,10 +37,13 @@ from halley.chat.model import (
     Url,
     Video,
 )
+from halley.chat.naming import flat
 from halley.dialects.anthropic.sealing import NAME
 from halley.errors import Condition, Refused
 
 Block = dict[str, object] | msgspec.Raw
+FREE_INPUT: Final = "input"
+"""Where the text of a tool stands whose input is not JSON."""
 PICTURES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _PDF: Final = "application/pdf"
 _ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
@@ -248,11 +251,14 @@ class Blocks:
 
     def _call(self, part: ToolCall) -> Block:
         self._sealed(part.seal, part.at)
-        arguments = None if part.free else as_object(part.arguments)
-        if arguments is None:
+        name = flat(part.name, part.namespace)
+        arguments = as_object(part.arguments)
+        if part.free:
+            arguments = msgspec.Raw(msgspec.json.encode({FREE_INPUT: part.arguments}))
+        elif arguments is None:
             self.lose(part.at, 'arguments that are no JSON object are repeated as {"arguments": …}')
             arguments = wrapped(part.arguments)
-        return _marked({"type": "tool_use", "id": self._ids.call(part.name, part.id), "name": part.name, "input": arguments}, part.cache)
+        return _marked({"type": "tool_use", "id": self._ids.call(part.name, part.id), "name": name, "input": arguments}, part.cache)
 
     def _result(self, part: ToolResult) -> Block:
         block: dict[str, object] = {"type": "tool_result", "tool_use_id": self._ids.result(part)}
