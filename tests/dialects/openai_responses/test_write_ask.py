@@ -212,7 +212,7 @@ def test_reasoning_goes_back_to_its_maker_alone() -> None:
         "summary": [{"type": "summary_text", "text": "sum"}],
         "encrypted_content": "mine",
     }
-    assert items[1]["content"] == [{"type": "reasoning_text", "text": "full"}]
+    assert items[1]["summary"] == [{"type": "summary_text", "text": "full"}]  # its client did not know that it was a summary
     assert not losses
     items, losses = said(
         Thinking("a", seal=Seal("anthropic:x", "s"), at="here"), Thinking("b", at="there"), Text("c", seal=Seal("gemini:g", "s"), at="text")
@@ -368,7 +368,7 @@ texts = words.map(Text)
 images = st.builds(Image, st.builds(Url, st.just("https://example.org/i.png")) | st.just(Inline("image/png", "AAAA")), st.just("auto"))
 documents = st.builds(Document, st.just(Inline("application/pdf", "AAAA")), words)
 calls = st.builds(ToolCall, words, words, words, st.booleans(), st.none() | words)
-thoughts = st.builds(Thinking, words, st.booleans(), st.just(False), words, st.just(MINE))
+thoughts = st.builds(Thinking, words, st.just(True), st.just(False), words, st.just(MINE))
 results = st.builds(ToolResult, words, st.tuples(texts) | st.tuples(texts, images))
 user = st.builds(Turn, st.sampled_from(["user", "developer"]), st.lists(texts | images | documents, min_size=1, max_size=3).map(tuple))
 answers = st.builds(Turn, st.just("user"), st.lists(results, min_size=1, max_size=3).map(tuple))
@@ -403,3 +403,10 @@ def test_what_is_written_is_read_as_it_was(made: Ask) -> None:
             if part.get("seal"):
                 part["seal"]["origin"] = MINE.origin
     assert got == expected
+
+
+def test_results_without_ids_answer_the_earliest_call_of_their_tool() -> None:
+    called = Turn("assistant", (ToolCall("", "f", "1"), ToolCall("", "g", "2"), ToolCall("", "f", "3")))
+    answered = Turn("user", (ToolResult("", (Text("g"),), "g"), ToolResult("", (Text("a"),)), ToolResult("", (Text("b"),), "f")))
+    body, _ = asking(HELLO, called, answered)
+    assert [(item["call_id"], item["output"]) for item in body["input"][4:]] == [("call_2", "g"), ("call_1", "a"), ("call_3", "b")]

@@ -32,7 +32,7 @@ def write_turns(turns: Sequence[Turn], target: str, losses: list[Loss]) -> list[
 
 
 class _Writing:
-    __slots__ = ("_free", "_made", "_message", "_target", "_unanswered", "items", "losses")
+    __slots__ = ("_answered", "_free", "_made", "_message", "_target", "_unanswered", "items", "losses")
 
     def __init__(self, target: str, losses: list[Loss]) -> None:
         self.items: list[object] = []
@@ -42,6 +42,7 @@ class _Writing:
         self._free: set[str] = set()
         self._made = 0
         self._unanswered: defaultdict[str | None, deque[str]] = defaultdict(deque)  # ids that were made, by the tool's name
+        self._answered: set[str] = set()
 
     def turn(self, turn: Turn) -> None:
         if turn.name is not None:
@@ -101,10 +102,9 @@ class _Writing:
             why = "is not signed" if part.seal is None else "was signed by another provider"
             self.losses.append(Loss(part.at, f"earlier reasoning that {why} is left out"))
             return
-        summary = [{"type": "summary_text", "text": part.text}] if part.text and part.summary else []
+        # A client of another dialect does not know that it was shown a summary. What the provider reads is the encrypted content.
+        summary = [{"type": "summary_text", "text": part.text}] if part.text else []
         item: dict[str, object] = {"type": "reasoning", "summary": summary, "encrypted_content": part.seal.value}
-        if part.text and not part.summary:
-            item["content"] = [{"type": "reasoning_text", "text": part.text}]
         if part.id is not None:
             item["id"] = part.id
         self._item(item)
@@ -129,7 +129,7 @@ class _Writing:
     def _result(self, part: ToolResult) -> object:
         if part.failed:
             self.losses.append(Loss(part.at, "a result does not say that its tool failed in the Responses dialect"))
-        id = short(part.id) or self._answered(part.name)
+        id = short(part.id) or self._earliest(part.name)
         if not id:
             raise unsaid(part.at, "answers no call")
         output: object
@@ -141,13 +141,12 @@ class _Writing:
         kind = "custom_tool_call_output" if id in self._free else "function_call_output"
         return {"type": kind, "call_id": id, "output": output}
 
-    def _answered(self, name: str | None) -> str:
+    def _earliest(self, name: str | None) -> str:
         """The earliest call that had no id, of this tool, and has no result yet."""
         waiting = self._unanswered[name]
-        if not waiting:
-            return ""
-        id = waiting.popleft()
-        for other in self._unanswered.values():
-            if id in other:
-                other.remove(id)
-        return id
+        while waiting:
+            id = waiting.popleft()
+            if id not in self._answered:
+                self._answered.add(id)
+                return id
+        return ""
