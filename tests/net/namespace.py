@@ -1,7 +1,7 @@
 """Runs in a network namespace of its own, where every address answers: fetches all lines of a corpus and prints what was connected to.
 
-Arguments: a folder for certificates, then corpora. The namespace counts all connections that were begun, so that one to a port on which
-nobody listens is seen too. The result is one JSON object on stdout.
+Arguments: the event loop, a folder for certificates, then corpora. The namespace counts all connections that were begun, so that one to a
+port on which nobody listens is seen too. The result is one JSON object on stdout.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from hostile_web import Line, Resolver, Web, read
+from net_harness import LOOPS
 
 from halley.errors import Refused
 from halley.net.clock import Clock
@@ -140,4 +141,5 @@ async def main(folder: Path, paths: list[Path]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), [Path(argument) for argument in sys.argv[2:]]))
+    with asyncio.Runner(loop_factory=LOOPS[sys.argv[1]]) as runner:
+        runner.run(main(Path(sys.argv[2]), [Path(argument) for argument in sys.argv[3:]]))

@@ -448,7 +448,7 @@ def test_a_name_that_is_never_answered_costs_its_fetch_alone(loop: str, monkeypa
     run(loop, work)
 
 
-def test_in_a_network_where_every_address_answers_only_public_ones_are_connected_to(tmp_path: Path) -> None:
+def test_in_a_network_where_every_address_answers_only_public_ones_are_connected_to(loop: str, tmp_path: Path) -> None:
     """`HALLEY_MORE_URLS` may name further corpora in the format of the fixture."""
     probe = subprocess.run(["unshare", "-n", "ip", "link", "set", "lo", "up"], capture_output=True, text=True, timeout=20)
     if probe.returncode:
@@ -456,7 +456,7 @@ def test_in_a_network_where_every_address_answers_only_public_ones_are_connected
     more = [path for path in os.environ.get("HALLEY_MORE_URLS", "").split(os.pathsep) if path]
     script = Path(__file__).with_name("namespace.py")
     fixture = str(Path(__file__).parents[2] / "fixtures" / "urls" / "fetched.txt")
-    command = ["unshare", "-n", sys.executable, str(script), str(tmp_path), fixture, *more]
+    command = ["unshare", "-n", sys.executable, str(script), loop, str(tmp_path), fixture, *more]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
