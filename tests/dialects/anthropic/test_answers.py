@@ -223,7 +223,17 @@ def test_a_provider_that_counts_nothing_is_told_of() -> None:
     assert [loss.path for loss in written.losses] == ["usage"]
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"content":5}', b'{"content":[{}]}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"content":5}',
+        b'{"content":[{}]}',
+        b'{"content":[{"type":"tool_use","id":"t","name":"f","input":{"a":"\xff"}}]}',
+    ],
+)
 def test_what_is_no_message_is_unreadable(body: bytes) -> None:
     with pytest.raises(Unreadable):
         read_answer(body, MAKER, "n")

@@ -232,6 +232,7 @@ def test_usage_at_the_end_replaces_that_of_the_start() -> None:
         sse.render(b"[]", b"message_start"),
         sse.render(b'{"type":"message_start"}', b"message_start"),
         sse.render(b"never"),
+        BEGIN + sse.render(b'{"content_block":{"type":"tool_use","input":{"a":"\xff"}}}', b"content_block_start") + stop(0),
         BEGIN + delta(0, "text_delta", text="a"),
     ],
 )

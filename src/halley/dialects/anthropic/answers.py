@@ -79,7 +79,7 @@ def read_answer(body: bytes, origin: str, new_id: str) -> Answer:
     try:
         found = _decode_answer(body)
         parts = tuple(read_block(raw, origin, f"toolu_{new_id}_{index}") for index, raw in enumerate(found.content))
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"no message: {error}"[:300]) from None
     usage = usage_in(found.usage)
     extras: list[Extra] = []

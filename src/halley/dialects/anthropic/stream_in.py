@@ -128,7 +128,7 @@ class Reader:
             if name == b"content_block_delta":
                 return self._delta(payload)
             return self._other(payload, name)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Unreadable(f"no event of a message: {error}"[:300]) from None
 
     def end(self) -> list[Event]:
