@@ -376,6 +376,8 @@ def test_where_a_tool_must_be_called_the_model_does_not_think() -> None:
     ask = Ask(model="m", turns=(HI,), tools=(F,), choice=Choice("any"), reasoning=Reasoning("high"))
     body, lost = write(ask)
     assert (body["thinking"], body["output_config"], lost) == ({"type": "disabled"}, {"effort": "high"}, ["reasoning"])
+    body, lost = write(msgspec.structs.replace(ask, max_output=9, reasoning=Reasoning(budget=2000)))
+    assert (body["max_tokens"], lost) == (9, ["reasoning"])
 
 
 def test_a_schema_is_closed_and_otherwise_as_it_came() -> None:

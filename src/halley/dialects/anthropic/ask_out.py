@@ -62,11 +62,13 @@ def write_ask(ask: Ask, target: Target) -> Written:
         losses.append(Loss("format", "any JSON object is asked for in words; the provider holds the model to closed schemas alone"))
         system.append({"type": "text", "text": _JSON})
     cap = ask.max_output if ask.max_output is not None else target.most_output or _CAP
-    thought = think(ask.reasoning, target, cap, losses)
     choice, tools = _choice(ask.choice, ask.tools, losses)
+    changes: list[Loss] = []
+    thought = think(ask.reasoning, target, cap, changes)
     if thought.on and choice is not None and choice["type"] in ("any", "tool"):
-        losses.append(Loss("reasoning", "the model does not think where a tool must be called"))
-        thought = thought._replace(thinking={"type": "disabled"})
+        changes = [Loss("reasoning", "the model does not think where a tool must be called")]
+        thought = thought._replace(thinking={"type": "disabled"}, cap=cap)
+    losses += changes
     body: dict[str, object] = {"model": target.model, "max_tokens": thought.cap}
     if system:
         body["system"] = system
