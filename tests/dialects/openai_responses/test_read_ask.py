@@ -194,6 +194,10 @@ def test_a_signature_of_another_dialect_goes_back_to_its_part() -> None:
         return {"type": "reasoning", "summary": [], "encrypted_content": seals.labelled(Seal("gemini:g", f"{word}:{value}"))}
 
     call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    result = {"type": "function_call_output", "call_id": "c", "output": "x"}
+    said, results = read(input=[call, result, item("last", "l")]).turns
+    assert isinstance(said.parts[0], ToolCall)
+    assert (said.parts[0].seal, len(results.parts)) == (Seal("gemini:g", "l"), 1)
     (turn,) = read(input=[item("redacted", "r"), item("next", "n"), call, {"role": "assistant", "content": "x"}, item("last", "l")]).turns
     thought, called, text = turn.parts
     assert isinstance(thought, Thinking)

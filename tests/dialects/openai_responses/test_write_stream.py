@@ -147,13 +147,14 @@ def test_a_signature_of_another_dialect_stands_in_front_or_behind_and_comes_back
 
 
 def test_a_tool_is_found_back_by_its_flat_name() -> None:
-    spaced, free, wrapped, odd = output(
+    spaced, bare, free, wrapped, odd = output(
         *part(ToolCall("c1", "files__read", ""), "{}"),
+        *part(ToolCall("c3", "read", ""), "{}"),
         *part(ToolCall("c2", "patch", "", free=True), "diff"),
         *part(ToolCall("", "patch", ""), '{"input":', '"diff"}'),
         *part(ToolCall("x" * 99, "patch", ""), '{"a":1}'),
     )
-    assert (spaced["namespace"], spaced["name"]) == ("files", "read")
+    assert (spaced["namespace"], spaced["name"]) == (bare["namespace"], bare["name"]) == ("files", "read")
     assert (free["type"], free["input"]) == ("custom_tool_call", "diff")
     assert (wrapped["type"], wrapped["input"], wrapped["call_id"]) == ("custom_tool_call", "diff", "call_0123_1")
     assert odd["input"] == '{"a":1}'

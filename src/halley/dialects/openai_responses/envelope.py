@@ -6,6 +6,7 @@ The settings of the ask are echoed, absent ones as what OpenAI would have taken 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -142,6 +143,9 @@ class Calls:
 
     def __init__(self, asked: Asked) -> None:
         self._tools = named(asked.ask.tools)
+        # Not every model says the namespace too: a bare name is enough where it is the only one.
+        bare = Counter(tool.name for tool in self._tools.values())
+        self._tools = {tool.name: tool for tool in self._tools.values() if bare[tool.name] == 1} | self._tools
         self._prefix = asked.id
         self._made = 0
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from halley.chat.model import Extra, Image, Inline, Opaque, Part, Role, Seal, Text, Thinking, ToolCall, ToolResult, Turn
+from halley.chat.model import Extra, Image, Inline, Opaque, Part, Role, Seal, Text, ToolCall, ToolResult, Turn
 from halley.dialects.openai_responses import keeping
 from halley.dialects.openai_responses.content import ResultPart, read_parts
 from halley.dialects.openai_responses.fields import DIALECT, decode, sniffed, unsaid
@@ -107,8 +107,12 @@ class _Gathered:
         """A signature that clings to a neighbour."""
         if kept.clings == "next":
             self._pending = kept.seal
-        elif self._parts and isinstance(self._parts[-1], Text | ToolCall | Image | Thinking):
-            self._parts[-1] = msgspec.structs.replace(self._parts[-1], seal=kept.seal)
+        elif self._side == "assistant":
+            _seal_last(self._parts, kept.seal)
+        elif self._turns and self._turns[-1].role == "assistant":  # a client has put the result of the call in between
+            parts = list(self._turns[-1].parts)
+            _seal_last(parts, kept.seal)
+            self._turns[-1] = msgspec.structs.replace(self._turns[-1], parts=tuple(parts))
 
     def turns(self) -> list[Turn]:
         self._close()
@@ -118,6 +122,11 @@ class _Gathered:
         if self._side is not None:
             self._turns.append(Turn(self._side, tuple(self._parts), at=self._at))
         self._side, self._parts = None, []
+
+
+def _seal_last(parts: list[Part], seal: Seal) -> None:
+    if parts and isinstance(parts[-1], Text | ToolCall | Image):
+        parts[-1] = msgspec.structs.replace(parts[-1], seal=seal)
 
 
 def _read_message(raw: msgspec.Raw, at: str, gathered: _Gathered) -> None:
