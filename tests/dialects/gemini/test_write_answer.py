@@ -70,7 +70,7 @@ def test_a_whole_response() -> None:
         (ToolCall("c", "f", '{"a": 1}'), {"functionCall": {"id": "c", "name": "f", "args": {"a": 1}}}, []),
         (ToolCall("", "f", ""), {"functionCall": {"name": "f", "args": {}}}, []),
         (ToolCall("c", "f", '{"a'), {"functionCall": {"id": "c", "name": "f", "args": {"arguments": '{"a'}}}, ["f"]),
-        (ToolCall("c", "f", "x = 1", free=True), {"functionCall": {"id": "c", "name": "f", "args": {"arguments": "x = 1"}}}, []),
+        (ToolCall("c", "f", "x = 1", free=True), {"functionCall": {"id": "c", "name": "f", "args": {"input": "x = 1"}}}, []),
         (Image(Inline("image/png", "QQ==")), {"inlineData": {"mimeType": "image/png", "data": "QQ=="}}, []),
         (Image(Url("https://a.example/b.png")), {"fileData": {"fileUri": "https://a.example/b.png"}}, []),
         (Image(FileId("files/a", "gemini", "image/png")), {"fileData": {"fileUri": "files/a", "mimeType": "image/png"}}, []),

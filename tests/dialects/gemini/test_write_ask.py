@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,12 +86,25 @@ def test_tools() -> None:
 
 @pytest.mark.parametrize(
     "tool",
-    [FreeTool("patch", at="here"), Hosted("anthropic", "bash", Raw(b"{}"), at="here"), Function("f", namespace="b", at="here")],
+    [Hosted("anthropic", "bash", Raw(b"{}"), at="here"), FreeTool("f", namespace="a", at="here")],
 )
 def test_a_tool_that_cannot_be_said_is_refused(tool) -> None:
     with pytest.raises(Refused) as refused:
         DOORS.write_ask(replace(ASK, tools=(Function("f", namespace="a"), tool)), TARGET)
     assert refused.value.param == "here"
+
+
+def test_a_tool_in_a_language_of_its_own_is_a_function_of_one_text_and_namespaces_are_part_of_the_name() -> None:
+    tools = (Function("f", namespace="a"), FreeTool("f", "Patches.", Raw(b'{"type":"lark"}'), namespace="b", at="tools[1]"))
+    made = DOORS.write_ask(replace(ASK, tools=tools), TARGET)
+    first, second = json.loads(made.body)["tools"][0]["functionDeclarations"]
+    assert first == {"name": "a__f"}
+    assert second == {
+        "name": "b__f",
+        "description": 'Patches.\n\nThe input follows this grammar: {"type":"lark"}',
+        "parametersJsonSchema": {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]},
+    }
+    assert [loss.path for loss in made.losses] == ["tools[1]"]
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def test_media_of_a_result_are_within_it_for_newer_models_and_behind_it_for_olde
         (ToolCall("", "f", " "), {}, []),
         (ToolCall("", "f", '{"a":'), {"arguments": '{"a":'}, ["at"]),
         (ToolCall("", "f", "[1]"), {"arguments": "[1]"}, ["at"]),
-        (ToolCall("", "f", "do it", free=True), {"arguments": "do it"}, ["at"]),
+        (ToolCall("", "f", "do it", free=True), {"input": "do it"}, []),
     ],
 )
 def test_arguments_are_an_object(call: ToolCall, args: object, lost: list[str]) -> None:

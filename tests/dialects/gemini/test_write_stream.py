@@ -113,13 +113,14 @@ def test_an_end_with_sources_and_what_is_lost() -> None:
             Delta("a b"),
             PartEnded(citations=(Citation("https://a.example", "A", 2, 3),)),
             Noted(dialect="anthropic", what="container", raw=Raw(b"{}")),
-            Noted(what="logprobs", raw=Raw(b'{"content": [{"token": "a b", "logprob": -1.0}]}')),
+            Noted(dialect="openai_chat", what="logprobs", raw=Raw(b'{"content": [{"token": "a", "logprob": -1.0}]}')),
+            Noted(what="logprobs", raw=Raw(b'{"content": [{"token": " b", "logprob": -1.0}]}')),
             Finished(Finish("stop_sequence", "END", "met")),
         ]
     )
     candidate = json.loads(data.split(b"\n\n")[-2][6:])["candidates"][0]
     assert candidate["groundingMetadata"]["groundingSupports"][0]["segment"] == {"startIndex": 2, "endIndex": 3, "text": "b"}
-    assert candidate["finishMessage"] == "met" and "logprobsResult" in candidate
+    assert candidate["finishMessage"] == "met" and len(candidate["logprobsResult"]["chosenCandidates"]) == 2
     assert [loss.path for loss in writer.losses] == ["container", "stop"]
 
 

@@ -13,6 +13,8 @@ from halley.chat.model import Finish, Reason
 from halley.chat.usage import Usage
 
 Json = dict[str, object]
+# Where the input of a tool with a language of its own stands, which here is a function of one text.
+FREE_INPUT = "input"
 # No context is as long; a larger figure is nonsense, which counts as no report.
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 ABSENT = msgspec.Raw()

@@ -150,7 +150,7 @@ class StreamReader:
                 events.append(Noted(dialect=NAME, what=name, raw=raw))
         logprobs = read_logprobs(candidate.logprobsResult)
         if logprobs is not None:
-            events.append(Noted(what="logprobs", raw=logprobs))
+            events.append(Noted(dialect=NAME, what="logprobs", raw=logprobs))
 
     def _part(self, found: WirePart, index: int, raw: msgspec.Raw, payload: bytes, events: list[Event]) -> None:
         call = found.functionCall

@@ -29,10 +29,18 @@ from halley.chat.model import (
     Url,
     Video,
 )
+from halley.chat.naming import flat
 from halley.dialects.gemini import seals
-from halley.dialects.gemini.answer import KEPT, Json, is_object, write_finish, write_usage
+from halley.dialects.gemini.answer import FREE_INPUT, KEPT, Json, is_object, write_finish, write_usage
 from halley.dialects.gemini.seals import NAME
 from halley.dialects.gemini.sources import write_citations, write_logprobs
+
+
+class _Pieces(msgspec.Struct):
+    content: list[msgspec.Raw] | None = None
+
+
+_decode_pieces = msgspec.json.Decoder(_Pieces).decode
 
 
 def write_answer(answer: Answer, asked: Asked) -> Written:
@@ -89,6 +97,17 @@ def likely(raw: msgspec.Raw, losses: list[Loss]) -> Json:
     return {"logprobsResult": made}
 
 
+def joined(said: Sequence[msgspec.Raw]) -> msgspec.Raw:
+    """Log probabilities that a stream said in pieces; of another shape, the last of them as it is."""
+    content: list[msgspec.Raw] = []
+    try:
+        for raw in said:
+            content += _decode_pieces(raw).content or ()
+    except msgspec.DecodeError:
+        return said[-1]
+    return msgspec.Raw(msgspec.json.encode({"content": content}))
+
+
 def part_of(part: Part, losses: list[Loss]) -> Json | None:
     """None for what cannot be said."""
     match part:
@@ -121,16 +140,17 @@ def sealed(made: Json, seal: Seal | None) -> Json:
 def call(part: ToolCall, text: str, seal: Seal | None, losses: list[Loss]) -> Json:
     """The arguments are an object on the wire: none are an empty one, and text that is no object stands in a field of its own."""
     made: Json = {"id": part.id} if part.id else {}
-    return sealed({"functionCall": made | {"name": part.name, "args": _arguments(part, text, losses)}}, seal)
+    return sealed({"functionCall": made | {"name": flat(part.name, part.namespace), "args": _arguments(part, text, losses)}}, seal)
 
 
 def _arguments(part: ToolCall, text: str, losses: list[Loss]) -> object:
-    if not part.free:
-        if not text.strip():
-            return {}
-        if is_object(text):
-            return msgspec.Raw(text.encode())
-        losses.append(Loss(part.at or part.name, "arguments that are no JSON object are given as the text of one field, `arguments`"))
+    if part.free:
+        return {FREE_INPUT: text}
+    if not text.strip():
+        return {}
+    if is_object(text):
+        return msgspec.Raw(text.encode())
+    losses.append(Loss(part.at or part.name, "arguments that are no JSON object are given as the text of one field, `arguments`"))
     return {"arguments": text}
 
 

@@ -12,6 +12,8 @@ import msgspec
 
 from halley.chat.doors import Target, Written
 from halley.chat.model import Ask, Choice, Extra, FreeTool, Function, Hosted, Reasoning, Tool, WebSearch
+from halley.chat.naming import flat
+from halley.dialects.gemini.answer import FREE_INPUT
 from halley.dialects.gemini.node import camel
 from halley.dialects.gemini.seals import NAME
 from halley.dialects.gemini.write_contents import Json, Writer, generation, refused
@@ -86,32 +88,38 @@ class _Fields:
         names: set[str] = set()
         for tool in tools:
             match tool:
-                case Function():
-                    if tool.name in names:
-                        raise refused(tool.at, f'two functions have the name "{tool.name[:64]}"')
-                    names.add(tool.name)
-                    declared.append(self._function(tool))
+                case Function() | FreeTool():
+                    name = flat(tool.name, tool.namespace)
+                    if name in names:
+                        raise refused(tool.at, f'two tools have the name "{name}"')
+                    names.add(name)
+                    declared.append(self._free(tool, name) if isinstance(tool, FreeTool) else self._function(tool, name))
                 case WebSearch():
                     others.append({"googleSearch": self._search(tool)})
                 case Hosted():
                     if tool.dialect != NAME:
                         raise refused(tool.at, f"the tool {tool.what} is run by {tool.dialect} alone")
                     others.append(tool.raw)
-                case FreeTool():
-                    raise refused(tool.at, "a tool whose input is not JSON cannot be called in this dialect")
         found = [{"functionDeclarations": declared}, *others] if declared else others
         if found:
             self._body["tools"] = found
 
-    def _function(self, tool: Function) -> Json:
+    def _free(self, tool: FreeTool, name: str) -> Json:
+        """A tool in a language of its own is a function of one text, which whoever offered it takes out of the JSON again."""
+        self._contents.lost(tool.at, "its input is one text in a JSON object, and no grammar holds the model to its language")
+        grammar = "" if tool.grammar is None else f"The input follows this grammar: {bytes(tool.grammar).decode()}"
+        made: Json = {"name": name}
+        if description := "\n\n".join(words for words in (tool.description, grammar) if words):
+            made["description"] = description
+        return made | {"parametersJsonSchema": {"type": "object", "properties": {FREE_INPUT: {"type": "string"}}, "required": [FREE_INPUT]}}
+
+    def _function(self, tool: Function, name: str) -> Json:
         lost = self._contents.lost
         if tool.strict:
             lost(f"{tool.at}.strict", "a single tool cannot be strict in this dialect")
-        if tool.namespace is not None:
-            lost(f"{tool.at}.namespace", "tools have no namespaces in this dialect")
         if tool.cache is not None:
             lost(tool.at, "a cache mark has no place in this dialect, which caches by itself")
-        made: Json = {"name": tool.name}
+        made: Json = {"name": name}
         if tool.description is not None:
             made["description"] = tool.description
         if tool.schema is not None:

@@ -36,7 +36,8 @@ from halley.chat.model import (
     Url,
     Video,
 )
-from halley.dialects.gemini.answer import Json, is_object
+from halley.chat.naming import flat
+from halley.dialects.gemini.answer import FREE_INPUT, Json, is_object
 from halley.dialects.gemini.seals import NAME
 from halley.errors import Condition, Refused
 
@@ -153,12 +154,12 @@ class Writer:
 
     def _call(self, part: ToolCall) -> Json:
         self._cache(part)
-        self._names[part.id] = part.name
-        parsed = None if part.free else arguments(part.arguments)
+        self._names[part.id] = name = flat(part.name, part.namespace)
+        parsed = msgspec.Raw(msgspec.json.encode({FREE_INPUT: part.arguments})) if part.free else arguments(part.arguments)
         if parsed is None:
             self.lost(part.at, "arguments that are no JSON object are given as the text of one field, `arguments`")
             parsed = msgspec.Raw(msgspec.json.encode({"arguments": part.arguments}))
-        call: Json = {"id": part.id, "name": part.name, "args": parsed} if part.id else {"name": part.name, "args": parsed}
+        call: Json = {"id": part.id, "name": name, "args": parsed} if part.id else {"name": name, "args": parsed}
         return self._sealed({"functionCall": call}, part.seal, part.at)
 
     def _result(self, part: ToolResult) -> list[Json]:

@@ -18,7 +18,7 @@ from halley.chat.usage import Usage
 from halley.dialects.gemini.answer import Json, write_finish, write_usage
 from halley.dialects.gemini.errors import error_object
 from halley.dialects.gemini.sources import write_citations
-from halley.dialects.gemini.write_answer import call, kept, likely, part_of, sealed
+from halley.dialects.gemini.write_answer import call, joined, kept, likely, part_of, sealed
 
 _encode = msgspec.json.encode
 _PARTS = b'{"candidates":[{"content":{"parts":['
@@ -49,7 +49,7 @@ class StreamWriter:
         self._said: list[str] = []
         self._cited: list[tuple[str, Sequence[Citation]]] = []
         self._extras: list[Extra] = []
-        self._likely: msgspec.Raw | None = None
+        self._likely: list[msgspec.Raw] = []
         self._spoke = False
         self._tail = b""
         self._about()
@@ -165,8 +165,8 @@ class StreamWriter:
             self._about()
         if noted.raw is None:
             return
-        if noted.what == "logprobs" and not noted.dialect:
-            self._likely = noted.raw
+        if noted.what == "logprobs":
+            self._likely.append(noted.raw)
         else:
             self._extras.append(Extra(noted.dialect, noted.what, noted.raw))
 
@@ -182,8 +182,8 @@ class StreamWriter:
             candidate["index"] = 0
             if "groundingMetadata" not in own and (sources := write_citations(self._cited)) is not None:
                 candidate["groundingMetadata"] = sources
-            if self._likely is not None:
-                candidate |= likely(self._likely, self._losses)
+            if self._likely:
+                candidate |= likely(joined(self._likely), self._losses)
             response["candidates"] = [candidate | own]
         response |= body
         if finish.stop_sequence is not None:
