@@ -83,6 +83,26 @@ def test_what_another_reader_could_take_for_something_else_is_refused(text: str)
     refusal(text.replace("PICTURE", PICTURE).encode())
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        '{"type":"tool_result","tool_use_id":"t","content":[PICTURE],"content":"x"}',
+        '{"type":"tool_result","tool_use_id":"t","content":[{"type":"image","source":{"url":"a","Url":"b"}}]}',
+        '{"type":"document","source":{"type":"content","content":[PICTURE],"Content":"x"}}',
+        '{"type":"tool_result","tool_use_id":"t","content":[{"url":"x"}]}',
+        '{"type":"image","source":{"type":"url","\\u0075rl":"https://a.test/","url":"http://10.0.0.1/"}}',
+    ],
+)
+def test_a_key_that_is_given_twice_where_addresses_stand_is_refused(block: str) -> None:
+    body = '{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[BLOCK]}]}'
+    refusal(body.replace("BLOCK", block).replace("PICTURE", PICTURE).encode())
+
+
+def test_a_tool_may_be_called_with_any_keys() -> None:
+    call = {"type": "tool_use", "id": "t", "name": "f", "input": {"id": 1, "ID": 2, "url": "x"}}
+    assert peek(ask(messages=[{"role": "assistant", "content": [call]}])).image_urls == []
+
+
 def test_a_thread_is_refused_with_its_code() -> None:
     assert refusal(ask(thread={"type": "create"})).code == "thread_unsupported_request"
 

@@ -66,7 +66,8 @@ _decode_blocks: Final = msgspec.json.Decoder(list[_Block]).decode
 _decode_thinking: Final = msgspec.json.Decoder(_Thinking).decode
 _decode_elements: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _CORE: Final = frozenset(_Ask.__struct_fields__)
-_JUDGED_INSIDE: Final = {"messages": b'"url"'}
+# Without one of these a body names no address: the second may spell any word.
+_ADDRESSES: Final = (b'"url"', b"\\u00")
 _LABEL_TEXT: Final = LABEL.decode()
 _GAP: Final = b" \t\r\n,"
 
@@ -76,7 +77,7 @@ def peek(body: bytes, path: bytes = b"") -> Peek:
     try:
         jsonbody.gate(body)
         members = jsonbody.members(body)
-        jsonbody.check_one_reading(body, members, _CORE, _JUDGED_INSIDE)
+        jsonbody.check_one_reading(body, members, _CORE, {})
     except jsonbody.Malformed as error:
         reason = str(error) if body.strip() else "The body is empty; send a JSON object with model, max_tokens and messages."
         raise Refused(Condition.INVALID, reason) from None
@@ -88,6 +89,8 @@ def peek(body: bytes, path: bytes = b"") -> Peek:
         if found.param is not None and found.param.endswith("role"):
             raise invalid(found.param, f"known are {', '.join(get_args(Role))}") from None
         raise found from None
+    if any(word in body for word in _ADDRESSES):
+        _check_one_reading(members["messages"])
     if ask.max_tokens is None and not path.endswith(COUNT):
         raise Refused(Condition.INVALID, "max_tokens is missing.", param="max_tokens")
     urls: list[str] = []
@@ -97,6 +100,34 @@ def peek(body: bytes, path: bytes = b"") -> Peek:
     if len(urls) > MOST_IMAGES:
         raise invalid("messages", f"at most {MOST_IMAGES} images are taken in one request")
     return Peek(ask.model, bool(ask.stream), 1, ask.max_tokens, True, urls, members)
+
+
+def _check_one_reading(messages: msgspec.Raw) -> None:
+    """No key twice in messages, blocks and sources, where addresses are judged. What a tool is called with may have any keys."""
+    try:
+        for message in _decode_elements(messages):
+            _check_readings(_unique(message).get("content"))
+    except jsonbody.Malformed as error:
+        raise invalid("messages", str(error).rstrip(".")) from None
+
+
+def _check_readings(content: msgspec.Raw | None) -> None:
+    if content is None or not bytes(content).startswith(b"["):
+        return
+    for block in _decode_elements(content):
+        members = _unique(block)
+        source = members.get("source")
+        if source is not None and bytes(source).startswith(b"{"):
+            _check_readings(_unique(source).get("content"))
+        if bytes(members.get("type", b"")) == b'"tool_result"':
+            _check_readings(members.get("content"))
+
+
+def _unique(raw: msgspec.Raw) -> jsonbody.Members:
+    members = jsonbody.members(bytes(raw))
+    if len({key.casefold() for key in members}) != len(members):
+        raise jsonbody.Malformed(f"A key is given twice in one object, which has {', '.join(key[:64] for key in list(members)[:8])}.")
+    return members
 
 
 def _check_blocks(blocks: list[_Block], at: str, urls: list[str]) -> None:
