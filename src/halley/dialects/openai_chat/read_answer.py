@@ -127,7 +127,7 @@ def _parts(message: _Message, origin: str, new_id: str) -> list[Part]:
     if message.reasoning_details:
         parts += [thought(detail, origin) for detail in message.reasoning_details]
     elif text := message.reasoning_content or message.reasoning:
-        parts.append(Thinking(text))
+        parts.append(Thinking(text, seal=Seal(origin, "")))  # unsigned, and yet wanted back by hosts that think between calls
     content = message.content or ""
     text = content if isinstance(content, str) else "".join([_text.decode(raw).text for raw in content])
     citations = read_annotations(message.annotations or ())

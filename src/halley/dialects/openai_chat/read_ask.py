@@ -9,7 +9,7 @@ import msgspec
 from halley.chat.model import Ask, Cache, Effort, Extra, Format, Reasoning, Voice
 from halley.chat.reading import decode, given, others
 from halley.dialects.openai_chat.media import NAME
-from halley.dialects.openai_chat.read_messages import Message, read_messages
+from halley.dialects.openai_chat.read_messages import Message, read_messages, strays
 from halley.dialects.openai_chat.read_tools import Called, read_choice, read_tools
 from halley.errors import Condition, Refused
 from halley.wire import jsonbody
@@ -99,14 +99,16 @@ def read_ask(body: bytes) -> Ask:
     except jsonbody.Malformed as error:
         raise Refused(Condition.INVALID, str(error)) from None
     found = decode(_body, body)
+    turns = tuple(read_messages(found.messages))
     extras = others(NAME, members, _KNOWN)
+    extras += strays(members["messages"])  # what has been read: every part is an object with a type
     end_user = found.safety_identifier or found.user
     if found.user is not None and found.user != end_user:
         extras.append(Extra(NAME, "user", members["user"].copy()))
     caps = [cap for cap in (found.max_tokens, found.max_completion_tokens) if cap is not None]
     return Ask(
         model=found.model,
-        turns=tuple(read_messages(found.messages)),
+        turns=turns,
         tools=tuple(read_tools(found.tools or (), found.functions or (), given(found.web_search_options))),
         choice=read_choice(given(found.tool_choice), found.function_call, found.parallel_tool_calls),
         format=_format(found.response_format),

@@ -17,6 +17,7 @@ from halley.chat.model import (
     Audio,
     Cache,
     Document,
+    Extra,
     Image,
     Inline,
     Opaque,
@@ -31,7 +32,7 @@ from halley.chat.model import (
     Turn,
     Video,
 )
-from halley.chat.reading import decode, unsaid
+from halley.chat.reading import decode, others, unsaid
 from halley.dialects.openai_chat import media
 from halley.dialects.openai_chat.media import NAME
 
@@ -124,6 +125,10 @@ class Message(msgspec.Struct):
 
 
 _part = msgspec.json.Decoder(_Part)
+_fields = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
+_OF_MESSAGE, _OF_PART = frozenset(Message.__struct_fields__), frozenset(_Part.__struct_fields__)
+_KINDS = frozenset(b'"%b"' % name.encode() for name in _Part.__struct_fields__)
+_SAYS_NOTHING = (b"[]", b"{}")  # SDKs give answers back with their empty fields
 
 
 def read_messages(messages: Sequence[Message]) -> list[Turn]:
@@ -150,6 +155,20 @@ def read_messages(messages: Sequence[Message]) -> list[Turn]:
     if results:
         turns.append(Turn("user", tuple(results), at=results[0].at))
     return turns
+
+
+def strays(messages: msgspec.Raw) -> list[Extra]:
+    """Fields of messages and of their parts without a meaning in the vocabulary. A part of an unknown kind has none: it stays whole."""
+    found: list[Extra] = []
+    for index, message in enumerate(_fields(messages)):
+        at = f"messages[{index}]"
+        found += others(NAME, message, _OF_MESSAGE, at)
+        content = message.get("content")
+        if content is not None and bytes(content).startswith(b"["):
+            for number, part in enumerate(_fields(content)):
+                if bytes(part["type"]) in _KINDS:
+                    found += others(NAME, part, _OF_PART, f"{at}.content[{number}]")
+    return [extra for extra in found if bytes(extra.raw) not in _SAYS_NOTHING]
 
 
 def _result(message: Message, at: str) -> ToolResult:
@@ -213,7 +232,13 @@ def _merged(details: Sequence[Detail]) -> list[Detail]:
     found: list[Detail] = []
     for detail in details:
         last = found[-1] if found else None
-        if last is None or detail.index is None or (last.index, last.type) != (detail.index, detail.type) or detail.data is not None:
+        if (
+            last is None
+            or detail.index is None
+            or (last.index, last.type) != (detail.index, detail.type)
+            or detail.data is not None
+            or _is_next(last, detail)
+        ):
             found.append(detail)
             continue
         found[-1] = msgspec.structs.replace(
@@ -224,6 +249,10 @@ def _merged(details: Sequence[Detail]) -> list[Detail]:
             id=last.id or detail.id,
         )
     return found
+
+
+def _is_next(last: Detail, detail: Detail) -> bool:
+    return last.signature is not None and bool(detail.text or detail.summary)
 
 
 def read_detail(detail: Detail, dialect: str, at: str = "") -> Thinking:

@@ -64,6 +64,7 @@ class ChatStreamReader:
         "_citations",
         "_finish",
         "_held",
+        "_id",
         "_new_id",
         "_open",
         "_origin",
@@ -72,15 +73,18 @@ class ChatStreamReader:
         "_seal",
         "_sound",
         "_started",
+        "_unsigned",
         "_usage",
     )
 
     def __init__(self, origin: str, new_id: str) -> None:
         self._origin = origin
         self._new_id = new_id
+        self._unsigned = Seal(origin, "")
         self._started = self._over = False
         self._open = ""  # the kind of the part that is open
         self._call = -1  # the index of the tool call that is open
+        self._id = ""  # its id
         self._said: list[str] = []  # its arguments so far
         self._held: dict[int, tuple[ToolCall, list[str]]] = {}
         self._seal: Seal | None = None
@@ -146,7 +150,7 @@ class ChatStreamReader:
             for detail in delta.reasoning_details:
                 self._think(detail, events)
         elif thinking := delta.reasoning_content or delta.reasoning:
-            self._more("thinking", Thinking(""), thinking, events)
+            self._more("thinking", Thinking("", seal=self._unsigned), thinking, events)
         if delta.content:
             self._more("text", _EMPTY, delta.content, events)
         if delta.refusal:
@@ -174,6 +178,8 @@ class ChatStreamReader:
     def _think(self, detail: Detail, events: list[Event]) -> None:
         found = thought(detail, self._origin)
         if found.text:
+            if self._open == "thinking" and self._seal is not None:
+                self._clear(events)  # what was sealed is whole; this is another thought
             self._more("thinking", Thinking("", summary=found.summary, id=found.id), found.text, events)
             self._seal = found.seal or self._seal
         elif found.seal is not None and self._open == "thinking" and detail.type != "reasoning.encrypted":
@@ -187,7 +193,7 @@ class ChatStreamReader:
     def _piece(self, call: Call, events: list[Event]) -> None:
         called = call.custom or call.function
         text = "" if called is None else (called.input if call.custom is not None else called.arguments) or ""
-        if call.index == self._call:
+        if call.index == self._call and not self._another(call):
             if call.extra_content is not None:
                 self._seal = seal_beside(call, self._origin) or self._seal
             if text:
@@ -199,13 +205,16 @@ class ChatStreamReader:
             return
         held = self._held.get(call.index)
         if held is not None:
-            held[1].append(text)
+            part, pieces = held
+            pieces.append(text)
+            if (seal := seal_beside(call, self._origin)) is not None:
+                self._held[call.index] = (msgspec.structs.replace(part, seal=seal), pieces)
             return
         id = call.id or f"call_{self._new_id}_{call.index}"
         part = ToolCall(
             id, (called.name if called is not None else None) or "", "", free=call.custom is not None, seal=seal_beside(call, self._origin)
         )
-        if self._call >= 0 and not self._whole():
+        if self._call >= 0 and self._call != call.index and not self._whole():
             self._held[call.index] = (part, [text])
             return
         self._close(events)
@@ -215,24 +224,30 @@ class ChatStreamReader:
             events.append(Delta(text))
 
     def _begin(self, index: int, part: ToolCall, events: list[Event]) -> None:
-        self._open, self._call, self._said = "tool", index, []
+        self._open, self._call, self._id, self._said = "tool", index, part.id, []
         events.append(PartStarted(part))
+
+    def _another(self, call: Call) -> bool:
+        """Some hosts give every call the same index, and its own id and name."""
+        called = call.custom or call.function
+        return bool(call.id and call.id != self._id and called is not None and called.name)
 
     def _whole(self) -> bool:
         """Whether the arguments of the open call are all there. None at all may still come."""
-        said = "".join(self._said)
-        if not said.rstrip().endswith(("}", "]", '"')):
+        if not self._said or not self._said[-1].rstrip().endswith(("}", "]", '"')):
             return False
         try:
-            _anything(said)
+            _anything("".join(self._said))
         except (msgspec.DecodeError, RecursionError):
             return False
         return True
 
-    def _release(self, events: list[Event]) -> None:
-        """The calls that were held back, as far as they have come; the last one stays open."""
-        held, self._held = self._held, {}
-        for index, (part, pieces) in sorted(held.items()):
+    def _release(self, events: list[Event], *, ended: bool = False) -> None:
+        """The calls that were held back, up to one that is not yet whole: it stays open. When the answer has ended, all of them."""
+        for index in sorted(self._held):
+            if self._call >= 0 and not (ended or self._whole()):
+                return
+            part, pieces = self._held.pop(index)
             self._close(events)
             self._begin(index, part, events)
             self._said = pieces
@@ -241,7 +256,7 @@ class ChatStreamReader:
     def _clear(self, events: list[Event]) -> None:
         """Nothing is open or held back any more."""
         self._close(events)
-        self._release(events)
+        self._release(events, ended=True)
         self._close(events)
 
     def _close(self, events: list[Event]) -> None:

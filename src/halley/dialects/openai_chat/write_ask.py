@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from halley.chat.doors import Target, Written
-from halley.chat.model import Ask, Choice, Effort, Format, FreeTool, Function, Hosted, Loss, Reasoning, Tool, WebSearch
+from halley.chat.model import Ask, Choice, Effort, Extra, Format, FreeTool, Function, Hosted, Loss, Reasoning, Tool, WebSearch
 from halley.chat.naming import flat, named
 from halley.chat.reading import unsaid
 from halley.dialects.openai_chat.media import NAME
@@ -47,8 +47,6 @@ def write_ask(ask: Ask, target: Target) -> Written:
         body["modalities"] = list(ask.modalities)
     if ask.voice is not None:
         body["audio"] = {"voice": ask.voice.name, "format": ask.voice.format or "wav"}
-    if ask.end_user is not None:
-        body["user"] = ask.end_user
     if ask.cache_key is not None:
         body["prompt_cache_key"] = ask.cache_key
     if ask.format is not None:
@@ -58,6 +56,9 @@ def write_ask(ask: Ask, target: Target) -> Written:
     _tools(ask, body, losses)
     if ask.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
+    body |= {extra.at: extra.raw for extra in ask.extras if extra.dialect == NAME and _is_field(extra)}
+    if ask.end_user is not None:
+        body["safety_identifier" if "user" in body else "user"] = ask.end_user
     losses += _unsaid(ask)
     return Written(msgspec.json.encode(body), tuple(losses))
 
@@ -152,11 +153,16 @@ def _named(name: str, free: bool) -> dict[str, object]:
     return {"type": kind, kind: {"name": name}}
 
 
+def _is_field(extra: Extra) -> bool:
+    """Of the request itself, not of something within it."""
+    return "." not in extra.at
+
+
 def _unsaid(ask: Ask) -> Iterator[Loss]:
     if ask.top_k is not None:
         yield Loss("top_k", "this dialect has no such field")
     if ask.cache is not None:
         yield Loss("cache", "caching is automatic here")
     for extra in ask.extras:
-        if extra.dialect != NAME:
+        if extra.dialect != NAME or not _is_field(extra):
             yield Loss(extra.at, "only providers of the caller's own dialect know it")

@@ -58,8 +58,11 @@ class Writer:
             else:
                 role = "user" if turn.role == "user" else "system"
                 results = [part for part in turn.parts if isinstance(part, ToolResult)]
+                media: list[Part] = []
                 for result in results:
-                    found += self._result(result)
+                    found.append(self._result(result, media))
+                if media:
+                    found.append({"role": "user", "content": [self._part(part) for part in media]})
                 rest = [part for part in turn.parts if not isinstance(part, ToolResult)]
                 if rest or not results:
                     found.append(_with_name({"role": role, "content": self._content(rest)}, turn))
@@ -70,12 +73,13 @@ class Writer:
         said: list[Part] = []
         calls: list[Message] = []
         thoughts: list[str] = []
+        details: list[Message] = []
         for part in turn.parts:
             match part:
                 case ToolCall():
                     calls.append(self._call(part))
                 case Thinking():
-                    thoughts += self._thought(part)
+                    self._think(part, thoughts, details)
                 case Audio(id=str() as spoken):
                     message["audio"] = {"id": spoken}
                 case _:
@@ -83,6 +87,8 @@ class Writer:
         message["content"] = self._content(said) if said or not calls else None
         if thoughts:
             message["reasoning_content"] = "".join(thoughts)
+        if details:
+            message["reasoning_details"] = details
         if calls:
             message["tool_calls"] = calls
         return _with_name(message, turn)
@@ -97,33 +103,36 @@ class Writer:
             written["extra_content"] = {"google": {"thought_signature": call.seal.value}}
         return written
 
-    def _thought(self, thought: Thinking) -> list[str]:
+    def _think(self, thought: Thinking, thoughts: list[str], details: list[Message]) -> None:
         """Reasoning goes back to its maker alone: others would take it for words of their own."""
-        if thought.seal is not None and self._opens(thought.seal, thought.at):
-            return [thought.text]
-        if thought.seal is None:
+        seal = thought.seal
+        if seal is None:
             self._losses.append(Loss(thought.at, "reasoning without its maker's mark is not sent to a provider"))
-        return []
+        elif self._opens(seal, thought.at):
+            if thought.text:
+                thoughts.append(thought.text)
+            if seal.value:
+                details.append(_detail(thought, seal.value, len(details)))
 
     def _opens(self, seal: Seal, at: str) -> bool:
         opens = seals.opens(seal, self._target.origin)
-        if not opens and seal.value:
+        if not opens:
             self._losses.append(Loss(at, "it is sealed by another provider, which alone can read it"))
         return opens
 
-    def _result(self, result: ToolResult) -> list[Message]:
+    def _result(self, result: ToolResult, media: list[Part]) -> Message:
+        """Takes text alone; what else the tool returned is added to `media`, for a message of the user after all results: providers refuse
+        one that stands between the results of parallel calls."""
         self._mark(result)
         words = "".join([part.text for part in result.parts if isinstance(part, Text)])
         others = [part for part in result.parts if not isinstance(part, Text)]
         if result.failed:
             words = f"Error: {words}"
             self._losses.append(Loss(result.at, "that the tool failed is said in its text"))
-        messages: list[Message] = [{"role": "tool", "tool_call_id": result.id, "content": words}]
         if others:
-            # A tool message takes text alone: what else it returned follows as the user's words.
             self._losses.append(Loss(result.at, "media in a tool's result are sent in a message of the user after it"))
-            messages.append({"role": "user", "content": [self._part(part) for part in others]})
-        return messages
+            media += others
+        return {"role": "tool", "tool_call_id": result.id, "content": words}
 
     def _content(self, parts: Sequence[Part]) -> str | list[Message]:
         if len(parts) == 1 and isinstance(parts[0], Text):
@@ -185,6 +194,15 @@ class Writer:
         if cache is not None and not self._marked:
             self._marked = True  # one mark says it for all
             self._losses.append(Loss(f"{getattr(part, 'at', '')}.cache_control", "caching is automatic here"))
+
+
+def _detail(thought: Thinking, value: str, number: int) -> Message:
+    if thought.redacted:
+        found: Message = {"type": "reasoning.encrypted", "data": value, "index": number}
+    else:
+        kind = "summary" if thought.summary else "text"
+        found = {"type": f"reasoning.{kind}", kind: thought.text, "signature": value, "index": number}
+    return found if thought.id is None else found | {"id": thought.id}
 
 
 def _with_name(message: Message, turn: Turn) -> Message:

@@ -21,7 +21,21 @@ _FIELD = {Text: b'"content":', Refusal: b'"refusal":', Thinking: b'"reasoning_co
 class ChatStreamWriter:
     """See `chat.doors.StreamWriter`."""
 
-    __slots__ = ("_asked", "_calls", "_details", "_head", "_lead", "_parts", "_tail", "_text", "_trail", "_twice", "_usage", "losses")
+    __slots__ = (
+        "_asked",
+        "_calls",
+        "_details",
+        "_head",
+        "_lead",
+        "_parts",
+        "_said",
+        "_tail",
+        "_text",
+        "_trail",
+        "_twice",
+        "_usage",
+        "losses",
+    )
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
@@ -32,6 +46,7 @@ class ChatStreamWriter:
         self._lead = self._trail = b""  # around the text of a delta of the open part
         self._parts = self._calls = self._details = 0
         self._text: Part | None = None  # the open part
+        self._said = False  # any delta of it
         self._twice = b""  # what stands between, where its text is said twice
         self._usage: Usage | None = None
 
@@ -39,6 +54,7 @@ class ChatStreamWriter:
         out: list[bytes] = []
         for event in events:
             if type(event) is Delta:
+                self._said = True
                 text = _encode(event.text)
                 if self._twice:
                     text = b"%b%b%b" % (text, self._twice, text)
@@ -116,6 +132,7 @@ class ChatStreamWriter:
     def _start_call(self, part: ToolCall, out: list[bytes]) -> None:
         index = self._calls
         self._calls += 1
+        self._said = bool(part.arguments) or part.free
         kind, said = ("custom", "input") if part.free else ("function", "arguments")
         opening: dict[str, object] = {
             "index": index,
@@ -138,9 +155,12 @@ class ChatStreamWriter:
                     # The index of the piece that it completes, and no text of its own.
                     late = detail(Thinking("", part.summary, id=part.id, seal=seal), self._details - 1)
                     out.append(self._chunk(b'"reasoning_details":' + _encode([late])))
-            case ToolCall() if end.seal is not None:
-                late = [{"index": self._calls - 1, "extra_content": beside(end.seal)}]
-                out.append(self._chunk(b'"tool_calls":' + _encode(late)))
+            case ToolCall():
+                if not self._said:
+                    out.append(b'%b"{}"%b' % (self._lead, self._trail))  # clients parse what they have at the end
+                if end.seal is not None:
+                    late = [{"index": self._calls - 1, "extra_content": beside(end.seal)}]
+                    out.append(self._chunk(b'"tool_calls":' + _encode(late)))
             case Text():
                 self._end_text(part, end, out)
             case _:
