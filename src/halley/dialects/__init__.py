@@ -30,7 +30,6 @@ class Dialect(NamedTuple):
     """A chat dialect as the relay uses it; each door is documented where it is defined. Without `doors` it is never translated."""
 
     name: str
-    address: Callable[[str, bool], str]  # where a provider serves a model, whole or as a stream, after its base path
     reply_fields: frozenset[bytes]
     peek: Callable[[bytes, bytes], Peek]  # of a body and the path that it came to
     outbound: Callable[[bytes, Peek, str, int | None, str], bytes]
@@ -41,11 +40,11 @@ class Dialect(NamedTuple):
     write_error: WriteError
     write_error_event: Callable[[Refused, str], bytes]
     doors: Doors | None = None
+    carried: tuple[bytes, ...] = ()  # fields of the client's head that its provider gets, where both speak this dialect
 
 
 OPENAI_CHAT = Dialect(
     "openai_chat",
-    openai_chat.address,
     # What of an upstream's head may reach the client. Rate limits are the upstream's business with Halley and never leak.
     frozenset({b"openai-version", b"openai-processing-ms", b"retry-after", b"retry-after-ms", b"x-should-retry"}),
     openai_chat.peek,
@@ -61,7 +60,6 @@ OPENAI_CHAT = Dialect(
 
 OPENAI_RESPONSES = Dialect(
     "openai_responses",
-    openai_responses.address,
     OPENAI_CHAT.reply_fields,
     openai_responses.peek,
     openai_responses.outbound,
@@ -76,7 +74,6 @@ OPENAI_RESPONSES = Dialect(
 
 ANTHROPIC = Dialect(
     "anthropic",
-    anthropic.address,
     frozenset({b"retry-after", b"retry-after-ms", b"x-should-retry"}),
     anthropic.peek,
     anthropic.outbound,
@@ -87,11 +84,11 @@ ANTHROPIC = Dialect(
     anthropic.write_error,
     anthropic.write_error_event,
     anthropic.DOORS,
+    (b"anthropic-version", b"anthropic-beta"),
 )
 
 GEMINI = Dialect(
     "gemini",
-    gemini.address,
     frozenset({b"retry-after"}),
     gemini.peek,
     gemini.outbound,
@@ -103,6 +100,10 @@ GEMINI = Dialect(
     gemini.write_error_event,
     gemini.DOORS,
 )
+
+SPOKEN: dict[str, Dialect] = {"chat": OPENAI_CHAT, "responses": OPENAI_RESPONSES, "messages": ANTHROPIC, "gemini": GEMINI}
+"""The dialects by the words of the provider table."""
+DOORS: dict[str, Doors] = {doors.name: doors for doors in (openai_chat.DOORS, openai_responses.DOORS, anthropic.DOORS, gemini.DOORS)}
 
 ERROR_PREFIXES: tuple[tuple[bytes, WriteError], ...] = (
     (b"/v1/messages", anthropic.write_error),

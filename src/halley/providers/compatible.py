@@ -7,9 +7,8 @@ not on it is taken to bill to the end). `takes_urls` is true only where the docu
 
 from __future__ import annotations
 
-from halley.providers.auth import SCHEMES
 from halley.providers.clouds import CLOUDS
-from halley.providers.row import Dialect, ProviderKind, Spoken
+from halley.providers.row import Dialect, ProviderKind, Spoken, callable_in
 
 __all__ = ["KINDS", "RELAYED", "ProviderKind"]
 
@@ -298,7 +297,5 @@ KINDS: dict[str, ProviderKind] = {
     "local": ProviderKind("Halley's embedded upstream", "", "docs/simulator.md", cancel="stops_billing", needs_key=False, free=True),
 }
 
-# The kinds that the relay of this version can call: it speaks chat at the base URL, with one path and one credential for every request.
-RELAYED: dict[str, ProviderKind] = {
-    name: kind for name, kind in KINDS.items() if kind.main == "chat" and not kind.speaks["chat"].call and kind.auth in SCHEMES
-}
+# The kinds that the relay of this version can call: in one dialect at least, with one credential for every request.
+RELAYED: dict[str, ProviderKind] = {name: kind for name, kind in KINDS.items() if any(callable_in(kind, each) for each in kind.speaks)}

@@ -11,6 +11,8 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from halley.providers.auth import SCHEMES
+
 Dialect = Literal["chat", "responses", "messages", "gemini"]
 Cancel = Literal["stops_billing", "bills_to_end"]
 
@@ -72,6 +74,11 @@ def bases(kind: ProviderKind, base_url: str = "") -> dict[Dialect, str]:
         return {kind.main: url}
     root = url.removesuffix(main)
     return {dialect: root + spoken.base for dialect, spoken in kind.speaks.items()}
+
+
+def callable_in(kind: ProviderKind, dialect: Dialect) -> bool:
+    """Whether a relay can call it in this dialect: one credential for every request, and a stream of server-sent events."""
+    return kind.scheme(dialect) in SCHEMES and kind.speaks[dialect].framing == "sse"
 
 
 def path(kind: ProviderKind, dialect: Dialect, model: str, *, stream: bool) -> str:

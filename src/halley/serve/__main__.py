@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 
 from halley import crash, logs
 from halley.config import Launch, Server
-from halley.dialects import OPENAI_CHAT
+from halley.dialects import SPOKEN
 from halley.net import descriptors
 from halley.net.client import Deadlines, Origin, Pool
 from halley.net.clock import Clock
@@ -39,7 +39,7 @@ async def serve(launch: Launch, name: str, listen_fd: int, channel_fd: int) -> N
     upstream = settings.upstream
     deadlines = Deadlines(upstream.connect_seconds, upstream.first_byte_seconds, upstream.idle_seconds)
     context = tls_context(settings.egress.ca_file)
-    wanted = OPENAI_CHAT.reply_fields | {b"x-request-id"}
+    wanted = frozenset[bytes]().union(*(dialect.reply_fields for dialect in SPOKEN.values())) | {b"x-request-id", b"request-id"}
 
     def pool(origin: Origin) -> Pool:
         secure = context if origin.scheme == "https" else None

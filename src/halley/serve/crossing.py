@@ -18,10 +18,9 @@ from halley.errors import Condition, Refused
 if TYPE_CHECKING:
     from halley.chat.meter import Meter
     from halley.chat.model import Loss
-    from halley.dialects import Dialect
     from halley.serve.answers import Answer
     from halley.serve.relay import Run
-    from halley.serve.tables import Offer
+    from halley.serve.tables import Offer, Way
 
 STRICT = b"x-halley-strict"
 # What a provider's refusal means where its status means something; all others are its own failure.
@@ -43,10 +42,12 @@ _CONDITIONS = {
 class Crossing:
     """A `serve.passage.Passage` between two dialects."""
 
-    __slots__ = ("_bridge", "_run", "_stream", "body", "spoken")
+    __slots__ = ("_bridge", "_run", "_stream", "body", "head", "spoken")
 
-    def __init__(self, run: Run, offer: Offer, spoken: Dialect) -> None:
+    def __init__(self, run: Run, offer: Offer, way: Way) -> None:
         """Raises Refused: what must not be lost would be, or what may be is and the caller is strict."""
+        self.spoken = spoken = way.dialect
+        self.head = offer.head(way, stream=run.seen.stream)
         client, provider = run.route.dialect.doors, spoken.doors
         if client is None or provider is None:
             raise Refused(Condition.NO_PROVIDER, f'The provider "{offer.host.name}" does not serve this kind of request.')
@@ -57,10 +58,9 @@ class Crossing:
         if run.sent_cap is not None:
             ask = msgspec.structs.replace(ask, max_output=run.sent_cap)
         host = offer.host
-        target = Target(offer.model, seals.origin(spoken.name, host.name), host.cap_field, run.model.max_output)
+        target = Target(offer.model, seals.origin(spoken.name, host.name), host.cap_field, run.model.max_output, host.takes_urls)
         asked = Asked(ask, run.seen.model, run.id.removeprefix("req_"), int(run.gateway.wall()))
         self._run = run
-        self.spoken = spoken
         self._bridge = bridge = Bridge(client, provider, ask, target, asked)
         self._stream: Stream | None = None
         self.body = bridge.body

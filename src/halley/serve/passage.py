@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from halley.errors import Refused
     from halley.serve.answers import Answer
     from halley.serve.relay import Run
-    from halley.serve.tables import Offer
+    from halley.serve.tables import Offer, Way
 
 
 class Passage(Protocol):
-    """`spoken` is the provider's dialect, `body` what it gets. `failed`: the client's stream has been ended by an error that is not the
-    provider's connection's fault."""
+    """`spoken` is the provider's dialect, `head` and `body` what it gets. `failed`: the client's stream has been ended by an error that is
+    not the provider's connection's fault."""
 
     spoken: Dialect
+    head: bytes
     body: bytes
 
     @property
@@ -54,14 +55,17 @@ class Passage(Protocol):
 class Straight:
     """One dialect on both sides: nothing is read, nothing is lost, every byte stays."""
 
-    __slots__ = ("_run", "body", "spoken")
+    __slots__ = ("_run", "body", "head", "spoken")
 
     failed = False
     losses = ()
 
-    def __init__(self, run: Run, offer: Offer) -> None:
+    def __init__(self, run: Run, offer: Offer, way: Way) -> None:
         self._run = run
         self.spoken = dialect = run.route.dialect
+        self.head = offer.head(way, stream=run.seen.stream)
+        if dialect.carried:
+            self.head = carried(self.head, dialect.carried, run.request.fields)
         self.body = dialect.outbound(run.request.body, run.seen, offer.model, run.sent_cap, offer.host.cap_field)
 
     def begin(self) -> Meter:
@@ -80,7 +84,20 @@ class Straight:
         return status, fields, body
 
 
+def carried(head: bytes, names: tuple[bytes, ...], fields: dict[bytes, bytes]) -> bytes:
+    """With those of the client's fields that its dialect carries over: they say which version of it is spoken. What stands in the head
+    under the same name gives way."""
+    for name in names:
+        value = fields.get(name)
+        if value is not None:
+            start = head.find(b"\r\n%b: " % name)
+            if start >= 0:
+                head = head[: start + 2] + head[head.index(b"\r\n", start + 2) + 2 :]
+            head += b"%b: %b\r\n" % (name, value)
+    return head
+
+
 def passage(run: Run, offer: Offer) -> Passage:
     """The way to this offer. Raises Refused when it cannot be asked what the caller asks."""
-    spoken = offer.host.spoken(run.route.dialect)
-    return Straight(run, offer) if spoken is run.route.dialect else Crossing(run, offer, spoken)
+    way = offer.host.way(run.route.dialect)
+    return Straight(run, offer, way) if way.dialect is run.route.dialect else Crossing(run, offer, way)

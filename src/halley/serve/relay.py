@@ -158,8 +158,7 @@ class Run:
             self._again(faults.answer(refusal, self.route.dialect.write_error, self.id))
             return
         self.attempts += 1
-        head = offer.head(self.passage.spoken.address(offer.model, self.seen.stream))
-        self.call = offer.host.pool.call(head, self.passage.body, self, request_id=self.sent_id)
+        self.call = offer.host.pool.call(self.passage.head, self.passage.body, self, request_id=self.sent_id)
 
     def _again(self, otherwise: Answer) -> None:
         """Another offer, if one is left and the client is still there; else `otherwise` is the answer."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ipaddress import ip_network
 
 from halley import __version__
-from halley.dialects import OPENAI_CHAT, Dialect
+from halley.dialects import SPOKEN, Dialect
 from halley.money import NanoDollars
 from halley.net.client import Origin, Pool
 from halley.policy.health import Breaker
@@ -21,6 +21,8 @@ from halley.policy.pricing import Tariff, Worst
 from halley.policy.snapshot import KeyRow, ModelRow, OfferRow, ProviderRow, Snapshot
 from halley.providers.auth import SCHEMES
 from halley.providers.compatible import KINDS
+from halley.providers.row import Dialect as Spelling
+from halley.providers.row import ProviderKind, bases, callable_in, path
 from halley.serve.echo import Echo
 
 DEFAULT_OUTPUT_CAP = 32_768
@@ -69,36 +71,52 @@ class Caller:
         self.expires_at = row.expires_at
 
 
+class Way:
+    """One dialect at one provider: where it is spoken, and what every request in it begins with."""
+
+    __slots__ = ("dialect", "key", "kind", "prefix", "tail")
+
+    def __init__(self, key: Spelling, kind: ProviderKind, base_url: str, tail: bytes) -> None:
+        self.dialect = SPOKEN[key]
+        self.key: Spelling = key
+        self.kind = kind
+        self.prefix = b"POST " + _base_path(base_url).encode("ascii")
+        self.tail = tail
+
+    def head(self, model: str, *, stream: bool) -> bytes:
+        """Written from the provider table alone: what a dialect carries over from its client is added to it."""
+        return self.prefix + path(self.kind, self.key, model, stream=stream).encode("ascii") + self.tail
+
+
 class Host:
-    """One provider at this relay: its connections, and what every request to it begins with."""
+    """One provider at this relay: its connections, and the dialects in which it can be spoken to, its own first."""
 
-    __slots__ = ("cancels", "cap_field", "echo", "name", "origin", "pool", "prefix", "speaks", "tail")
+    __slots__ = ("cancels", "cap_field", "echo", "name", "origin", "pool", "takes_urls", "ways")
 
-    def __init__(self, row: ProviderRow, pool: Pool, origin: Origin, base_path: str) -> None:
+    def __init__(self, row: ProviderRow, pool: Pool, origin: Origin) -> None:
         kind = KINDS[row.kind]
         self.name = row.name
         self.pool = pool
         self.origin = origin
         self.cancels = row.cancel == "stops_billing"
         self.cap_field = kind.cap_field
-        self.speaks: tuple[Dialect, ...] = (OPENAI_CHAT,)
+        self.takes_urls = kind.takes_urls
         self.echo = Echo(row.api_key)
-        self.prefix = b"POST " + base_path.encode("ascii")
         default_port = 443 if origin.scheme == "https" else 80
         name = f"[{origin.host}]" if ":" in origin.host else origin.host
         authority = name if origin.port == default_port else f"{name}:{origin.port}"
-        self.tail = (
+        common = (
             f" HTTP/1.1\r\nhost: {authority}\r\nuser-agent: halley/{__version__}\r\naccept: application/json, text/event-stream\r\n"
             "accept-encoding: identity\r\ncontent-type: application/json\r\n"
-        ).encode("latin-1") + SCHEMES[kind.auth](row.api_key)
+        ).encode("latin-1")
+        self.ways: dict[str, Way] = {}
+        for key, url in bases(kind, row.base_url).items():
+            if callable_in(kind, key) and key in SPOKEN:
+                self.ways[SPOKEN[key].name] = Way(key, kind, url, common + SCHEMES[kind.scheme(key)](row.api_key))
 
-    def spoken(self, client: Dialect) -> Dialect:
-        """The dialect to speak with this provider for such a client: the client's own if the provider has it."""
-        return client if client in self.speaks else self.speaks[0]
-
-    def head(self, path: str) -> bytes:
-        """What every request to this provider begins with. Written from this list alone: nothing of the client's head goes upstream."""
-        return self.prefix + path.encode("ascii") + self.tail
+    def way(self, client: Dialect) -> Way:
+        """How to speak with this provider for such a client: in the client's own dialect if the provider has it."""
+        return self.ways.get(client.name) or next(iter(self.ways.values()))
 
 
 class Offer:
@@ -113,13 +131,15 @@ class Offer:
         self.weight = row.weight
         self.breaker = breaker
         self.by_status = by_status
-        self.heads: dict[str, bytes] = {}
+        self.heads: dict[tuple[str, bool], bytes] = {}
         self.fields = f"x-halley-provider: {host.name}\r\nx-halley-attempts: ".encode("latin-1")
 
-    def head(self, path: str) -> bytes:
-        head = self.heads.get(path)
+    def head(self, way: Way, *, stream: bool) -> bytes:
+        """What every request to this offer begins with."""
+        key = (way.key, stream)
+        head = self.heads.get(key)
         if head is None:
-            head = self.heads[path] = self.host.head(path)
+            head = self.heads[key] = way.head(self.model, stream=stream)
         return head
 
 
@@ -246,8 +266,8 @@ class Tables:
         kept = self._hosts.get(row.name)
         if kept is not None and kept[0] == row:
             return kept[1]
-        origin, base_path = Origin.parse(row.base_url), _base_path(row.base_url)
-        return Host(row, self._pools(origin), origin, base_path)
+        origin = Origin.parse(row.base_url)
+        return Host(row, self._pools(origin), origin)
 
     def _offer(self, model: ModelRow, row: OfferRow, hosts: dict[str, Host], fresh: dict[tuple[str, str, str], Offer]) -> Offer:
         name = (model.id, row.provider, row.model)

@@ -26,7 +26,7 @@ LONGEST_PAUSE_S = 5.0
 # Who lived this long has not died of what killed it at start.
 SETTLED_S = 30.0
 # glibc gives freed memory back above 128 KiB, and every answer of some length would take its pages anew: 15 % of a stream's CPU. Bytes.
-_ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(32 << 20), "MALLOC_MMAP_THRESHOLD_": str(4 << 20)}
+_ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(8 << 20), "MALLOC_MMAP_THRESHOLD_": str(256 << 10)}
 
 
 class Program(msgspec.Struct, frozen=True):

@@ -150,11 +150,6 @@ def _check_blocks(blocks: list[_Block], at: str, urls: list[str]) -> None:
             _check_blocks(inner, f"{at}[{number}].content", urls)
 
 
-def address(model: str, stream: bool) -> str:
-    """Where a provider serves this dialect, after its base path."""
-    return "/messages"
-
-
 def outbound(body: bytes, seen: Peek, model: str, cap: int | None, cap_field: str) -> bytes:
     """The body for a provider of the same dialect: the very bytes, but for the model's name there, an output cap when one had to be set,
     and thinking that another maker sealed. The cap has one name in this dialect."""

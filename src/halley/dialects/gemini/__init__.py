@@ -14,7 +14,7 @@ from halley.dialects.gemini.read_answer import read_answer, read_error
 from halley.dialects.gemini.read_ask import SPELLING, read_ask
 from halley.dialects.gemini.read_stream import read_stream
 from halley.dialects.gemini.reply import content_bytes, meter, read_whole
-from halley.dialects.gemini.request import address, outbound, peek
+from halley.dialects.gemini.request import outbound, peek
 from halley.dialects.gemini.write_answer import write_answer
 from halley.dialects.gemini.write_ask import write_ask
 from halley.dialects.gemini.write_stream import write_array, write_stream
@@ -35,7 +35,6 @@ DOORS = Doors(
 __all__ = [
     "DOORS",
     "Elements",
-    "address",
     "content_bytes",
     "is_error",
     "meter",

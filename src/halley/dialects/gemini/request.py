@@ -158,12 +158,6 @@ def _refused(text: str) -> Refused:
     return invalid(param, reason[:1].lower() + reason[1:300])
 
 
-def address(model: str, stream: bool) -> str:
-    """Where a provider serves this dialect, after its base path. A stream is always asked for as server-sent events."""
-    name = quote(model, safe="/")
-    return f"{_PREFIX}{name}:{STREAM}?alt=sse" if stream else f"{_PREFIX}{name}:generateContent"
-
-
 def outbound(body: bytes, seen: Peek, model: str, cap: int | None, cap_field: str) -> bytes:
     """The very bytes, but for an output cap when one had to be set, and the seals of other makers. The model is in the path, and the cap
     has one name in this dialect."""

@@ -18,7 +18,7 @@ from halley.dialects.openai_chat.read_answer import read_answer, read_error
 from halley.dialects.openai_chat.read_ask import read_ask
 from halley.dialects.openai_chat.read_stream import read_stream
 from halley.dialects.openai_chat.reply import content_bytes, read_whole
-from halley.dialects.openai_chat.request import address, meter, outbound, peek
+from halley.dialects.openai_chat.request import meter, outbound, peek
 from halley.dialects.openai_chat.write_answer import write_answer
 from halley.dialects.openai_chat.write_ask import write_ask
 from halley.dialects.openai_chat.write_stream import write_stream
@@ -46,4 +46,4 @@ DOORS = Doors(
     },
 )
 
-__all__ = ["DOORS", "address", "content_bytes", "is_error", "meter", "outbound", "peek", "read_whole", "write_error", "write_error_event"]
+__all__ = ["DOORS", "content_bytes", "is_error", "meter", "outbound", "peek", "read_whole", "write_error", "write_error_event"]

@@ -134,11 +134,6 @@ def _invalid(text: str) -> Refused:
     return Refused(Condition.INVALID, f"{param}: {reason[0].lower()}{reason[1:]}." if param else f"{reason}.", param=param)
 
 
-def address(model: str, stream: bool) -> str:
-    """Where a provider serves this dialect, after its base path."""
-    return "/chat/completions"
-
-
 def outbound(body: bytes, seen: Peek, model: str, cap: int | None, cap_field: str) -> bytes:
     """The body for an upstream of the same dialect: the very bytes, but for the model's name there, a usage frame that Halley itself needs,
     and an output cap when one had to be set (`cap_field` is the upstream's name for it)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from halley.chat.doors import Doors
 from halley.dialects.openai_responses.fields import DIALECT
 from halley.dialects.openai_responses.metering import content_bytes, read_whole
-from halley.dialects.openai_responses.passing import address, meter, outbound, peek
+from halley.dialects.openai_responses.passing import meter, outbound, peek
 from halley.dialects.openai_responses.read_answer import read_answer
 from halley.dialects.openai_responses.read_ask import read_ask
 from halley.dialects.openai_responses.read_stream import read_stream
@@ -35,7 +35,6 @@ DOORS = Doors(DIALECT, read_ask, write_ask, read_answer, write_answer, read_stre
 
 __all__ = [
     "DOORS",
-    "address",
     "content_bytes",
     "is_error",
     "meter",

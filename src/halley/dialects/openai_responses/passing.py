@@ -59,11 +59,6 @@ _JUDGED_INSIDE = {"input": b"_url"}
 _RESULTS = ("function_call_output", "custom_tool_call_output")
 
 
-def address(model: str, stream: bool) -> str:
-    """Where a provider serves every model, whole or as a stream, after its base path."""
-    return "/responses"
-
-
 def peek(body: bytes, _path: bytes = b"") -> Peek:
     """Check the documented core of a request and read what routing and billing need. Raises Refused, naming the field."""
     try:
