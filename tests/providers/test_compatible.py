@@ -8,7 +8,7 @@ import pytest
 
 from halley.providers.auth import SCHEMES, SIGNERS
 from halley.providers.compatible import KINDS, RELAYED
-from halley.providers.row import bases
+from halley.providers.row import bases, callable_in
 
 
 def test_there_is_a_row_for_each_of_the_usual_hosts() -> None:
@@ -54,6 +54,8 @@ def test_what_needs_a_key_says_in_which_variable_it_usually_is() -> None:
     assert [name for name, kind in KINDS.items() if kind.needs_key and not kind.env] == []
 
 
-def test_what_the_relay_calls_today_speaks_chat_with_a_key_that_is_the_same_for_every_request() -> None:
-    assert {"openai", "azure", "bedrock-key", "local", "openai-compatible"} <= RELAYED.keys() < KINDS.keys()
-    assert all(kind.auth in SCHEMES and kind.speaks["chat"].call == "" for kind in RELAYED.values())
+def test_what_the_relay_calls_today_takes_a_key_that_is_the_same_for_every_request() -> None:
+    assert {"openai", "anthropic", "gemini", "azure", "bedrock-key", "local", "openai-compatible"} <= RELAYED.keys() < KINDS.keys()
+    for kind in RELAYED.values():
+        called = [dialect for dialect in kind.speaks if callable_in(kind, dialect)]
+        assert called and all(kind.scheme(dialect) in SCHEMES for dialect in called)

@@ -8,7 +8,7 @@ import pytest
 
 from halley.chat.model import Seal
 from halley.chat.seals import labelled
-from halley.dialects.anthropic.request import address, outbound, peek
+from halley.dialects.anthropic.request import outbound, peek
 from halley.errors import Condition, Refused
 from halley.wire import jsonbody
 
@@ -194,7 +194,3 @@ def test_a_message_of_nothing_else_goes_too() -> None:
     before, after = '{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}', "]}"
     body = f'{before},{{"role":"assistant","content":[{THOUGHT},{REDACTED}]}}{after}'.encode()
     assert outbound(body, peek(body), "m", None, "") == (before + after).encode()
-
-
-def test_the_address_is_one() -> None:
-    assert address("m", True) == address("m", False) == "/messages"

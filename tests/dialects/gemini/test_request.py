@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from halley.dialects.gemini.request import address, addressed, outbound, peek
+from halley.dialects.gemini.request import addressed, outbound, peek
 from halley.errors import Refused
 from halley.wire import jsonbody
 from tests.dialects.gemini.samples import FIXTURES, FOREIGN, OWN, cases
@@ -129,8 +129,3 @@ def test_much_white_space_takes_no_time() -> None:
     began = time.process_time()
     assert len(outbound(body, peek(body, PATH), "m", None, "")) < 1_100_000
     assert time.process_time() - began < 2
-
-
-def test_addresses() -> None:
-    assert address("gemini-2.5-flash", False) == "/models/gemini-2.5-flash:generateContent"
-    assert address("a b", True) == "/models/a%20b:streamGenerateContent?alt=sse"

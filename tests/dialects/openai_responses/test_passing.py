@@ -10,7 +10,7 @@ import pytest
 
 from halley.chat import seals
 from halley.chat.model import Seal
-from halley.dialects.openai_responses import address, outbound, peek
+from halley.dialects.openai_responses import outbound, peek
 from halley.errors import Refused
 from halley.wire import jsonbody
 
@@ -104,7 +104,3 @@ def test_what_another_dialect_sealed_is_cut_out() -> None:
         assert json.loads(outbound(data, seen, "m", None, "")) == {"model": "m", "input": [talk, own]}
     clean = body(input=[talk, own])
     assert outbound(clean, peek(clean), "m", None, "") == clean
-
-
-def test_one_address_for_every_model() -> None:
-    assert address("m", True) == address("m", False) == "/responses"

@@ -7,7 +7,7 @@ The documented core is judged, in both spellings; everything else passes. The mo
 from __future__ import annotations
 
 from typing import Annotated, Literal
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import msgspec
 
