@@ -41,6 +41,7 @@ class Dialect(NamedTuple):
     write_error_event: Callable[[Refused, str], bytes]
     doors: Doors | None = None
     carried: tuple[bytes, ...] = ()  # fields of the client's head that its provider gets, where both speak this dialect
+    preset: bytes = b""  # lines of every request's head, if nothing else has said them
 
 
 OPENAI_CHAT = Dialect(
@@ -85,6 +86,7 @@ ANTHROPIC = Dialect(
     anthropic.write_error_event,
     anthropic.DOORS,
     (b"anthropic-version", b"anthropic-beta"),
+    b"anthropic-version: 2023-06-01\r\n",
 )
 
 GEMINI = Dialect(

@@ -112,7 +112,9 @@ class Host:
         self.ways: dict[str, Way] = {}
         for key, url in bases(kind, row.base_url).items():
             if callable_in(kind, key) and key in SPOKEN:
-                self.ways[SPOKEN[key].name] = Way(key, kind, url, common + SCHEMES[kind.scheme(key)](row.api_key))
+                dialect, credential = SPOKEN[key], SCHEMES[kind.scheme(key)](row.api_key)
+                preset = b"" if dialect.preset in credential else dialect.preset
+                self.ways[dialect.name] = Way(key, kind, url, common + credential + preset)
 
     def way(self, client: Dialect) -> Way:
         """How to speak with this provider for such a client: in the client's own dialect if the provider has it."""

@@ -1,0 +1,246 @@
+"""Every client dialect against every provider dialect over real sockets: text, streams, pictures, tools, sealed thoughts, each billed once.
+
+Asks and answers are written and read here without the gateway's own codecs.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.harness.audit import audit
+from tests.harness.gateway import Gateway
+from tests.harness.simulator import Simulator
+
+PICTURE = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+PNG = base64.b64encode(PICTURE).decode()
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+# What each provider speaks; the first part of a model's name says by which one it is served.
+PROVIDERS = {
+    "chat": ("openai-compatible", "/v1"),
+    "messages": ("anthropic", "/v1"),
+    "gemini": ("gemini", "/v1beta"),
+    "all": ("cometapi", "/v1"),
+}
+SCRIPTS = (
+    "tokens-5",
+    "echo",
+    "tool-weather+echo",
+    "think-6+tool-weather+echo",
+    "error-frame-after-2",
+    "cut-after-2",
+    "length",
+    "refusal",
+    "status-429",
+)
+CLIENTS = ("chat", "responses", "messages", "gemini")
+
+
+class Said(NamedTuple):
+    """What an answer says, whatever its dialect: text, calls as (id, name, arguments), what a client gives back of it, and how it ended."""
+
+    text: str
+    calls: list[tuple[str, str, dict[str, Any]]]
+    turn: Any
+    finish: str
+
+
+class House(NamedTuple):
+    gateway: Gateway
+    simulator: Simulator
+    key: str
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    place = tmp_path_factory.mktemp("crossings")
+    with Simulator(place) as simulator:
+        providers = [
+            f'[[providers]]\nname = "{name}"\nkind = "{kind}"\nbase_url = "{simulator.url}{base}"\napi_key = "sk-any"\n'
+            for name, (kind, base) in PROVIDERS.items()
+        ]
+        models = [
+            f'[[models]]\nid = "{name}/{script}"\nmax_output = 4000\noffers = [{{ provider = "{name}", model = "sim/{script}" }}]\n'
+            'price = { input = "0.1505", output = "0.6015" }\n'
+            for name in PROVIDERS
+            for script in SCRIPTS
+        ]
+        with Gateway(place, "\n".join([*providers, *models])) as gateway:
+            gateway.cli("credit", "default", "1000")
+            yield House(gateway, simulator, gateway.key())
+
+
+# ---- the four dialects as a client writes and reads them -------------------------------------------------------------------------------
+
+
+def ask(
+    dialect: str, model: str, turns: list[Any], *, tools: bool = False, stream: bool = False, think: bool = False
+) -> tuple[str, dict[str, Any]]:
+    """Path and body. A turn is a text of the user, or what `answer` and `results` made in this dialect."""
+    items = [each for turn in turns for each in (_user(dialect, turn) if isinstance(turn, str | bytes) else turn)]
+    match dialect:
+        case "chat":
+            body: dict[str, Any] = {"model": model, "messages": items, "max_tokens": 900, "stream": stream}
+            if stream:
+                body["stream_options"] = {"include_usage": True}
+            if tools:
+                body["tools"] = [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]
+            if think:
+                body["reasoning_effort"] = "high"
+            return "/v1/chat/completions", body
+        case "responses":
+            body = {"model": model, "input": items, "max_output_tokens": 900, "stream": stream, "store": False}
+            if tools:
+                body["tools"] = [{"type": "function", "name": "weather", "parameters": SCHEMA, "strict": False}]
+            if think:
+                body |= {"reasoning": {"effort": "high", "summary": "auto"}, "include": ["reasoning.encrypted_content"]}
+            return "/v1/responses", body
+        case "messages":
+            body = {"model": model, "messages": items, "max_tokens": 4000, "stream": stream}
+            if tools:
+                body["tools"] = [{"name": "weather", "input_schema": SCHEMA}]
+            if think:
+                body["thinking"] = {"type": "enabled", "budget_tokens": 2000}
+            return "/v1/messages", body
+        case _:
+            body = {"contents": items, "generationConfig": {"maxOutputTokens": 900}}
+            if tools:
+                body["tools"] = [{"functionDeclarations": [{"name": "weather", "parametersJsonSchema": SCHEMA}]}]
+            if think:
+                body["generationConfig"]["thinkingConfig"] = {"includeThoughts": True, "thinkingBudget": 2000}
+            return f"/v1beta/models/{model}:" + ("streamGenerateContent?alt=sse" if stream else "generateContent"), body
+
+
+def _user(dialect: str, said: str | bytes) -> list[Any]:
+    picture = isinstance(said, bytes)
+    match dialect:
+        case "chat":
+            content: Any = [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}] if picture else said
+            return [{"role": "user", "content": content}]
+        case "responses":
+            return [
+                {"role": "user", "content": [{"type": "input_image", "image_url": f"data:image/png;base64,{PNG}"}] if picture else said}
+            ]
+        case "messages":
+            source = {"type": "base64", "media_type": "image/png", "data": PNG}
+            return [{"role": "user", "content": [{"type": "image", "source": source}] if picture else said}]
+        case _:
+            return [{"role": "user", "parts": [{"inlineData": {"mimeType": "image/png", "data": PNG}} if picture else {"text": said}]}]
+
+
+def results(dialect: str, calls: list[tuple[str, str, dict[str, Any]]], text: str) -> list[Any]:
+    match dialect:
+        case "chat":
+            return [{"role": "tool", "tool_call_id": id, "content": text} for id, _, _ in calls]
+        case "responses":
+            return [{"type": "function_call_output", "call_id": id, "output": text} for id, _, _ in calls]
+        case "messages":
+            return [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": id, "content": text} for id, _, _ in calls]}]
+        case _:
+            parts = [{"functionResponse": {"id": id, "name": name, "response": {"result": text}}} for id, name, _ in calls]
+            return [{"role": "user", "parts": parts}]
+
+
+def answer(dialect: str, body: dict[str, Any]) -> Said:
+    match dialect:
+        case "chat":
+            choice = body["choices"][0]
+            message = choice["message"]
+            calls = [(c["id"], c["function"]["name"], json.loads(c["function"]["arguments"])) for c in message.get("tool_calls") or ()]
+            kept = {name: value for name, value in message.items() if value is not None}
+            return Said(message.get("content") or "", calls, [{"content": None, **kept}], choice["finish_reason"])
+        case "responses":
+            items = body["output"]
+            text = "".join(part["text"] for item in items if item["type"] == "message" for part in item["content"] if "text" in part)
+            calls = [(i["call_id"], i["name"], json.loads(i["arguments"])) for i in items if i["type"] == "function_call"]
+            return Said(text, calls, items, body["status"])
+        case "messages":
+            blocks = body["content"]
+            calls = [(b["id"], b["name"], b["input"]) for b in blocks if b["type"] == "tool_use"]
+            text = "".join(block["text"] for block in blocks if block["type"] == "text")
+            return Said(text, calls, [{"role": "assistant", "content": blocks}], body["stop_reason"])
+        case _:
+            candidate = body["candidates"][0]
+            parts = candidate["content"]["parts"]
+            calls = [
+                (p["functionCall"].get("id", ""), p["functionCall"]["name"], p["functionCall"].get("args", {}))
+                for p in parts
+                if "functionCall" in p
+            ]
+            text = "".join(part.get("text", "") for part in parts if not part.get("thought"))
+            return Said(text, calls, [candidate["content"]], candidate["finishReason"])
+
+
+def streamed(dialect: str, raw: bytes) -> str:
+    """The text of a stream, its grammar checked as far as clients depend on it."""
+    frames = [frame for frame in raw.decode().split("\n\n") if frame]
+    data = [json.loads(frame.rpartition("data: ")[2]) for frame in frames if not frame.endswith("[DONE]")]
+    match dialect:
+        case "chat":
+            assert frames[-1] == "data: [DONE]"
+            assert data[0]["choices"][0]["delta"]["role"] == "assistant"
+            assert data[-1]["choices"] == [] and data[-1]["usage"]["completion_tokens"] > 0
+            return "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in data[:-1])
+        case "responses":
+            assert [event["sequence_number"] for event in data] == list(range(len(data)))
+            assert (data[0]["type"], data[-1]["type"]) == ("response.created", "response.completed")
+            assert data[-1]["response"]["usage"]["output_tokens"] > 0
+            return "".join(event["delta"] for event in data if event["type"] == "response.output_text.delta")
+        case "messages":
+            assert all(frame.startswith(f"event: {event['type']}\n") for frame, event in zip(frames, data, strict=True))
+            assert (data[0]["type"], data[-1]["type"]) == ("message_start", "message_stop")
+            assert data[-2]["usage"]["output_tokens"] > 0
+            return "".join(event["delta"].get("text", "") for event in data if event["type"] == "content_block_delta")
+        case _:
+            assert all(frame.startswith("data: {") for frame in frames)
+            assert data[-1]["candidates"][0]["finishReason"] == "STOP"
+            assert data[-1]["usageMetadata"]["candidatesTokenCount"] > 0
+            parts = [part for chunk in data for candidate in chunk["candidates"] for part in candidate.get("content", {}).get("parts", ())]
+            return "".join(part.get("text", "") for part in parts if not part.get("thought"))
+
+
+def send(house: House, path: str, body: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+    with house.gateway.client() as client:
+        reply = client.ask("POST", path, body, fields={"Authorization": f"Bearer {house.key}", "anthropic-version": "2023-06-01"})
+        return reply.status, dict(reply.fields), reply.body()
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_text_and_pictures_arrive_whole_and_streamed(house: House, client: str, provider: str) -> None:
+    status, _, raw = send(house, *ask(client, f"{provider}/tokens-5", ["Hello."]))
+    assert status == 200, raw
+    said = answer(client, json.loads(raw))
+    assert len(said.text.split()) == 5
+    status, _, raw = send(house, *ask(client, f"{provider}/tokens-5", ["Hello."], stream=True))
+    assert status == 200, raw
+    assert streamed(client, raw) == said.text
+    status, _, raw = send(house, *ask(client, f"{provider}/echo", [PICTURE]))
+    assert status == 200, raw
+    assert hashlib.sha256(PICTURE).hexdigest()[:16] in answer(client, json.loads(raw)).text
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("script", ["tool-weather+echo", "think-6+tool-weather+echo"])
+def test_a_loop_of_tools_comes_to_its_end_with_its_thoughts(house: House, client: str, provider: str, script: str) -> None:
+    think = script.startswith("think")
+    turns: list[Any] = ["Weather?"]
+    status, _, raw = send(house, *ask(client, f"{provider}/{script}", turns, tools=True, think=think))
+    assert status == 200, raw
+    said = answer(client, json.loads(raw))
+    assert [name for _, name, _ in said.calls] == ["weather"]
+    turns += [said.turn, results(client, said.calls, "21 degrees in the shade")]
+    status, _, raw = send(house, *ask(client, f"{provider}/{script}", turns, tools=True, think=think))
+    assert status == 200, raw
+    assert "21 degrees in the shade" in answer(client, json.loads(raw)).text
+
+
+def test_afterwards_the_books_agree(house: House) -> None:
+    found = audit(house.gateway, house.simulator)
+    assert set(found.endings) == {"complete"}
