@@ -377,7 +377,7 @@ def methods() -> Iterator[Bad]:
             readable = path not in (CHAT, "/v1/messages", "/v1beta/models/x:generateContent")
             if (method in ("GET", "HEAD") and readable) or (method == "POST" and path in ROUTES):
                 continue
-            statuses = (404,) if path.startswith(("/v1/messages", "/v1beta")) else (405,)
+            statuses = (400,) if method == "POST" else (405,)
             fields = (("Origin", ("https://evil.test",)), ("Access-Control-Request-Method", ("POST",))) if method == "OPTIONS" else ()
             yield Bad(f"{method}-{path}", b"", statuses, method, path, _dialect(path), fields)
             yield Bad(f"{method}-{path}-overridden", b"", statuses, method, path, _dialect(path), (("X-HTTP-Method-Override", ("POST",)),))
