@@ -1,4 +1,4 @@
-"""Every crossing makes exactly what its golden says. A change of a golden is a change of the product: `script/goldens`, then read the diff."""
+"""Every crossing makes exactly what its golden says. Another golden is another product: `script/goldens`, then read the diff."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The goldens: what each fixture of a dialect becomes in every other one, with what is lost on the way. They are the specification.
 
-`fixtures/asks|answers|streams/DIALECT/CASE.json|sse` are written by hand. Beside each stands, for every other dialect, `CASE.to-OTHER`: made by
-`script/goldens`, read by a reviewer as a diff, and held against the code by `tests/dialects/test_goldens.py`. Asks and answers are one JSON
-document with `losses` and either `body` or `refused`; a stream is the stream, with its losses as a comment in front where there are any.
+`fixtures/asks|answers|streams/DIALECT/CASE.json|sse` are written by hand. Beside each stands, for every other dialect, `CASE.to-OTHER`:
+made by `script/goldens`, read by a reviewer as a diff, and held against the code by `tests/dialects/test_goldens.py`. Asks and answers are
+one JSON document with `losses` and either `body` or `refused`; a stream is the stream, with its losses as a comment in front.
 """
 
 from __future__ import annotations
