@@ -7,7 +7,7 @@ import pytest
 from tests.harness.goldens import Golden, goldens
 
 
-@pytest.mark.parametrize("golden", goldens(), ids=lambda golden: "/".join(golden.path.parts[-3:]))
+@pytest.mark.parametrize("golden", list(goldens()), ids=lambda golden: "/".join(golden.path.parts[-3:]))
 def test_a_crossing_makes_what_its_golden_says(golden: Golden) -> None:
     assert golden.path.exists(), "make it with script/goldens, and read it"
     assert golden.text == golden.path.read_text(encoding="utf-8")

@@ -98,7 +98,7 @@ def _refused(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
 
 def _error(run: Run, status: int, own_fields: bytes, body: bytes) -> Answer:
     """The provider's own words, or what they mean in the client's dialect."""
-    return run.passage.error(status, own_fields, run.offer.host.echo.clean(body))
+    return run.passage.error(run, status, own_fields, run.offer.host.echo.clean(body))
 
 
 def head(run: Run, kind: bytes) -> bytes:

@@ -42,7 +42,7 @@ _CONDITIONS = {
 class Crossing:
     """A `serve.passage.Passage` between two dialects."""
 
-    __slots__ = ("_bridge", "_run", "_stream", "body", "head", "spoken")
+    __slots__ = ("_bridge", "_stream", "body", "head", "spoken")
 
     def __init__(self, run: Run, offer: Offer, way: Way) -> None:
         """Raises Refused: what must not be lost would be, or what may be is and the caller is strict."""
@@ -60,7 +60,6 @@ class Crossing:
         host = offer.host
         target = Target(offer.model, seals.origin(spoken.name, host.name), host.cap_field, run.model.max_output, host.takes_urls)
         asked = Asked(ask, run.seen.model, run.id.removeprefix("req_"), int(run.gateway.wall()))
-        self._run = run
         self._bridge = bridge = Bridge(client, provider, ask, target, asked)
         self._stream: Stream | None = None
         self.body = bridge.body
@@ -78,9 +77,9 @@ class Crossing:
     def failed(self) -> bool:
         return self._stream is not None and self._stream.failed
 
-    def begin(self) -> Meter:
+    def begin(self, run: Run) -> Meter:
         self._stream = self._bridge.stream()
-        return self.spoken.meter(self._run.seen, strip=False)
+        return self.spoken.meter(run.seen, strip=False)
 
     def frames(self, data: bytes) -> bytes:
         """What its dialect's reader does not understand ends the stream as a failure."""
@@ -90,7 +89,7 @@ class Crossing:
         except Unreadable:
             return self._stream.fail(Failed("The provider sent something that is no answer in its dialect.", 502))
 
-    def end(self, refusal: Refused | None) -> bytes:
+    def end(self, run: Run, refusal: Refused | None) -> bytes:
         assert self._stream is not None
         if refusal is None:
             return self._stream.end()
@@ -99,9 +98,8 @@ class Crossing:
     def whole(self, body: bytes) -> bytes:
         return self._bridge.whole(body)
 
-    def error(self, status: int, fields: bytes, body: bytes) -> Answer:
+    def error(self, run: Run, status: int, fields: bytes, body: bytes) -> Answer:
         error = self._bridge.error(status, body)
         condition = _CONDITIONS.get(error.status) or (Condition.INVALID if 400 <= error.status < 500 else Condition.UPSTREAM)
-        run = self._run
         status, extra, body = run.route.dialect.write_error(Refused(condition, error.message, param=error.param), run.id)
         return status, fields + extra, body

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 
 class Passage(Protocol):
-    """`spoken` is the provider's dialect, `head` and `body` what it gets. `failed`: the client's stream has been ended by an error that is
-    not the provider's connection's fault."""
+    """It knows its request while a method runs and no longer: if a request and its passage held each other, both would wait for the garbage
+    collector. `spoken` is the provider's dialect, `head` and `body` what it gets. `failed`: the client's stream has been ended by an error
+    that is not the fault of the provider's connection."""
 
     spoken: Dialect
     head: bytes
@@ -31,7 +32,7 @@ class Passage(Protocol):
     def failed(self) -> bool: ...
     @property
     def losses(self) -> tuple[Loss, ...]: ...
-    def begin(self) -> Meter:
+    def begin(self, run: Run) -> Meter:
         """A stream begins; its meter."""
         ...
 
@@ -39,7 +40,7 @@ class Passage(Protocol):
         """Whole frames of the provider's stream in the client's words."""
         ...
 
-    def end(self, refusal: Refused | None) -> bytes:
+    def end(self, run: Run, refusal: Refused | None) -> bytes:
         """The end of the client's stream: after the provider's own, or with this refusal because that never came."""
         ...
 
@@ -47,7 +48,7 @@ class Passage(Protocol):
         """A whole answer. Raises `chat.doors.Unreadable`."""
         ...
 
-    def error(self, status: int, fields: bytes, body: bytes) -> Answer:
+    def error(self, run: Run, status: int, fields: bytes, body: bytes) -> Answer:
         """The provider's error, cleaned of secrets. `fields` are those of our own head."""
         ...
 
@@ -55,32 +56,31 @@ class Passage(Protocol):
 class Straight:
     """One dialect on both sides: nothing is read, nothing is lost, every byte stays."""
 
-    __slots__ = ("_run", "body", "head", "spoken")
+    __slots__ = ("body", "head", "spoken")
 
     failed = False
     losses = ()
 
     def __init__(self, run: Run, offer: Offer, way: Way) -> None:
-        self._run = run
         self.spoken = dialect = run.route.dialect
         self.head = offer.head(way, stream=run.seen.stream)
         if dialect.carried:
             self.head = carried(self.head, dialect.carried, run.request.fields)
         self.body = dialect.outbound(run.request.body, run.seen, offer.model, run.sent_cap, offer.host.cap_field)
 
-    def begin(self) -> Meter:
-        return self.spoken.meter(self._run.seen, strip=True)
+    def begin(self, run: Run) -> Meter:
+        return self.spoken.meter(run.seen, strip=True)
 
     def frames(self, data: bytes) -> bytes:
         return data
 
-    def end(self, refusal: Refused | None) -> bytes:
-        return b"" if refusal is None else self.spoken.write_error_event(refusal, self._run.id)
+    def end(self, run: Run, refusal: Refused | None) -> bytes:
+        return b"" if refusal is None else self.spoken.write_error_event(refusal, run.id)
 
     def whole(self, body: bytes) -> bytes:
         return body
 
-    def error(self, status: int, fields: bytes, body: bytes) -> Answer:
+    def error(self, run: Run, status: int, fields: bytes, body: bytes) -> Answer:
         return status, fields, body
 
 

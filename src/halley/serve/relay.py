@@ -198,7 +198,7 @@ class Run:
         self.theirs = theirs
         if self.seen.stream and call.status == 200 and call.kind.lower().startswith(answers.EVENT_STREAM):
             self.stage = STREAM
-            self.meter = self.passage.begin()
+            self.meter = self.passage.begin(self)
             self.metered = True
             if data or done:
                 self._stream(data, done)
@@ -228,7 +228,7 @@ class Run:
         meter, passage = self.meter, self.passage
         out += passage.frames(self.offer.host.echo.cut(meter.rest()))
         if meter.finished and not passage.failed:
-            out += passage.end(None)
+            out += passage.end(self, None)
             self.offer.breaker.succeeded()
             self._conclude(self._left_or(COMPLETE if meter.usage is not None else UNREPORTED), 200, out)
             return
@@ -238,7 +238,7 @@ class Run:
             if not self.headed and not meter.delivered_bytes:
                 self._again(faults.answer(refusal, self.route.dialect.write_error, self.id))
                 return
-            out += passage.end(refusal)
+            out += passage.end(self, refusal)
             if passage.failed and self.call is not None:
                 self.call.abort()
         self._conclude(BROKE if meter.delivered_bytes else FAILED, 200, out)
@@ -359,7 +359,7 @@ class Run:
 
     def _fail(self, refusal: Refused, ending: Ending = FAILED) -> None:
         if self.headed:
-            self._conclude(ending, 200, self.passage.end(refusal))
+            self._conclude(ending, 200, self.passage.end(self, refusal))
         else:
             self.answer = faults.answer(refusal, self.route.dialect.write_error, self.id)
             self._conclude(ending, self.answer[0])
