@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from tests.harness.gateway import Gateway
 from tests.harness.http import Client
+from tests.harness.process import until
 
 _LOST = (
     "Traceback (most recent call last)",
@@ -36,7 +37,12 @@ def taken(pid: int) -> Taken:
 
 
 def figures(gateway: Gateway) -> Mapping[str, int]:
-    """The node's metrics, by series."""
+    """The node's metrics, by series, from the moment when its relays have told theirs for the first time."""
+    until(lambda: "halley_relay_tasks" in _read(gateway), lambda: "no relay tells its figures")
+    return _read(gateway)
+
+
+def _read(gateway: Gateway) -> Mapping[str, int]:
     with gateway.client() as client:
         lines = client.ask("GET", "/metrics").body().decode().splitlines()
     return {name: int(value) for name, _, value in (line.rpartition(" ") for line in lines if line and not line.startswith("#"))}
