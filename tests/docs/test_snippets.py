@@ -53,6 +53,14 @@ def test_the_curl_of_the_first_minute_streams_an_answer(page: str, language: str
     assert out.rstrip().endswith("data: [DONE]")
 
 
+def test_a_model_answers_in_each_dialect(gateway: Gateway, tmp_path: Path) -> None:
+    commands = snippets("docs/dialects.md", "sh")
+    assert len(commands) == 3
+    for command in commands:
+        out = run(["sh", "-ec", mine(command, gateway)], gateway, tmp_path)
+        assert "rotate" in out and '"error":{' not in out.replace(" ", "")
+
+
 @pytest.mark.parametrize("page", ["docs/authentication.md", "docs/billing.md"])
 def test_documented_commands_do_what_the_page_says(page: str, gateway: Gateway, tmp_path: Path) -> None:
     place = tmp_path / "bin"

@@ -14,6 +14,7 @@ import msgspec
 from halley.chat.doors import Asked, Doors, ProviderError, StreamReader, StreamWriter, Target, Unreadable, Written
 from halley.chat.events import Event, Failed, Finished
 from halley.chat.model import Ask, Loss
+from halley.errors import Condition, Refused
 from halley.wire import sse
 
 _LAST = (Finished, Failed)
@@ -37,6 +38,9 @@ class Bridge:
         self._provider = provider
         self._target = target
         self._asked = asked
+        for extra in ask.extras:
+            if extra.essential is not None and extra.dialect != provider.name:
+                raise Refused(Condition.INVALID, f"{extra.at}: {extra.essential}.", param=extra.at, code=extra.code)
         written = provider.write_ask(ask, target)
         self.body = written.body
         self.losses = spelled(written.losses, client)

@@ -149,6 +149,13 @@ def refuse_threads(found: msgspec.Raw | None) -> None:
         raise Refused(Condition.INVALID, THREADS, param="thread", code="thread_unsupported_request")
 
 
+# Tools and files that only a provider of this dialect reaches.
+_ESSENTIAL = {
+    "mcp_servers": "tools of MCP servers are called by providers of this dialect only",
+    "container": "containers are kept by providers of this dialect only",
+}
+
+
 def read_ask(body: bytes) -> Ask:
     """Raises Refused, naming the field."""
     return _read(body, capped=True)
@@ -189,7 +196,9 @@ def _read(body: bytes, *, capped: bool) -> Ask:
         stream=found.stream is True,
     )
     keep_others(fields, _BODY, "", extras)
-    return msgspec.structs.replace(ask, extras=tuple(Extra(extra.dialect, extra.at, extra.raw.copy()) for extra in extras))
+    return msgspec.structs.replace(
+        ask, extras=tuple(Extra(extra.dialect, extra.at, extra.raw.copy(), _ESSENTIAL.get(extra.at)) for extra in extras)
+    )
 
 
 # ---- turns ------------------------------------------------------------------------------------------------------------------------------

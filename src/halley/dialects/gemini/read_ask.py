@@ -38,6 +38,10 @@ _MIMES = (b'"application/json"', b'"text/plain"', b'""')
 _EFFORTS: dict[str, Effort] = {"MINIMAL": "minimal", "LOW": "low", "MEDIUM": "medium", "HIGH": "high"}
 
 
+# What stands there is part of the prompt.
+_ESSENTIAL: dict[str, str] = dict.fromkeys(("cachedContent", "cached_content"), "cached content is kept by providers of this dialect only")
+
+
 def read_ask(body: bytes) -> Ask:
     """Raises Refused, naming the field as the caller spelled it."""
     root = Node(body)
@@ -79,7 +83,9 @@ def read_ask(body: bytes) -> Ask:
     )
     reader.left(config)
     reader.left(root)
-    return msgspec.structs.replace(ask, extras=tuple(extras))
+    return msgspec.structs.replace(
+        ask, extras=tuple(msgspec.structs.replace(extra, essential=_ESSENTIAL.get(extra.at)) for extra in extras)
+    )
 
 
 def _format(config: Node) -> Format | None:

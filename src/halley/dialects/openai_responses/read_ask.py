@@ -151,7 +151,15 @@ def _unknown(members: jsonbody.Members, extras: list[Extra]) -> None:
             inner = decode(_members, raw, key)
             extras += [Extra(DIALECT, f"{key}.{name}", each) for name, each in inner.items() if name not in known and bytes(each) != NULL]
         elif key not in _KNOWN and bytes(raw) not in (NULL, _NOTHING_ASKED.get(key)):
-            extras.append(Extra(DIALECT, key, raw))
+            why, code = _ESSENTIAL.get(key, (None, None))
+            extras.append(Extra(DIALECT, key, raw, why, code))
 
 
+# What the model would have to know, or the caller would wait for: no answer without it is one to this request.
+_ESSENTIAL: dict[str, tuple[str, str | None]] = {
+    "previous_response_id": ("earlier responses are kept by providers of this dialect only", "previous_response_not_found"),
+    "conversation": ("conversations are kept by providers of this dialect only", None),
+    "prompt": ("stored prompts are kept by providers of this dialect only", None),
+    "background": ("only providers of this dialect work in the background", None),
+}
 _KNOWN = frozenset(_Body.__struct_fields__)

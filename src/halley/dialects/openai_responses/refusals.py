@@ -53,7 +53,7 @@ def write_error(refusal: Refused, request_id: str, /) -> tuple[int, bytes, bytes
     """Status, extra header fields, body."""
     del request_id  # travels in the x-request-id header alone
     wire = refusal.condition.value
-    error = {"message": refusal.message, "type": wire.openai_type, "param": refusal.param, "code": wire.openai_code}
+    error = {"message": refusal.message, "type": wire.openai_type, "param": refusal.param, "code": refusal.code or wire.openai_code}
     return wire.status, b"", msgspec.json.encode({"error": error})
 
 
