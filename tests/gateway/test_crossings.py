@@ -241,6 +241,15 @@ def test_a_loop_of_tools_comes_to_its_end_with_its_thoughts(house: House, client
     assert "21 degrees in the shade" in answer(client, json.loads(raw)).text
 
 
+def test_a_request_that_would_take_long_to_translate_is_refused_and_holds_up_nobody(house: House) -> None:
+    before = house.simulator.state()["requests"]
+    path, body = ask("chat", "messages/echo", ["a"] * 30_000)
+    status, _, raw = send(house, path, body)
+    assert (status, json.loads(raw)["error"]["code"]) == (413, "request_too_large")
+    assert house.simulator.state()["requests"] == before
+    assert send(house, *ask("chat", "chat/echo", ["a"] * 30_000))[0] == 200
+
+
 def test_afterwards_the_books_agree(house: House) -> None:
     found = audit(house.gateway, house.simulator)
-    assert set(found.endings) == {"complete"}
+    assert set(found.endings) == {"complete", "failed"}  # what was refused before it was sent has failed
