@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from halley.chat.doors import Unreadable
 from halley.chat.events import Delta, Event, Failed, Finished, PartEnded, PartStarted, Started
@@ -196,3 +198,22 @@ def test_every_part_that_starts_ends() -> None:
     for name in NAMES:
         kinds = [type(event) for event in events((STREAMS / f"{name}.sse").read_bytes())]
         assert kinds.count(PartStarted) == kinds.count(PartEnded)
+
+
+ALL = [frame for name in NAMES for frame in sse.frames((STREAMS / f"{name}.sse").read_bytes())]
+
+
+@given(st.lists(st.sampled_from(ALL), max_size=30))
+def test_frames_in_any_order_are_unreadable_at_worst(frames: list[bytes]) -> None:
+    """Whatever a provider sends, one part is open at a time, and nothing follows the end."""
+    try:
+        found = events(b"".join(frames))
+    except Unreadable:
+        return
+    is_open = False
+    for event in found:
+        if isinstance(event, PartStarted | PartEnded | Delta):
+            assert is_open == (not isinstance(event, PartStarted))
+            is_open = not isinstance(event, PartEnded)
+    ends = [isinstance(event, Finished | Failed) for event in found]
+    assert not any(ends[:-1])

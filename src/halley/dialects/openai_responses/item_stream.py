@@ -89,7 +89,7 @@ class ItemReader:
         if kind is Thinking:
             events = self._piece(event.type, event.summary_index, event.content_index)
         elif kind is ToolCall:
-            if self.open is None:
+            if self.open is not ToolCall:
                 return []  # of a call that was never added: it comes whole when it is done
             events = []
         else:
@@ -147,9 +147,10 @@ class ItemReader:
         item = _decode_item(event.item)
         kind = item.type or self.kind
         if self._parts == 0 or kind not in _GROWING:
-            return [each for part in item_parts(event.item, self._origin) for each in self._whole(part)]
+            events = self._end()
+            return [*events, *(each for part in item_parts(event.item, self._origin) for each in self._whole(part))]
         if self.open is ToolCall and not self._said:
-            return [*self._rest(called(event.item, _CALLS[kind]).arguments), *self._end()]
+            return [*self._rest(called(event.item, _CALLS.get(kind, False)).arguments), *self._end()]
         seal = Seal(self._origin, item.encrypted_content) if item.encrypted_content else None
         return self._end(seal)
 
@@ -176,9 +177,9 @@ class ItemReader:
         """The open part is this one."""
         if self.open is kind and self._index == index:
             return []
-        events = self._end()
+        events = self._start(kind(""))
         self._index = index
-        return events + self._start(kind(""))
+        return events
 
     def _piece(self, type: str, summary_index: int, content_index: int) -> list[Event]:
         """Thinking goes on, maybe with its next piece."""
@@ -186,16 +187,17 @@ class ItemReader:
         if piece == self._thought:
             return []
         self._thought = piece
-        if self.open is None:
+        if self.open is not Thinking:
             return self._start(Thinking("", summary=piece[0] == "summary", id=self._item_id))
         return [Delta("\n\n")]
 
     def _start(self, part: Part) -> list[Event]:
+        ended = self._end()
         self.open = type(part)
         self.refused = self.open is Refusal
         self._said = False
         self._parts += 1
-        return [PartStarted(part)]
+        return [*ended, PartStarted(part)]
 
     def _rest(self, text: str) -> list[Event]:
         if not text:

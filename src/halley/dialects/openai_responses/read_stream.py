@@ -21,12 +21,13 @@ from halley.errors import Refused
 _decode_delta = msgspec.json.Decoder(StreamDelta).decode
 _decode_event = msgspec.json.Decoder(StreamEvent).decode
 _TEXT = "response.output_text.delta"
+_ADDED = "response.output_item.added"
 
 
 class Reader:
     """The `StreamReader` of one stream."""
 
-    __slots__ = ("_current", "_index", "_items", "_origin", "_over", "_started", "_waiting")
+    __slots__ = ("_called", "_current", "_index", "_items", "_origin", "_over", "_started", "_waiting")
 
     def __init__(self, origin: str) -> None:
         self._origin = origin
@@ -34,7 +35,7 @@ class Reader:
         self._waiting: dict[int, list[Event]] = {}  # of items later than the current one, in the order of their beginning
         self._current: ItemReader | None = None
         self._index = -1  # of the current item
-        self._started = self._over = False
+        self._called = self._started = self._over = False
 
     def feed(self, payload: bytes, name: bytes = b"") -> list[Event]:
         """Raises Unreadable."""
@@ -50,6 +51,9 @@ class Reader:
                 return self._of_item(event.output_index, self._item(event.output_index).delta(event))
             read = _READ.get(event.type)
             if read is not None:
+                known = self._items.get(event.output_index)
+                if known is not None and known.done and event.type != _ADDED:
+                    return []  # it has been said
                 return self._of_item(event.output_index, read(self._item(event.output_index), _decode_event(payload)))
             end = _RESPONSE.get(event.type)
             return [] if end is None else end(self, _decode_event(payload))
@@ -78,7 +82,7 @@ class Reader:
         # A provider that forgets the status has said it with the name of the event.
         if event.type == "response.incomplete":
             reply.status = "incomplete"
-        return [*events, Finished(finish(reply, refused, any(item.tool for item in items)), usage(reply.usage))]
+        return [*events, Finished(finish(reply, refused, self._called or any(item.tool for item in items)), usage(reply.usage))]
 
     def failed(self, event: StreamEvent) -> list[Event]:
         self._over = True
@@ -95,8 +99,10 @@ class Reader:
         return [Started(reply.id, reply.model, reply.created, usage(reply.usage))]
 
     def _item(self, index: int) -> ItemReader:
+        """The item that grows there. Some providers give all of theirs one index: after one that is done comes another."""
         item = self._items.get(index)
-        if item is None:
+        if item is None or item.done:
+            self._called = self._called or (item is not None and item.tool)
             item = self._items[index] = ItemReader(self._origin)
             if self._current is None:
                 self._current, self._index = item, index
