@@ -184,7 +184,7 @@ class ItemReader:
     def _piece(self, type: str, summary_index: int, content_index: int) -> list[Event]:
         """Thinking goes on, maybe with its next piece."""
         piece = _piece_of(type, summary_index, content_index)
-        if piece == self._thought:
+        if piece == self._thought and self.open is Thinking:
             return []
         self._thought = piece
         if self.open is not Thinking:
