@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Application", "Connection", "Guards", "Owner", "Request"]
 
 HIGH_WATER = 65536
+ONE_WRITE = 65536  # a longer chunk is not copied in between its length and its end: a client that takes nothing would be held twice
 LINGER_BYTES = 262144
 LINGER_SECONDS = 1.0
 TURN_S = 0.002  # so long one client's input is worked on before the others have their turn
@@ -290,12 +291,15 @@ class Connection(asyncio.Protocol):
         """The head of a stream and what there is of it. Chunked on 1.1; on 1.0 the end of the connection is the end of the stream."""
         if not self._serving or self.closed:
             return
-        self._write(b"".join((self._open(status, fields), *self._framed(data))))
+        self._write_parts((self._open(status, fields), *self._framed(data)))
         self._begun = True
 
     def send(self, data: bytes) -> None:
         if data and not self._mute and self._serving and not self.closed:
-            self._write(b"%x\r\n%b\r\n" % (len(data), data) if self._modern else data)
+            if len(data) <= ONE_WRITE and self._modern:
+                self._write(b"%x\r\n%b\r\n" % (len(data), data))
+            else:
+                self._write_parts(self._framed(data))
 
     def finish(self, data: bytes = b"") -> None:
         if self._serving and not self.closed:
@@ -322,7 +326,7 @@ class Connection(asyncio.Protocol):
 
     def _end_stream(self, parts: tuple[bytes, ...]) -> None:
         last = (LAST_CHUNK,) if self._modern and not self._mute else ()
-        self._write(b"".join((*parts, *last)))
+        self._write_parts((*parts, *last))
         self._begun = False
         self._answered()
         if self._listener.draining and not self.closed:
@@ -343,6 +347,15 @@ class Connection(asyncio.Protocol):
         if not self._keep:
             return b"connection: close\r\n\r\n"
         return b"\r\n" if self._modern else b"connection: keep-alive\r\n\r\n"
+
+    def _write_parts(self, parts: tuple[bytes, ...]) -> None:
+        size = sum(map(len, parts))
+        if size <= ONE_WRITE:
+            self._write(b"".join(parts))
+            return
+        self._sent += size
+        for part in parts:
+            self._transport.write(part)
 
     def _write(self, data: bytes) -> None:
         self._sent += len(data)
