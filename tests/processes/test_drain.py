@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -212,17 +213,22 @@ def test_whoever_comes_while_the_node_ends_is_answered_or_refused_never_reset(tm
         crowd.ask(found.key, encoded(SLOW, stream=True))
         flowing(crowd)
         place = found.gateway.client().host
-        statuses: list[int] = []
+
+        def come() -> list[int]:
+            statuses: list[int] = []
+            while True:
+                connection = http.client.HTTPConnection(place, timeout=20)
+                try:
+                    connection.connect()
+                except ConnectionRefusedError:
+                    return statuses
+                connection.request("GET", "/v1/models", headers={"Authorization": f"Bearer {found.key}"})
+                statuses.append(connection.getresponse().status)
+                connection.close()
+
         os.kill(found.gateway.pid, signal.SIGTERM)
-        while True:
-            connection = http.client.HTTPConnection(place, timeout=20)
-            try:
-                connection.connect()
-            except ConnectionRefusedError:
-                break
-            connection.request("GET", "/v1/models", headers={"Authorization": f"Bearer {found.key}"})
-            statuses.append(connection.getresponse().status)
-            connection.close()
+        with ThreadPoolExecutor(STREAMS) as comers:
+            statuses = [status for come in [comers.submit(come) for _ in range(STREAMS)] for status in come.result()]
         crowd.until(lambda member: member.whole)
         assert found.gateway.wait_end() == 0
         assert len(statuses) > STREAMS and set(statuses) == {200}

@@ -42,6 +42,8 @@ async def end(gateway: Gateway, listener: Listener, orders: Orders, limit: float
     if leaving:
         listener.stop_accepting()
     else:
+        orders.say("finished")
+        await orders.wait(Order.CLOSE)
         await listener.take_the_rest()
     last = loop.time() >= limit or orders.given(Order.NOW)
     flushed = loop.time() + FLUSH_S

@@ -19,6 +19,7 @@ class Order(IntEnum):
     END = 2  # the node ends: finish what is open, tell newcomers to come back later
     LEAVE = 3  # others serve the socket: finish what is open, leave newcomers to them
     NOW = 4  # finish nothing
+    CLOSE = 5  # nobody new can come any more: take whom the socket still holds, and end
 
 
 class Orders:

@@ -68,16 +68,17 @@ class Inherited:
 
 
 class Child:
-    """A running process, and our end of the channel to it: it says `ready`, a relay also `leaving` when somebody else sent it SIGTERM.
-    A relay is told its orders there (`serve.orders`). `channel` is None once the other side has closed it."""
+    """A running process, and our end of the channel to it: it says `ready`, a relay also `leaving` when somebody else sent it SIGTERM, and
+    `finished` when at the end of the node only newcomers are left. A relay is told its orders there (`serve.orders`). `channel` is None
+    once the other side has closed it."""
 
-    __slots__ = ("channel", "deadline", "leaving", "name", "process", "ready", "started")
+    __slots__ = ("channel", "deadline", "finished", "leaving", "name", "process", "ready", "started")
 
     def __init__(self, name: str, process: subprocess.Popen[bytes] | Inherited, channel: socket.socket | None) -> None:
         self.name = name
         self.process = process
         self.channel = channel
-        self.ready = self.leaving = False
+        self.ready = self.leaving = self.finished = False
         self.started = time.monotonic()
         # When it is killed, having been asked to end.
         self.deadline: float | None = None
@@ -97,6 +98,10 @@ class Child:
     def pid(self) -> int:
         return self.process.pid
 
+    @property
+    def gone(self) -> bool:
+        return self.process.returncode is not None
+
     def hear(self) -> bool:
         """Reads what it says; False at the end of the channel."""
         assert self.channel is not None
@@ -108,6 +113,7 @@ class Child:
             words = []
         self.ready = self.ready or b"ready" in words
         self.leaving = self.leaving or b"leaving" in words
+        self.finished = self.finished or b"finished" in words
         return bool(words)
 
     def hang_up(self) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import errno
 import fcntl
 import os
 import socket
+import struct
 import time
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -15,6 +18,8 @@ import msgspec
 from halley.errors import HalleyError
 
 BACKLOG = 4096
+# How long who has begun to connect may take until the socket is closed.
+HANDSHAKE_S = 0.1
 # How long the children of a supervisor that was killed may take to notice it.
 _ORPHANS_S = 5.0
 _FIRST_PASSED_FD = 3
@@ -178,6 +183,29 @@ def bind(host: str, port: int) -> socket.socket:
         raise CannotStart(f'The host "{host}" cannot be resolved ({fault.strerror}); choose one of this machine with --host.') from None
     except OSError as fault:
         raise CannotStart(_why_not(fault, host, port)) from None
+
+
+def shut(listening: socket.socket) -> None:
+    """Nobody can begin to connect any more, in no process that has this socket; who is in its queue, or on the way there, still comes.
+
+    A client that knocks meanwhile knocks again after a second, and is refused once the last holder has closed the socket; without this
+    it could enter between the last look into the queue and that moment, and be reset. Without socket filters nothing is done.
+    """
+    code = b"".join(struct.pack("=HBBI", *step) for step in _NO_NEWCOMERS)
+    steps = ctypes.create_string_buffer(code, len(code))
+    with contextlib.suppress(OSError):
+        listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(_NO_NEWCOMERS), ctypes.addressof(steps)))
+
+
+# A classic BPF program (man 7 socket; linux/filter.h) on TCP segments: a first one (SYN without ACK in the flags at 13) is dropped.
+_SO_ATTACH_FILTER = 26
+_NO_NEWCOMERS = (
+    (0x30, 0, 0, 13),  # load the byte at 13
+    (0x54, 0, 0, 0x12),  # of it SYN and ACK
+    (0x15, 0, 1, 0x02),  # if SYN alone
+    (0x06, 0, 0, 0),  # take none of it
+    (0x06, 0, 0, 0xFFFFFFFF),  # else all
+)
 
 
 def _why_not(fault: OSError, host: str, port: int) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from halley.config import Launch, Settings
 from halley.supervise.child import Child, Post, Program, Programs, spawn
-from halley.supervise.doors import Status, forget_status, write_status
+from halley.supervise.doors import HANDSHAKE_S, Status, forget_status, shut, write_status
 from halley.supervise.handover import (
     Handover,
     Holdings,
@@ -364,12 +364,17 @@ class Supervisor:
             child.tell("unready")
         # Who presses Ctrl-C has no load balancer that must notice first.
         notice_s = self._notice_s if self._stops[:1] == [signal.SIGTERM] else 0.0
-        self._pump(lambda: len(self._stops) > 1 or _gone(ending), limit=time.monotonic() + notice_s)
+        self._pump(lambda: len(self._stops) > 1 or all(child.gone for child in ending), limit=time.monotonic() + notice_s)
         for child in ending:
             child.tell("leave" if self._holdings.passed else "end")
-        # The last relay that closes its own takes along whom it has not answered, and nobody new can come.
+        if not self._holdings.passed:
+            self._pump(lambda: all(child.finished or child.gone for child in ending))
+            shut(self._holdings.listening)
+            self._pump(lambda: all(child.gone for child in ending), limit=time.monotonic() + HANDSHAKE_S)
+            for child in ending:
+                child.tell("close")
         self._holdings.listening.close()
-        self._pump(lambda: _gone(ending))
+        self._pump(lambda: all(child.gone for child in ending))
 
     def _dismiss(self, post: Post, grace_s: float) -> None:
         """Asks the child of the post to end, and returns when it has."""
@@ -377,7 +382,7 @@ class Supervisor:
         child = post.child
         if child is not None:
             child.dismiss(grace_s)
-            self._pump(lambda: _gone([child]))
+            self._pump(lambda: child.gone)
 
     # What others can see
 
@@ -392,7 +397,3 @@ class Supervisor:
     def _say_who_is_missing(self) -> None:
         missing = [post.name for post in self._posts if not post.serves]
         self._say(f"Still waiting for {', '.join(missing)}.")
-
-
-def _gone(children: list[Child]) -> bool:
-    return all(child.process.returncode is not None for child in children)
