@@ -241,6 +241,20 @@ def test_a_loop_of_tools_comes_to_its_end_with_its_thoughts(house: House, client
     assert "21 degrees in the shade" in answer(client, json.loads(raw)).text
 
 
+@pytest.mark.parametrize("script", ["tokens-5", "status-429", "refused"])
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_head_has_our_id_where_the_client_looks_and_nothing_of_another_dialect(
+    house: House, client: str, provider: str, script: str
+) -> None:
+    path, body = ask(client, f"{provider}/{script}" if script != "refused" else "nobody/nothing", ["Hello."])
+    _, fields, raw = send(house, path, body)
+    own = fields["x-request-id"]
+    assert own.startswith("req_") and own not in ("req_of_the_simulator", "")
+    assert fields.get("request-id") == (own if client == "messages" else None), raw
+    assert not [name for name in fields if name.startswith(("openai-", "anthropic-"))]
+
+
 def test_a_request_that_would_take_long_to_translate_is_refused_and_holds_up_nobody(house: House) -> None:
     before = house.simulator.state()["requests"]
     path, body = ask("chat", "messages/echo", ["a"] * 30_000)

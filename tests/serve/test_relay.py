@@ -540,6 +540,8 @@ def test_the_alias_is_served_and_points_to_the_canonical_path(tmp_path: Path) ->
         assert client.field("link") == '</v1/chat/completions>; rel="canonical"'
         page = found.post(b"", method=b"GET", path=b"/api/text/chat")
         assert (page.status, page.field("location")) == (308, "/docs/chat-completions")
+        page = found.post(b"", method=b"GET", path=b"/api/text/responses")
+        assert (page.status, page.field("location")) == (308, "/docs/dialects")
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ class Dialect(NamedTuple):
     doors: Doors | None = None
     carried: tuple[bytes, ...] = ()  # fields of the client's head that its provider gets, where both speak this dialect
     preset: bytes = b""  # lines of every request's head, if nothing else has said them
+    id_field: bytes = b""  # where its clients look for the request's id, beside `x-request-id`
 
 
 OPENAI_CHAT = Dialect(
@@ -87,6 +88,7 @@ ANTHROPIC = Dialect(
     anthropic.DOORS,
     (b"anthropic-version", b"anthropic-beta"),
     b"anthropic-version: 2023-06-01\r\n",
+    b"request-id",
 )
 
 GEMINI = Dialect(

@@ -20,7 +20,7 @@ CHAT = Exchange(
             for operation in (b":generateContent", b":streamGenerateContent")
         ),
         # CometAPI's own integration guide of 2026-06 tells readers to post here, which is the address of a documentation page.
-        Route(b"POST", b"/api/text/chat", OPENAI_CHAT, canonical=b"/v1/chat/completions"),
-        Route(b"POST", b"/api/text/responses", OPENAI_RESPONSES, canonical=b"/v1/responses"),
+        Route(b"POST", b"/api/text/chat", OPENAI_CHAT, canonical=b"/v1/chat/completions", page=b"/docs/chat-completions"),
+        Route(b"POST", b"/api/text/responses", OPENAI_RESPONSES, canonical=b"/v1/responses", page=b"/docs/dialects"),
     ),
 )

@@ -14,7 +14,8 @@ BEARER: Carriers = (AUTHORIZATION,)
 
 
 class Route(NamedTuple):
-    """One path of an exchange. `canonical` is set on an alias: the path its answers point to with a `link` header. With an `operation` the
+    """One path of an exchange. `canonical` is set on an alias: the path its answers point to with a `link` header; `page` is where its
+    readers are sent. With an `operation` the
     path is only its beginning: the model's name and the operation follow (`/v1beta/models/` NAME `:countTokens`)."""
 
     method: bytes
@@ -23,6 +24,7 @@ class Route(NamedTuple):
     canonical: bytes | None = None
     carriers: Carriers = BEARER
     operation: bytes = b""
+    page: bytes = b""
 
     @property
     def text(self) -> str:

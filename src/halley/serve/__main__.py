@@ -26,6 +26,7 @@ from halley.serve.orders import Order, Orders
 from halley.serve.overtime import Overtime
 from halley.serve.peers import Peers
 from halley.serve.pressure import memory_limit
+from halley.serve.relay import UPSTREAM_IDS
 from halley.serve.tables import tls_context
 
 _log = logs.get("halley.relay")
@@ -39,7 +40,7 @@ async def serve(launch: Launch, name: str, listen_fd: int, channel_fd: int) -> N
     upstream = settings.upstream
     deadlines = Deadlines(upstream.connect_seconds, upstream.first_byte_seconds, upstream.idle_seconds)
     context = tls_context(settings.egress.ca_file)
-    wanted = frozenset[bytes]().union(*(dialect.reply_fields for dialect in SPOKEN.values())) | {b"x-request-id", b"request-id"}
+    wanted = UPSTREAM_IDS.union(*(dialect.reply_fields for dialect in SPOKEN.values()))
 
     def pool(origin: Origin) -> Pool:
         secure = context if origin.scheme == "https" else None

@@ -106,5 +106,5 @@ class Crossing:
     def error(self, run: Run, status: int, fields: bytes, body: bytes) -> Answer:
         error = self._bridge.error(status, body)
         condition = _CONDITIONS.get(error.status) or (Condition.INVALID if 400 <= error.status < 500 else Condition.UPSTREAM)
-        status, extra, body = run.route.dialect.write_error(Refused(condition, error.message, param=error.param), run.id)
-        return status, fields + extra, body
+        status, _, body = run.route.dialect.write_error(Refused(condition, error.message, param=error.param), run.id)
+        return status, fields, body

@@ -107,7 +107,7 @@ class Gateway:
     # ---- net.server.Application ---------------------------------------------------------------------------------------------------
 
     def handle(self, request: Request) -> None:
-        served = routes.SERVED.get((request.method, request.path)) or routes.find(request.method, request.path)
+        served = routes.find(request.method, request.path)
         if served is not None:
             run = (LargeRun if len(request.body) > LARGE_BODY else Run)(self, request, served.route)
             if self.pressure.refusal is None:

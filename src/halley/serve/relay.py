@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 PROGRESS_S = 5.0
 PROGRESS_FRAMES = 1000
+# Where upstreams say how they call a request.
+UPSTREAM_IDS = frozenset({b"x-request-id", b"request-id"})
 
 
 class Run:
@@ -190,10 +192,11 @@ class Run:
         if not self.first:
             self.first = self.gateway.monotonic()
         theirs = b""
+        passing = self.route.dialect.reply_fields
         for name, value in self.offer.host.echo.fields(call):
-            if name == b"x-request-id":
+            if name in UPSTREAM_IDS:
                 self.upstream_id = value
-            else:
+            elif name in passing:
                 theirs += b"%b: %b\r\n" % (name, value)
         self.theirs = theirs
         if self.seen.stream and call.status == 200 and call.kind.lower().startswith(answers.EVENT_STREAM):

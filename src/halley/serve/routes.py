@@ -5,7 +5,6 @@ A path is found by its raw bytes: no decoding, no case folding, no trailing slas
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from halley.exchanges import EXCHANGES, Exchange, Route
@@ -26,13 +25,15 @@ class Served(NamedTuple):
 
 
 _ALL = [Served(exchange, route) for exchange in EXCHANGES for route in exchange.routes]
+_OPERATIONS: dict[bytes, list[Served]] = {}
+for _each in _ALL:
+    if _each.route.operation:
+        _OPERATIONS.setdefault(_each.route.operation, []).append(_each)
 SERVED: dict[tuple[bytes, bytes], Served] = {(each.route.method, each.route.path): each for each in _ALL if not each.route.operation}
 METHODS: dict[bytes, bytes] = {path: method for method, path in SERVED} | {MODELS: b"GET", CATALOGUE: b"GET"}
 READING = (b"GET", b"HEAD")
 # Aliases are documentation addresses: reading them leads to the page.
-PAGES: dict[bytes, bytes] = {
-    route.path: b"/docs/chat-completions" for exchange in EXCHANGES for route in exchange.routes if route.canonical is not None
-}
+PAGES: dict[bytes, bytes] = {route.path: route.page for _, route in _ALL if route.page}
 # What users put in front of a path, from the base URLs of other gateways and hosts.
 _PREFIXES = frozenset({b"v1", b"api", b"openai", b"v1beta"})
 _KNOWN = (*METHODS, HEALTH, READY)
@@ -40,26 +41,25 @@ _KNOWN = (*METHODS, HEALTH, READY)
 
 def find(method: bytes, path: bytes) -> Served | None:
     """What is served at a path, if it is asked for by this method."""
-    return SERVED.get((method, path)) or next((each for each in operations(path) if each.route.method == method), None)
+    served = SERVED.get((method, path))
+    if served is None and (served := _operation(path)) is not None and served.route.method != method:
+        return None
+    return served
 
 
-def operations(path: bytes) -> Iterator[Served]:
-    """The routes whose path ends in a model's name and an operation."""
-    for each in _ALL:
-        route = each.route
-        if (
-            route.operation
-            and path.endswith(route.operation)
-            and path.startswith(route.path)
-            and len(path) > len(route.path + route.operation)
-        ):
-            yield each
+def _operation(path: bytes) -> Served | None:
+    """The route whose path ends in a model's name and an operation."""
+    colon = path.rfind(b":")
+    for each in _OPERATIONS.get(path[colon:], ()) if colon > 0 else ():
+        if path.startswith(each.route.path) and colon > len(each.route.path):
+            return each
+    return None
 
 
 def allowed(path: bytes) -> bytes | None:
     """What may be asked for at a path that exists, as an `allow` field has it; None of a path of which this table knows nothing."""
     method = METHODS.get(path)
-    operation = next(operations(path), None)
+    operation = _operation(path)
     if operation is not None:
         return operation.route.method
     if path in PAGES and method is not None:
