@@ -23,6 +23,7 @@ SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "require
 # What each provider speaks; the first part of a model's name says by which one it is served.
 PROVIDERS = {
     "chat": ("openai-compatible", "/v1"),
+    "responses": ("openai-responses", "/v1"),
     "messages": ("anthropic", "/v1"),
     "gemini": ("gemini", "/v1beta"),
     "all": ("cometapi", "/v1"),

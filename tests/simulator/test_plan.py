@@ -54,6 +54,10 @@ async def test_a_named_tool_is_called_with_the_arguments_that_the_script_wants(t
         assert await call("tool-second") == ("second", {"city": "sample"})
         assert await call("args-empty") == ("first", {})
         assert await call("args-long-9000+fragment-100") == ("first", {"city": "sample", "filling": "x" * 9000})
+        told = [user(tongue, 'Use {braces} for {"path": "/tmp/a", "more": {"deep": 1}}, please.')]
+        ((_, name, arguments),) = (await converse(sim, tongue, "sim/args-said", told, stream=stream, tools=["first"])).calls
+        assert (name, arguments) == ("first", {"path": "/tmp/a", "more": {"deep": 1}})
+        assert await call("args-said") == ("first", {})
         said = await converse(sim, tongue, "sim/no-tools", [user(tongue, "go")], stream=stream, tools=["first"])
         assert not said.calls
 

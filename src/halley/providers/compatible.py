@@ -294,6 +294,16 @@ KINDS: dict[str, ProviderKind] = {
         needs_key=False,
         pattern="https://HOST/v1",
     ),
+    # Also OpenAI itself, for the models that it serves nowhere else.
+    "openai-responses": ProviderKind(
+        "Host of the Responses API alone",
+        "",
+        "https://www.openresponses.org",
+        cancel="stops_billing",
+        needs_key=False,
+        speaks=_at(responses="/v1"),
+        pattern="https://HOST/v1",
+    ),
     "local": ProviderKind("Halley's embedded upstream", "", "docs/simulator.md", cancel="stops_billing", needs_key=False, free=True),
 }
 

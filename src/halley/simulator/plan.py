@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from halley.simulator.heard import Heard, Offer, Result
-from halley.simulator.schema import Json, instance
+from halley.simulator.schema import Json, instance, last_object
 from halley.simulator.script import Script
 
 CREATED = 1_767_225_600
@@ -185,7 +185,7 @@ def _choice(heard: Heard, script: Script, dice: random.Random, index: int, head:
         if heard.wishes.must_think and not thoughts:
             thoughts.append(Thought(tuple(f"{dice.choice(_VOCABULARY)} " for _ in range(_LEAST_THOUGHT))))
         talk = [Text(pieces("Let me look that up. "))] if script.preamble else []
-        calls = [_call(offer, script, dice) for offer in wanted]
+        calls = [_call(heard, offer, script, dice) for offer in wanted]
         return _ended(script, _capped(heard, Choice((*thoughts, *talk, *calls), "tool")))
     text = Text(_content(heard, script, dice, index, head))
     if script.cite:
@@ -214,11 +214,13 @@ def _wanted(heard: Heard, script: Script) -> list[Offer]:
     return [offered[index % len(offered)] for index in range(count)]
 
 
-def _call(offer: Offer, script: Script, dice: random.Random) -> Call:
+def _call(heard: Heard, offer: Offer, script: Script, dice: random.Random) -> Call:
     identity = f"call_{dice.getrandbits(96):024x}"
     if offer.free:
         return Call(identity, offer.name, _fragments("amber bridge", script.fragment), free=True)
     value = instance(offer.schema) if offer.schema else {}
+    if script.arguments == "said":
+        value = last_object(heard.said)
     if script.arguments == "empty":
         return Call(identity, offer.name, ())
     if script.arguments == "long" and isinstance(value, dict):

@@ -1,7 +1,11 @@
-"""One instance of a JSON schema, the same for the same schema: what the simulator answers where a client asks for structured output."""
+"""One instance of a JSON schema, the same for the same schema: what the simulator answers where a client asks for structured output.
+
+Beside it, the instance that a text itself holds.
+"""
 
 from __future__ import annotations
 
+import json
 from typing import cast
 
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
@@ -60,6 +64,20 @@ def instance(schema: Json, *, root: Json = None, depth: int = 0) -> Json:
             merged |= part
         return instance(merged, root=root, depth=depth + 1)
     return _of_kind(_kind(schema), schema, root, depth)
+
+
+def last_object(text: str) -> Json:
+    """The last JSON object that stands in the text, and an empty one where none does. One inside another is a part of it."""
+    found: dict[str, Json] = {}
+    decoder = json.JSONDecoder()
+    at = text.find("{")
+    while at >= 0:
+        try:
+            found, at = decoder.raw_decode(text, at)
+        except ValueError:
+            at += 1
+        at = text.find("{", at)
+    return found
 
 
 def _kind(schema: dict[str, Json]) -> str:

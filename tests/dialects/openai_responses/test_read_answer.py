@@ -58,7 +58,7 @@ def test_a_text() -> None:
                     "**Counting primes**\n\n2, 3, 5, 7, 11, 13, 17, 19, 23, 29.",
                     summary=True,
                     id="rs_68f0c0ffee",
-                    seal=Seal(ORIGIN, "gAAAAABpVwq0c2VjcmV0"),
+                    seal=Seal(ORIGIN, "rs_68f0c0ffee:gAAAAABpVwq0c2VjcmV0"),
                 ),
                 Text("Ten."),
             ),

@@ -214,6 +214,8 @@ def test_reasoning_goes_back_to_its_maker_alone() -> None:
     }
     assert items[1]["summary"] == [{"type": "summary_text", "text": "full"}]  # its client did not know that it was a summary
     assert not losses
+    items, _ = said(Thinking("", seal=Seal("openai_responses:p", "rs_2:mine")))  # from a client whose dialect keeps no ids of thoughts
+    assert items == [{"type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": "mine"}]
     items, losses = said(
         Thinking("a", seal=Seal("anthropic:x", "s"), at="here"), Thinking("b", at="there"), Text("c", seal=Seal("gemini:g", "s"), at="text")
     )

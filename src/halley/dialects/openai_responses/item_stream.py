@@ -10,6 +10,7 @@ import msgspec
 
 from halley.chat.events import Delta, Event, Noted, PartEnded, PartStarted
 from halley.chat.model import Audio, Citation, Image, Opaque, Part, Refusal, Seal, Text, Thinking, ToolCall
+from halley.dialects.openai_responses import keeping
 from halley.dialects.openai_responses.content import citation, citations
 from halley.dialects.openai_responses.fields import DIALECT
 from halley.dialects.openai_responses.read_answer import Said, called, chosen, item_parts
@@ -151,8 +152,7 @@ class ItemReader:
             return [*events, *(each for part in item_parts(event.item, self._origin) for each in self._whole(part))]
         if self.open is ToolCall and not self._said:
             return [*self._rest(called(event.item, _CALLS.get(kind, False)).arguments), *self._end()]
-        seal = Seal(self._origin, item.encrypted_content) if item.encrypted_content else None
-        return self._end(seal)
+        return self._end(keeping.sealed(self._origin, item.id or self._item_id, item.encrypted_content))
 
     def cut(self) -> list[Event]:
         """The response ends without a word about this item."""

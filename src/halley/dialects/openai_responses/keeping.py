@@ -3,6 +3,9 @@
 State of this dialect's own makers stands there as it is. That of another travels under its label, with one word that says what it clings
 to here, because other dialects seal more than thoughts: thinking in full, a summary of it, redacted thinking, or a signature on the part
 that follows or that went before. The words end in a colon, which no base64 has.
+
+OpenAI verifies encrypted content against the id of its item ("item_id did not match"), and other dialects have no place for that id: there
+it travels in the seal, before a colon too.
 """
 
 from __future__ import annotations
@@ -28,8 +31,21 @@ def own(seal: Seal) -> bool:
     return seal.origin.partition(":")[0] == DIALECT
 
 
+def sealed(origin: str, id: str | None, content: str | None) -> Seal | None:
+    """What a provider of this dialect sealed: the id of a reasoning item and its encrypted content."""
+    if not content:
+        return None
+    return Seal(origin, f"{id}:{content}" if id and ":" not in id else content)
+
+
+def unsealed(seal: Seal) -> tuple[str | None, str]:
+    """The id of the item, if it is known, and its encrypted content."""
+    id, colon, content = seal.value.partition(":")
+    return (id, content) if colon else (None, seal.value)
+
+
 def written(seal: Seal, clings: Clings) -> str:
-    return seal.value if own(seal) else seals.labelled(Seal(seal.origin, f"{clings}:{seal.value}"))
+    return unsealed(seal)[1] if own(seal) else seals.labelled(Seal(seal.origin, f"{clings}:{seal.value}"))
 
 
 def read(text: str) -> Kept:

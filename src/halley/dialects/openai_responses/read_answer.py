@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from halley.chat.doors import Unreadable
-from halley.chat.model import Answer, Opaque, Part, Refusal, Seal, Text, ToolCall
+from halley.chat.model import Answer, Opaque, Part, Refusal, Text, ToolCall
 from halley.dialects.openai_responses import keeping
 from halley.dialects.openai_responses.content import citations
 from halley.dialects.openai_responses.fields import DIALECT
@@ -110,8 +110,8 @@ def _read_message(raw: msgspec.Raw, origin: str) -> Sequence[Part]:
 
 def _read_reasoning(raw: msgspec.Raw, origin: str) -> Sequence[Part]:
     found = _reasoning.decode(raw)
-    sealed = found.encrypted_content
-    return (keeping.thinking(found, keeping.Kept(Seal(origin, sealed), None) if sealed else None),)
+    seal = keeping.sealed(origin, found.id, found.encrypted_content)
+    return (keeping.thinking(found, None if seal is None else keeping.Kept(seal, None)),)
 
 
 def _read_drawing(raw: msgspec.Raw, origin: str) -> Sequence[Part]:

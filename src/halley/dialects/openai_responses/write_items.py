@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from halley.chat import seals
 from halley.chat.model import Audio, Image, Inline, Loss, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult, Turn
+from halley.dialects.openai_responses import keeping
 from halley.dialects.openai_responses.content import write_input, write_output
 from halley.dialects.openai_responses.fields import DIALECT, unsaid
 
@@ -104,9 +105,10 @@ class _Writing:
             return
         # A client of another dialect does not know that it was shown a summary. What the provider reads is the encrypted content.
         summary = [{"type": "summary_text", "text": part.text}] if part.text else []
-        item: dict[str, object] = {"type": "reasoning", "summary": summary, "encrypted_content": part.seal.value}
-        if part.id is not None:
-            item["id"] = part.id
+        id, content = keeping.unsealed(part.seal)
+        item: dict[str, object] = {"type": "reasoning", "summary": summary, "encrypted_content": content}
+        if id := id or part.id:
+            item["id"] = id
         self._item(item)
 
     def _call(self, part: ToolCall) -> object:
