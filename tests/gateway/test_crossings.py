@@ -242,6 +242,23 @@ def test_a_loop_of_tools_comes_to_its_end_with_its_thoughts(house: House, client
     assert "21 degrees in the shade" in answer(client, json.loads(raw)).text
 
 
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("client", ["chat", "gemini"])
+def test_a_client_that_keeps_no_thoughts_comes_to_the_end_too(house: House, client: str, provider: str) -> None:
+    """As most of what speaks Chat, and Gemini CLI."""
+    model = f"{provider}/think-6+tool-weather+echo"
+    _, _, raw = send(house, *ask(client, model, ["Weather?"], tools=True, think=True))
+    said = answer(client, json.loads(raw))
+    (turn,) = said.turn
+    kept = {"role": "model", "parts": [part for part in turn.get("parts", ()) if not part.get("thought")]}
+    if client == "chat":
+        kept = {"role": "assistant", "content": None, "tool_calls": turn["tool_calls"]}
+    turns = ["Weather?", [kept], results(client, said.calls, "21 degrees in the shade")]
+    status, _, raw = send(house, *ask(client, model, turns, tools=True, think=True))
+    assert status == 200, raw
+    assert "21 degrees in the shade" in answer(client, json.loads(raw)).text
+
+
 @pytest.mark.parametrize("script", ["tokens-5", "status-429", "refused"])
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize("client", CLIENTS)

@@ -122,7 +122,7 @@ def _turns(messages: Node, thinking: bool, version: str) -> list[Turn]:
     open_calls: dict[str, str] = {}
     answering: dict[str, str] = {}
     previous = ""
-    first = ""
+    opening: Node | None = None  # the first block of the model's turn, of which results of its tools are a part
     for message in messages.items():
         message.only("role", "content")
         role = message.need("role").text("user", "assistant", "system")
@@ -134,13 +134,11 @@ def _turns(messages: Node, thinking: bool, version: str) -> list[Turn]:
                 answering, open_calls = open_calls, {}
             elif role == "assistant" and answering:
                 raise message.bad(_unanswered(answering))
-            if role != "system":
-                first = ""
         if not content.value and (role != "assistant" or message.path != messages.items()[-1].path):
             raise content.bad("All messages must have non-empty content except for the optional final assistant message.")
         blocks = content.items() if not isinstance(content.value, str) else []
-        if role == "assistant" and blocks and not first:
-            first = blocks[0].need("type").text()
+        if role == "assistant":
+            opening = opening or next(iter(blocks), None)
         calls: dict[str, str] = {}
         results: list[Result] = []
         seen = ""
@@ -162,13 +160,15 @@ def _turns(messages: Node, thinking: bool, version: str) -> list[Turn]:
             elif kind == "tool_result":
                 results.append(_result(block, answering))
         open_calls |= calls
-        if calls and thinking and first not in ("thinking", "redacted_thinking"):
-            raise blocks[0].bad("With thinking enabled, a turn with `tool_use` must start with its `thinking` block.")
+        if role == "user" and not results:
+            opening = None
         texts, media = _texts_and_media(content, _OF_ROLE[role])
         turns.append(Turn(role, texts, media, tuple(results), bool(calls)))
         previous = role if role != "system" else previous
     if not turns:
         raise messages.bad("At least one message is required.")
+    if thinking and opening is not None and opening.need("type").text() not in ("thinking", "redacted_thinking"):
+        raise opening.bad("With thinking enabled, a turn with `tool_use` must start with its `thinking` block.")
     if previous == "assistant" and turns[-1].texts and turns[-1].texts[-1] != turns[-1].texts[-1].rstrip():
         raise messages.bad("Final assistant content cannot end with trailing whitespace.")
     if answering or open_calls:

@@ -380,6 +380,17 @@ def test_where_a_tool_must_be_called_the_model_does_not_think() -> None:
     assert (body["max_tokens"], lost) == (9, ["reasoning"])
 
 
+def test_a_turn_whose_thoughts_nobody_kept_goes_on_without_a_budget_for_more() -> None:
+    loop = (HI, Turn("assistant", (ToolCall("t1", "f", "{}"),)), Turn("user", (ToolResult("t1", (Text("x"),)),)))
+    ask = Ask(model="m", turns=loop, tools=(F,), max_output=9, reasoning=Reasoning(budget=2000))
+    body, lost = write(ask)
+    assert (body["thinking"], body["max_tokens"], lost) == ({"type": "disabled"}, 9, ["reasoning"])
+    body, lost = write(msgspec.structs.replace(ask, reasoning=Reasoning("high")))
+    assert (body["thinking"], lost) == ({"type": "adaptive"}, [])
+    body, _ = write(msgspec.structs.replace(ask, turns=(*loop, Turn("assistant", (Text("so"),)), HI)))
+    assert body["thinking"] == {"type": "enabled", "budget_tokens": 2000}
+
+
 def test_a_schema_is_closed_and_otherwise_as_it_came() -> None:
     closed = Raw(b'{"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false}')
     written = write_ask(Ask(model="m", turns=(HI,), format=Format("schema", closed, name="n", strict=True)), TARGET)

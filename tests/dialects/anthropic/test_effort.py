@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from halley.chat.doors import Target
 from halley.chat.model import Ask, Loss, Reasoning
-from halley.dialects.anthropic.effort import Generation, generation, sample, takes_system_midway, think
+from halley.dialects.anthropic.effort import Generation, began_with_a_thought, generation, sample, takes_system_midway, think
 
+Message = tuple[str, list[dict[str, object] | msgspec.Raw]]
 OLD, BOTH, NEW, OTHER = "claude-sonnet-4-5-20250929", "claude-opus-4-6", "claude-opus-4-8", "glm-5"
 
 
@@ -117,3 +119,23 @@ def test_a_loss_of_temperature_has_both_figures() -> None:
     losses: list[Loss] = []
     sample(Ask(model="m", turns=(), temperature=1.7), OLD, False, losses)
     assert "1.7" in losses[0].reason and "1" in losses[0].reason
+
+
+ASKED, RESULTS = ("user", [{"type": "text"}]), ("user", [{"type": "tool_result"}])
+CALLED, THOUGHT = ("assistant", [{"type": "tool_use"}]), ("assistant", [{"type": "thinking"}, {"type": "tool_use"}])
+
+
+@pytest.mark.parametrize(
+    "messages, began",
+    [
+        ([ASKED], True),
+        ([ASKED, THOUGHT, RESULTS], True),
+        ([ASKED, THOUGHT, RESULTS, CALLED, RESULTS], True),  # between two calls it need not think
+        ([ASKED, CALLED, RESULTS], False),
+        ([ASKED, CALLED, RESULTS, THOUGHT, RESULTS], False),
+        ([ASKED, CALLED, RESULTS, ASKED], True),
+        ([ASKED, ("assistant", [msgspec.Raw(b"{}")]), ("system", [{"type": "text"}]), RESULTS], False),
+    ],
+)
+def test_a_turn_that_goes_on_began_with_a_thought_or_not(messages: list[Message], began: bool) -> None:
+    assert began_with_a_thought(messages) is began

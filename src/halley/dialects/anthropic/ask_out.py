@@ -27,7 +27,7 @@ from halley.chat.model import (
 )
 from halley.chat.naming import flat
 from halley.dialects.anthropic.blocks_out import FREE_INPUT, Block, Blocks, cache_control, cannot
-from halley.dialects.anthropic.effort import sample, takes_system_midway, think
+from halley.dialects.anthropic.effort import began_with_a_thought, sample, takes_system_midway, think
 from halley.dialects.anthropic.sealing import NAME
 from halley.errors import Condition, Refused
 from halley.wire import jsonbody
@@ -67,6 +67,9 @@ def write_ask(ask: Ask, target: Target) -> Written:
     thought = think(ask.reasoning, target, cap, changes)
     if thought.on and choice is not None and choice["type"] in ("any", "tool"):
         changes = [Loss("reasoning", "the model does not think where a tool must be called")]
+        thought = thought._replace(thinking={"type": "disabled"}, cap=cap)
+    elif thought.budgeted and not began_with_a_thought(messages):
+        changes = [Loss("reasoning", "the model does not think in the middle of a turn of whose thoughts nothing came back")]
         thought = thought._replace(thinking={"type": "disabled"}, cap=cap)
     losses += changes
     body: dict[str, object] = {"model": target.model, "max_tokens": thought.cap}

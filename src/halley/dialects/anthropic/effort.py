@@ -12,8 +12,10 @@ speaks as the oldest generation did. Budgets for words and words for budgets are
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
+
+import msgspec
 
 from halley.chat.doors import Target
 from halley.chat.model import Ask, Effort, Loss, Reasoning
@@ -53,6 +55,10 @@ class Thought(NamedTuple):
     def on(self) -> bool:
         return self.thinking is not None and self.thinking["type"] != "disabled"
 
+    @property
+    def budgeted(self) -> bool:
+        return self.thinking is not None and self.thinking["type"] == "enabled"
+
 
 def think(reasoning: Reasoning | None, target: Target, cap: int, losses: list[Loss]) -> Thought:
     if reasoning is None:
@@ -74,6 +80,21 @@ def think(reasoning: Reasoning | None, target: Target, cap: int, losses: list[Lo
             losses.append(Loss("reasoning", f"this model does not choose by itself how much it thinks; its budget is {made} tokens"))
         return _budgeted(made, reasoning, None, target, cap, losses)
     return Thought({"type": "adaptive", **_display(reasoning, version, losses)}, _word(effort, losses), cap)
+
+
+def began_with_a_thought(messages: Sequence[tuple[str, list[dict[str, object] | msgspec.Raw]]]) -> bool:
+    """Whether the turn that the model is to go on with, after results of its tools, began with one; true of a new turn, and of one that
+    the caller began for it. With a budget it must ("toggling thinking modes in conversations" of the page about extended thinking, read
+    2026-11), and a client may have kept none: Gemini CLI repeats no thought, nor does most of what speaks Chat."""
+    if messages[-1][0] == "assistant":
+        return True
+    turn: list[dict[str, object] | msgspec.Raw] = []
+    for role, content in reversed(messages):
+        if role == "assistant":
+            turn = content
+        elif role == "user" and not any(isinstance(block, dict) and block["type"] == "tool_result" for block in content):
+            break
+    return not turn or (isinstance(turn[0], dict) and turn[0]["type"] in ("thinking", "redacted_thinking"))
 
 
 def _budgeted(budget: int, reasoning: Reasoning, word: str | None, target: Target, cap: int, losses: list[Loss]) -> Thought:
