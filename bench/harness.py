@@ -148,7 +148,8 @@ class Rig:
         assert len(busy) == _BATCH, len(busy)
         for read in load.reads:
             for upstream in busy:
-                upstream.data_received(read)
+                upstream.get_buffer(-1)[: len(read)] = read
+                upstream.buffer_updated(len(read))
         await asyncio.sleep(0)
 
     async def said(self, load: Load) -> list[bytes]:

@@ -10,6 +10,7 @@ import pytest
 from net_harness import Inbox, read_request, run, until, upstream
 
 from halley.net.client import Deadlines, Origin, render_field
+from halley.net.upstream import READ_BYTES
 
 BODY = b"hello, world"
 CHUNKED = b"HTTP/1.1 200 OK\r\nX: y\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n7;ext=1\r\n, world\r\n0\r\nTrailer: t\r\n\r\n"
@@ -330,6 +331,7 @@ def test_a_paused_call_stops_the_upstream_and_its_deadline(loop: str) -> None:
             await inbox.ended.wait()
             assert inbox.fault is None
             assert len(inbox.body) == 64 << 20
+            assert max(map(len, inbox.pieces)) <= READ_BYTES
 
     run(loop, work)
 

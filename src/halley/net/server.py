@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Application", "Connection", "Guards", "Owner", "Request"]
 
-HIGH_WATER = 65536
+HIGH_WATER = 16384
 ONE_WRITE = 65536  # a longer chunk is not copied in between its length and its end: a client that takes nothing would be held twice
 LINGER_BYTES = 262144
 LINGER_SECONDS = 1.0

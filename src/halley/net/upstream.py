@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from halley.net.client import Pool
 
 NEVER = float("inf")
+READ_BYTES = 65536
+_BUFFER = memoryview(bytearray(READ_BYTES))
 HEAD_BYTES = 65536
 INTERIM_REPLIES = 8
 SPELLINGS = 1024
@@ -89,8 +91,9 @@ class _Unfit(Exception):
     """Raised inside a parser callback: this reply is not to be relayed."""
 
 
-class Upstream(asyncio.Protocol):
-    """One connection; one call at a time."""
+class Upstream(asyncio.BufferedProtocol):
+    """One connection; one call at a time. All read through one buffer, whose size bounds what one read holds for a client that is slow: a
+    read is told before the next one begins."""
 
     __slots__ = (
         "_bodiless",
@@ -194,13 +197,17 @@ class Upstream(asyncio.Protocol):
 
     # -- reading ------------------------------------------------------------------------------------------------
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _BUFFER
+
+    def buffer_updated(self, nbytes: int) -> None:
+        data = _BUFFER[:nbytes]
         call = self.call
         if call is None:
             self._transport.abort()  # nobody asked: whatever this is, it must not become the next call's reply
             return
         try:
-            if self._headed or len(data) + self._seen <= HEAD_BYTES:
+            if self._headed or nbytes + self._seen <= HEAD_BYTES:
                 self._parser.feed_data(data)
             else:
                 self._feed_large(data, HEAD_BYTES - self._seen)
@@ -213,11 +220,11 @@ class Upstream(asyncio.Protocol):
                 return
             self._keep = False  # something follows the reply
         if self._headed:
-            self._deliver(call, len(data))
+            self._deliver(call, nbytes)
         else:
-            self._seen += len(data)
+            self._seen += nbytes
 
-    def _feed_large(self, data: bytes, head_bytes: int) -> None:
+    def _feed_large(self, data: memoryview, head_bytes: int) -> None:
         """More than a head may still be: it must be complete within its limit."""
         self._parser.feed_data(data[:head_bytes])
         if not self._headed:
