@@ -43,13 +43,13 @@ def test_a_signature_in_an_empty_piece_is_of_the_text_before_it() -> None:
     assert fold(read(frames({"text": "", "thoughtSignature": OWN}))).parts == (Text("", seal=Seal(ORIGIN, OWN)),)
 
 
-def test_calls_come_whole() -> None:
+def test_calls_come_whole_and_their_seal_before_them() -> None:
     events = read(stream_bytes("thinking_tool"))
     assert [event for event in events if isinstance(event, PartStarted)][1:] == [
-        PartStarted(ToolCall("call_abc_1", "get_weather", "")),
+        PartStarted(ToolCall("call_abc_1", "get_weather", "", seal=Seal(ORIGIN, OWN))),
         PartStarted(ToolCall("call_abc_2", "get_weather", "")),
     ]
-    assert Delta('{"city":"Paris"}') in events and PartEnded(Seal(ORIGIN, OWN)) in events
+    assert Delta('{"city":"Paris"}') in events
     assert fold(events).finish == Finish("tool")
 
 

@@ -159,9 +159,9 @@ class StreamReader:
             made = call_of(call, None, f"call_{self._new_id}_{self._calls}")
             signature = found.thoughtSignature
             self._close(events)
-            events.append(PartStarted(ToolCall(made.id, made.name, "")))
-            events.append(Delta(made.arguments))
-            events.append(PartEnded(None if signature is None else Seal(self._origin, signature)))
+            # Claude Code puts every call behind what else the model said: a seal that came behind its call would be another part's there.
+            seal = None if signature is None else Seal(self._origin, signature)
+            events += (PartStarted(ToolCall(made.id, made.name, "", seal=seal)), Delta(made.arguments), PartEnded())
             return
         part = part_of(found, self._origin, "")
         if part is None:
