@@ -31,6 +31,8 @@ WORKERS = 2
 WARM_UP_S = 900.0
 # A reading in ten seconds, least squares over what comes after the warm-up: MiB per hour and process.
 SLOPE_MIB = 4.0
+# Blocks in use at rest in a relay, from the first cut after the warm-up to the last: a leak of one object in fifty requests shows.
+BLOCKS = 0.02
 # Of a run that is too short for a slope: MiB from the first cut to the last.
 GROWTH_MIB = 24.0
 # Between cuts, with no request open: kept upstream connections come and go, so many of them.
@@ -55,6 +57,7 @@ class Hour:
     memory: defaultdict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
     cuts: list[dict[str, Taken]] = field(default_factory=list)
     tasks: list[int] = field(default_factory=list)
+    blocks: list[tuple[float, int]] = field(default_factory=list)
     requests: int = 0
     charges: int = 0
     bill: int = 0
@@ -90,7 +93,10 @@ class Hour:
         self.charges += found.charges
         self.bill += found.bill
         self.endings += found.endings
-        self.tasks.append(figures(self.gateway)["halley_relay_tasks"])
+        seen = figures(self.gateway)
+        self.tasks.append(seen["halley_relay_tasks"])
+        blocks = sum(value for series, value in seen.items() if series.startswith("halley_memory_blocks"))
+        self.blocks.append((time.monotonic() - self.began, blocks))
         self.cuts.append({name: taken(pid) for name, pid in self._processes().items()})
         assert not self.load.odd, f"answers that are not right: {dict(self.load.odd.most_common(5))}"
         assert self.load.shed <= max(SHED * self.load.sent, 20), f"{self.load.shed} of {self.load.sent} requests were refused as overload"
@@ -170,6 +176,8 @@ def _judged(hour: Hour, watch: LagWatch) -> Figures:
         else:
             growth[f"{name}_mib_grown"] = round(each.memory - first[name].memory, 2)
     assert hour.tasks[-1] <= hour.tasks[0] + 2, f"tasks of the relays at rest: {hour.tasks}"
+    blocks = [count for at, count in hour.blocks if at >= WARM_UP_S] or [hour.blocks[0][1], hour.blocks[-1][1]]
+    assert blocks[-1] <= blocks[0] * (1 + BLOCKS) or hour.seconds < 2 * WARM_UP_S, f"blocks in use at rest grew: {blocks}"
     bound = SLOPE_MIB if hour.seconds >= 2 * WARM_UP_S else GROWTH_MIB
     assert all(value <= bound for value in growth.values()), f"memory grows by more than {bound} MiB: {growth}"
     statuses = {f"status_{status or 'none'}": count for status, count in sorted(load.statuses().items())}
@@ -188,6 +196,8 @@ def _judged(hour: Hour, watch: LagWatch) -> Figures:
         "relays_read": len(watch.relays),
         "verify_max_s": round(max(hour.verifying_s), 2),
         "tasks_at_rest": hour.tasks[-1],
+        "blocks": blocks[0],
+        "blocks_grown": blocks[-1] - blocks[0],
         **growth,
         **{f"{name}_files": each.descriptors for name, each in last.items()},
         **statuses,

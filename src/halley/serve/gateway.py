@@ -28,6 +28,7 @@ from halley.serve.forward import Forward
 from halley.serve.journal import JournalWriter
 from halley.serve.lectern import LARGE_BODY, LargeRun, Lectern
 from halley.serve.link import Link
+from halley.serve.memory import Memory
 from halley.serve.peers import Peers
 from halley.serve.pressure import Pressure
 from halley.serve.pressure import refusal as overload
@@ -86,6 +87,7 @@ class Gateway:
         self.credit = Credit(self.link.send, time.monotonic)
         self.bounds = bounds = station.bounds
         self.pressure = Pressure(bounds.lag_s, bounds.memory)
+        self.memory = Memory(clock.now)
         self.drains = Drains(bounds.abandoned, bounds.abandoned_s)
         self.lectern = Lectern(loop)
         self.runs: set[Run] = set()
@@ -239,6 +241,7 @@ class Gateway:
     def _each_second(self) -> None:
         now = self.clock.now
         self.pressure.each_second()
+        self.memory.each_second(now)
         self.lectern.each_second(now)
         self.journal.each_second(now)
         self._look_behind()
@@ -263,6 +266,7 @@ class Gateway:
         pressure, label = self.pressure, f'{{relay="{_label(self._station.name)}"}}'
         values[f"halley_loop_lag_ms{label}"] = _ms(pressure.lag_s)
         values[f"halley_memory_bytes{label}"] = pressure.resident
+        values[f"halley_memory_blocks{label}"] = self.memory.blocks
         values[f"halley_overloaded{label}"] = int(pressure.reason is not None)
         values["halley_loop_late_total"] = pressure.late
         return values

@@ -218,6 +218,7 @@ class Tables:
             self.account(row.id).unlimited = row.unlimited
         self._callers = {row.digest: Caller(row, self.account(row.account), self._limits_of(row)) for row in snapshot.keys}
         self.known = {}
+        self._limits = {row.id: self._limits[row.id] for row in snapshot.keys}
         kept = {row.name: self._host(row) for row in snapshot.providers}
         for name, (_, host) in self._hosts.items():
             if name not in kept or kept[name] is not host:
@@ -231,6 +232,7 @@ class Tables:
             model = Model(row, served, learned, snapshot.default_output_cap)
             for name in (*row.aliases, row.id):
                 models[name] = model
+        self._learned = {row.id: self._learned[row.id] for row in snapshot.models}
         self.offers = offers
         self.models = models
 
