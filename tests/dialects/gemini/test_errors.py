@@ -26,7 +26,7 @@ def test_paths_under_v1beta_answer_in_these_words() -> None:
 
 def test_in_a_stream_it_is_a_frame_or_the_last_element() -> None:
     body = gemini.write_error(BUSY, "req_1")[2]
-    assert write_error_event(BUSY, "req_1") == b"data: " + body + b"\n\n"
+    assert write_error_event(BUSY, "req_1") == b"data: " + body + b"\n\ndata: "
     assert json.loads(write_error_element(BUSY, "req_1", first=True)) == [json.loads(body)]
     assert json.loads(b"[{}" + write_error_element(BUSY, "req_1", first=False)) == [{}, json.loads(body)]
 

@@ -1,6 +1,8 @@
 """Errors of this dialect: `{"error": {code, message, status}}` with the HTTP status as a number (google.rpc.Status in JSON, read 2026-11).
 
-In a stream the same object is a frame of its own, or the last element of the array.
+In a stream the same object is a frame of its own, or the last element of the array. @google/genai 1.30 for JavaScript, as Gemini CLI 0.61
+has it, finds no error in a frame and takes the end of the connection for the end of the answer. It raises where an event is unfinished,
+which every other reader throws away: so one is begun behind the error (`UNFINISHED`).
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ _WORDS = {
     504: "DEADLINE_EXCEEDED",
     529: "UNAVAILABLE",
 }
+UNFINISHED = b"data: "
 _KNOWN = {*_WORDS.values(), "INTERNAL", "UNKNOWN", "OUT_OF_RANGE", "ALREADY_EXISTS", "UNIMPLEMENTED", "DATA_LOSS"}
 
 
@@ -56,7 +59,7 @@ def is_error(body: bytes) -> bool:
 
 def write_error_event(refusal: Refused, request_id: str) -> bytes:
     """The error as the last frame of a stream; google-genai raises on it."""
-    return sse.render(write_error(refusal, request_id)[2])
+    return sse.render(write_error(refusal, request_id)[2]) + UNFINISHED
 
 
 def write_error_element(refusal: Refused, request_id: str, *, first: bool) -> bytes:

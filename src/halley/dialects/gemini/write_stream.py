@@ -16,7 +16,7 @@ from halley.chat.events import Delta, Event, Failed, Finished, Noted, PartEnded,
 from halley.chat.model import Audio, Citation, Extra, Inline, Loss, Part, Refusal, Seal, Text, Thinking, ToolCall
 from halley.chat.usage import Usage
 from halley.dialects.gemini.answer import Json, write_finish, write_usage
-from halley.dialects.gemini.errors import error_object
+from halley.dialects.gemini.errors import UNFINISHED, error_object
 from halley.dialects.gemini.sources import write_citations
 from halley.dialects.gemini.write_answer import call, joined, kept, likely, part_of, sealed
 
@@ -27,20 +27,27 @@ _THOUGHT = b',"thought":true'
 
 
 class StreamWriter:
-    """Server-sent events. `_before` and `_after` stand around each response, `_behind` at the end of the stream."""
+    """Server-sent events. `_before` and `_after` stand around each response, `_behind` at the end of the stream, `_broken` at that
+    of one that failed."""
 
     # fmt: off
     __slots__ = (
-        "_after", "_arguments", "_asked", "_before", "_behind", "_cited", "_extras", "_id", "_likely", "_losses", "_next", "_open",
-        "_said", "_spoke", "_tail", "_usage",
+        "_after", "_arguments", "_asked", "_before", "_behind", "_broken", "_cited", "_extras", "_id", "_likely", "_losses", "_next",
+        "_open", "_said", "_spoke", "_tail", "_usage",
     )
     # fmt: on
 
     def __init__(
-        self, asked: Asked, before: bytes = b"data: ", between: bytes = b"data: ", after: bytes = b"\n\n", behind: bytes = b""
+        self,
+        asked: Asked,
+        before: bytes = b"data: ",
+        between: bytes = b"data: ",
+        after: bytes = b"\n\n",
+        behind: bytes = b"",
+        broken: bytes = UNFINISHED,
     ) -> None:
         self._asked = asked
-        self._before, self._next, self._after, self._behind = before, between, after, behind
+        self._before, self._next, self._after, self._behind, self._broken = before, between, after, behind, broken
         self._losses: list[Loss] = []
         self._id = asked.id
         self._usage: Usage | None = None
@@ -94,7 +101,7 @@ class StreamWriter:
                 self._finish(event, out)
             case Failed():
                 self._frame(error_object(event.status or 500, event.message, event.code), out)
-                out.append(self._behind)
+                out.append(self._broken)
             case Delta():
                 self._more(event.text, out)
 
@@ -208,4 +215,4 @@ def write_stream(asked: Asked) -> StreamWriter:
 
 def write_array(asked: Asked) -> StreamWriter:
     """One JSON array, an element as soon as there is one."""
-    return StreamWriter(asked, b"[", b",\r\n", b"", b"]")
+    return StreamWriter(asked, b"[", b",\r\n", b"", b"]", b"]")
