@@ -417,6 +417,7 @@ def test_a_seal_survives_the_client_that_repeats_what_it_saw() -> None:
         (ToolCall("d", "f", "", seal=Seal("gemini:g", "ZA==")), ["{}"], END_OF_PART),
         (Thinking(""), ["hm"], END_OF_PART),
         (Text(""), ["a"], SEALED),
+        (Thinking(""), ["so"], END_OF_PART),
     )
     for block in made:
         if isinstance(block, dict) and block["type"] == "tool_use":  # pyright: ignore
@@ -428,7 +429,15 @@ def test_a_seal_survives_the_client_that_repeats_what_it_saw() -> None:
         ToolCall("d", "f", "{}", seal=Seal("gemini:g", "ZA==")),
         Thinking("hm"),
         Text("a", seal=GEMINI),
+        Thinking("so"),
     ]
+
+
+def test_nothing_stands_behind_the_last_text_because_claude_code_takes_the_last_block_for_the_answer() -> None:
+    assert blocks((Text(""), ["a"], SEALED)) == [{"type": "text", "text": "a"}]
+    writer = write_stream(ASKED)
+    writer.write([PartStarted(Text("a")), SEALED, Finished(Finish("stop"), Usage(1, 2))])
+    assert [loss.path for loss in writer.losses] == ["content"]
 
 
 WORDS = st.text(min_size=1, max_size=20)

@@ -65,8 +65,25 @@ def test_a_last_event_that_is_larger_than_what_a_meter_keeps() -> None:
         meter.feed(data[: data.rindex(b"event: response.completed")])
         meter.feed(end % (status, status, b"x" * 30_000))
         assert meter.usage == Usage(1, 2)
+        assert abs(meter.delivered_bytes - len("Titan is one.")) < 20
         assert meter.finished == (status == b"completed")
         assert meter.failed == (status == b"failed")
+
+
+@pytest.mark.parametrize("behind", [b"x" * 30_000, b'{\\"usage\\":{}}' * 2000])
+@pytest.mark.parametrize("pieces", [1, 7])
+def test_usage_with_much_behind_it_is_read_and_not_counted_as_delivered(behind: bytes, pieces: int) -> None:
+    data = stream("text")
+    start = data.rindex(b"event: response.completed")
+    response = b'{"usage":{"input_tokens":1,"output_tokens":2},"a":"%b"}' % behind
+    whole = data[:start] + b'event: response.completed\ndata: {"type":"response.completed","response":%b}\n\n' % response
+    meter = ResponsesMeter(strip=False)
+    size = -(-len(whole) // pieces)
+    for at in range(0, len(whole), size):
+        meter.feed(whole[at : at + size])
+    assert meter.usage == Usage(1, 2)
+    assert meter.finished
+    assert abs(meter.delivered_bytes - len("Titan is one.")) < 20
 
 
 @pytest.mark.parametrize(

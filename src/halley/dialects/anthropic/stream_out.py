@@ -1,7 +1,9 @@
 """Events to a client's stream of Anthropic Messages: whole frames, each with the `event` line by which official SDKs know it.
 
 A part of text, thinking or a call is a block with deltas, one at a time, with rising index; what seals it comes as the signature of its own
-block, or of an empty thinking block beside it (see `sealing`). A frame with text is written by hand around the one string that is quoted.
+block, or of an empty thinking block beside it (see `sealing`). Claude Code takes the last block for the answer: a text's seal that is known
+only when the text has been sent waits for what follows it, and behind the last text it is lost. A frame with text is written by hand around
+the one string that is quoted.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ class Writer:
 
     # fmt: off
     __slots__ = (
-        "_asked", "_before", "_begun", "_block", "_extras", "_index", "_kind", "_part", "_refused", "_seal", "_usage", "losses",
+        "_asked", "_before", "_begun", "_block", "_extras", "_index", "_kind", "_late", "_part", "_refused", "_seal", "_usage",
+        "losses",
     )
     # fmt: on
 
@@ -40,6 +43,7 @@ class Writer:
         self.losses: list[Loss] = []
         self._index = 0
         self._refused = False
+        self._late: Seal | None = None  # of the text before
         self._usage: Usage | None = None
         self._extras: list[Extra] = []
         self._clear()
@@ -81,7 +85,12 @@ class Writer:
         return b'event: message_start\ndata: {"type":"message_start","message":%b}\n\n' % _quote(message)
 
     def _start_part(self, event: PartStarted) -> bytes:
-        part = self._part = event.part
+        late, self._late = self._late, None
+        before = b"" if late is None else self._carry(written_behind(late))
+        return before + self._begin_part(event.part)
+
+    def _begin_part(self, part: Part) -> bytes:
+        self._part = part
         match part:
             case Text(text=text):
                 self._ready({"type": "text", "text": ""}, b"text_delta", b"text", part.seal)
@@ -153,10 +162,11 @@ class Writer:
             case Thinking() if waiting:
                 return self._end_thinking(part, seal or part.seal, begun)
             case Text() if not begun:  # no block may be empty, and what seals it seals what is before
-                seal = seal or part.seal
-                said = b""
+                self._late = seal or part.seal
+                return b""
             case Text(citations=citations):
-                said = self._cited(event.citations or citations) + self._stop_block()
+                self._late = seal
+                return self._cited(event.citations or citations) + self._stop_block()
             case _:
                 said = self._stop_block() if begun or not waiting else b""
         return said if seal is None else said + self._carry(written_behind(seal))
@@ -180,6 +190,8 @@ class Writer:
         return b""
 
     def _finish(self, event: Finished) -> bytes:
+        if self._late is not None:
+            self.losses.append(Loss("content", "the signature of the last text came when it had been sent"))
         usage = event.usage or self._usage
         if usage is None:
             self.losses.append(Loss("usage", "the provider did not say what it counted; zeros stand for it"))

@@ -1,12 +1,14 @@
 """An answer that goes to its client as it came: what it used, whether it is whole, and the marks by which its stream is metered.
 
-The last event carries the whole response, which may be larger than what a meter keeps: what it says is kept when it comes. The events that
-repeat what the deltas said (`….done`), or say that something begins, are not counted as delivered.
+The last event carries the whole response, which may be larger than what a meter keeps and has its usage anywhere (behind it may stand a
+coding CLI's tools, 50 KB of them): what it says is kept when it comes. The events that repeat what the deltas said (`….done`, the end), or
+say that something begins, are not counted as delivered.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 import msgspec
 
@@ -43,7 +45,7 @@ _ERROR = re.compile(
     rb"^event: ?(?:error|response\.failed)[ \t\r]*$|" + _TYPE + rb'"(?:error|response\.failed)"|^data: ?\{\s*"error"\s*:\s*[^\sn]',
     re.MULTILINE,
 )
-_REPEATS = re.compile(rb'(?:^event: ?|"type"\s*:\s*")response\.[a-z_.]+\.(?:done|added)\b', re.MULTILINE)
+_REPEATS = re.compile(rb'(?:^event: ?|"type"\s*:\s*")response\.(?:[a-z_.]+\.(?:done|added)|completed|incomplete|failed)\b', re.MULTILINE)
 
 
 def read_whole(body: bytes) -> Whole | None:
@@ -83,14 +85,17 @@ class ResponsesMeter(Meter):
         self._repeated_bytes = self._repeated_frames = 0
 
     def feed(self, data: bytes) -> bytes:
+        led = self._lead_frames
         complete = super().feed(data)
-        if complete and (b".done" in complete or b".added" in complete):
-            for frame in sse.frames(complete):
-                if _REPEATS.search(frame) is not None and self._overhead:
+        if self._overhead and (self.done or b".done" in complete or b".added" in complete):
+            for frame in islice(sse.frames(complete), self._lead_frames - led, None):
+                if _REPEATS.search(frame) is not None:
                     self._repeated_bytes += len(frame)
                     self._repeated_frames += 1
         if self.done and self._ended_badly is None:
             self._ended_badly = _FAILED.search(complete) is not None
+            if self.usage is None:
+                self._with_usage(complete, 0)
         return complete
 
     def usage_of(self, frame: bytes) -> Usage | None:
@@ -102,7 +107,10 @@ class ResponsesMeter(Meter):
 
     @property
     def delivered_bytes(self) -> int:
-        return max(super().delivered_bytes - self._repeated_bytes + self._repeated_frames * self._overhead, 0)
+        if not self._overhead:
+            return 0
+        frames = self.frames + self._count(self._last) - self._lead_frames - self._repeated_frames
+        return max(self.bytes - self._lead_bytes - self._repeated_bytes - frames * self._overhead, 0)
 
     @property
     def finished(self) -> bool:

@@ -1,0 +1,180 @@
+"""The coding CLIs under test, as a person would point them at a gateway; nothing here knows what must come of it.
+
+Each runs in a home of its own, without a terminal, a sandbox or an update, and talks to the gateway alone. `script/clients` makes their
+environment from `cli/package-lock.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from .environments import node_binary
+
+RUN_SECONDS = 120
+# The model for what a CLI asks beside its conversation, at the same provider.
+SIDE = "no-tools+echo"
+# What the model is to call with, for a tool that takes a file's name and its text.
+WRITES = '{{"file_path": "{file}", "content": "{text}"}}'
+
+
+class Gate(NamedTuple):
+    """A gateway and a key for it. `url` is its root, without `/v1`."""
+
+    url: str
+    key: str
+
+
+class Job(NamedTuple):
+    """One run: which model, and a text that its tool is to write into `file`."""
+
+    gate: Gate
+    model: str
+    home: Path
+    text: str
+
+    @property
+    def file(self) -> Path:
+        return self.home / "work" / "notes.txt"
+
+
+class Ran(NamedTuple):
+    """What a run left behind. `said` is the model's last words, `error` what the CLI says went wrong."""
+
+    code: int
+    said: str
+    error: str
+    wrote: str | None
+
+
+class Cli(NamedTuple):
+    """`tool` writes files, and takes `arguments`. `start` is the command line and the environment, `end` what was said and what went wrong,
+    of the two outputs."""
+
+    name: str
+    dialect: str
+    tool: str
+    arguments: str
+    start: Callable[[Job, str], tuple[list[str], dict[str, str]]]
+    end: Callable[[Job, str, str], tuple[str, str]]
+
+
+def _claude(job: Job, prompt: str) -> tuple[list[str], dict[str, str]]:
+    command = ["@anthropic-ai/claude-code/cli-wrapper.cjs", "-p", prompt, "--allowedTools", "Write", "--output-format", "json"]
+    return command, {
+        "ANTHROPIC_BASE_URL": job.gate.url,
+        "ANTHROPIC_AUTH_TOKEN": job.gate.key,
+        "ANTHROPIC_MODEL": job.model,
+        "ANTHROPIC_DEFAULT_HAIKU_MODEL": f"{job.model.partition('/')[0]}/{SIDE}",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
+        "CLAUDE_CODE_MAX_RETRIES": "0",
+        "DISABLE_AUTOUPDATER": "1",
+    }
+
+
+def _claude_ended(job: Job, out: str, err: str) -> tuple[str, str]:
+    found: dict[str, Any] = json.loads(out)
+    return (found["result"], "") if not found["is_error"] else ("", found["result"])
+
+
+CODEX_CONFIG = """
+model = "{model}"
+model_provider = "halley"
+check_for_update_on_startup = false
+[analytics]
+enabled = false
+[model_providers.halley]
+name = "Halley"
+base_url = "{url}/v1"
+env_key = "HALLEY_KEY"
+wire_api = "responses"
+request_max_retries = 0
+stream_max_retries = 0
+"""
+
+
+def _codex(job: Job, prompt: str) -> tuple[list[str], dict[str, str]]:
+    (job.home / ".codex").mkdir()
+    (job.home / ".codex" / "config.toml").write_text(CODEX_CONFIG.format(model=job.model, url=job.gate.url))
+    flags = ["--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "--json", "-o", str(job.home / "last.txt")]
+    return ["@openai/codex/bin/codex.js", "exec", *flags, prompt], {"HALLEY_KEY": job.gate.key}
+
+
+def _codex_ended(job: Job, out: str, err: str) -> tuple[str, str]:
+    last = job.home / "last.txt"
+    events = [json.loads(line) for line in out.splitlines()]
+    failed = [event["error"]["message"] for event in events if event["type"] == "turn.failed"]
+    return last.read_text() if last.exists() else "", "\n".join(failed)
+
+
+GEMINI_SETTINGS = {
+    "security": {"auth": {"selectedType": "gemini-api-key"}},
+    "privacy": {"usageStatisticsEnabled": False},
+    "telemetry": {"enabled": False},
+    "general": {"maxAttempts": 1, "enableAutoUpdate": False},
+}
+
+
+def _gemini(job: Job, prompt: str) -> tuple[list[str], dict[str, str]]:
+    (job.home / ".gemini").mkdir()
+    (job.home / ".gemini" / "settings.json").write_text(json.dumps(GEMINI_SETTINGS))
+    command = ["@google/gemini-cli/bundle/gemini.js", "-m", job.model, "--yolo", "-p", prompt, "--output-format", "json"]
+    return command, {"GOOGLE_GEMINI_BASE_URL": job.gate.url, "GEMINI_API_KEY": job.gate.key, "GEMINI_CLI_TRUST_WORKSPACE": "true"}
+
+
+def _gemini_ended(job: Job, out: str, err: str) -> tuple[str, str]:
+    # Its report stands in the one output when all is well, and in the other, behind its warnings, when it is not.
+    text = out if out.strip() else err
+    found: dict[str, Any] = json.loads(text[text.index("\n{\n") if not text.startswith("{") else 0 :])
+    return found.get("response", ""), found.get("error", {}).get("message", "")
+
+
+CLIS = (
+    Cli("claude", "messages", "Write", WRITES, _claude, _claude_ended),
+    Cli("codex", "responses", "exec_command", '{{"cmd": "printf {text} > {file}"}}', _codex, _codex_ended),
+    Cli("gemini", "gemini", "write_file", WRITES, _gemini, _gemini_ended),
+)
+
+
+def environment() -> tuple[str, Path]:
+    """The Node and the packages that the CLIs run on. Where they are missing the test is skipped, or fails when CI=true."""
+    root = Path(os.environ["HALLEY_CLIENTS"])
+    runtime = node_binary(root)
+    if runtime is None or not (root / "cli" / ".stamp").exists():
+        complaint = "the environment cli is missing: run script/clients"
+        if os.environ.get("CI") == "true":
+            pytest.fail(complaint, pytrace=False)
+        pytest.skip(complaint)
+    return runtime, root / "cli" / "node_modules"
+
+
+def run(cli: Cli, job: Job) -> Ran:
+    """Lets the CLI do the job, to its end. Never longer than RUN_SECONDS."""
+    runtime, packages = environment()
+    job.file.parent.mkdir()
+    prompt = f"Write a file with {cli.arguments.format(file=job.file, text=job.text)}"
+    (entry, *arguments), variables = cli.start(job, prompt)
+    with tempfile.TemporaryDirectory() as scratch:
+        done = subprocess.run(
+            [runtime, str(packages / entry), *arguments],
+            env={"PATH": f"{Path(runtime).parent}:/usr/bin:/bin", "HOME": str(job.home), "TMPDIR": scratch, "LANG": "C.UTF-8", **variables},
+            cwd=job.file.parent,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=RUN_SECONDS,
+            check=False,
+        )
+    try:
+        said, error = cli.end(job, done.stdout, done.stderr)
+    except (ValueError, KeyError) as fault:
+        pytest.fail(f"{cli.name} ended with {done.returncode}, {fault!r}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}", pytrace=False)
+    return Ran(done.returncode, said, error, job.file.read_text() if job.file.exists() else None)
