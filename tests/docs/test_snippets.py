@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.coding_clis import environment
 from tests.clients.environments import CLIENTS, command_of
 from tests.harness.gateway import Gateway
 
@@ -85,6 +86,27 @@ def test_the_sdk_snippets_print_an_answer(language: str, sdk: str, gateway: Gate
     script = tmp_path / ("snippet.mjs" if language == "js" else "snippet.py")
     script.write_text(mine(body, gateway))
     assert "rotate" in run([runtime, str(script)], gateway, tmp_path)
+
+
+CLIS = {
+    "claude": "@anthropic-ai/claude-code/cli-wrapper.cjs",
+    "codex": "@openai/codex/bin/codex.js",
+    "gemini": "@google/gemini-cli/bundle/gemini.js",
+}
+
+
+@pytest.mark.parametrize("name", CLIS)
+def test_a_coding_cli_answers_as_its_section_says(name: str, gateway: Gateway, tmp_path: Path) -> None:
+    if "HALLEY_CLIENTS" not in os.environ:
+        pytest.skip("needs the coding CLIs: script/clients runs it")
+    runtime, packages = environment()
+    for each, entry in CLIS.items():
+        (tmp_path / each).write_text(f'#!/bin/sh\nexec "{runtime}" "{packages / entry}" "$@" </dev/null\n')
+        (tmp_path / each).chmod(0o755)
+    (body,) = [body for body in snippets("docs/clients.md", "sh") if f"\n{name} " in body]
+    place = f'export HOME="{tmp_path}" PATH="{tmp_path}:{Path(runtime).parent}:$PATH"\n'
+    # What they say beside the question may keep the assistant from finding the page; then it says who it is.
+    assert re.search(r"rotate|I am local/docs-assistant", run(["sh", "-ec", place + mine(body, gateway)], gateway, tmp_path))
 
 
 def test_the_documented_provider_is_a_valid_configuration(gateway: Gateway, tmp_path: Path) -> None:
