@@ -7,7 +7,6 @@ environment from `cli/package-lock.json`.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from .environments import node_binary
+from .environments import environment_of
 
 RUN_SECONDS = 120
 # The model for what a CLI asks beside its conversation, at the same provider.
@@ -145,15 +144,9 @@ CLIS = (
 
 
 def environment() -> tuple[str, Path]:
-    """The Node and the packages that the CLIs run on. Where they are missing the test is skipped, or fails when CI=true."""
-    root = Path(os.environ["HALLEY_CLIENTS"])
-    runtime = node_binary(root)
-    if runtime is None or not (root / "cli" / ".stamp").exists():
-        complaint = "the environment cli is missing: run script/clients"
-        if os.environ.get("CI") == "true":
-            pytest.fail(complaint, pytrace=False)
-        pytest.skip(complaint)
-    return runtime, root / "cli" / "node_modules"
+    """The Node and the packages that the CLIs run on."""
+    runtime, directory = environment_of("cli")
+    return runtime, directory / "node_modules"
 
 
 def run(cli: Cli, job: Job) -> Ran:

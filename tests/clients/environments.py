@@ -74,16 +74,22 @@ def node_binary(environments: Path) -> str | None:
     return str(fetched) if fetched.exists() else None
 
 
-def command_of(client: Client) -> list[str]:
-    """How the case script of this SDK is started. An SDK whose environment is missing is skipped, or fails when CI=true."""
+def environment_of(name: str) -> tuple[str, Path]:
+    """What runs scripts in this environment, and its directory. A test whose environment is missing is skipped, or fails when CI=true."""
     root = Path(os.environ["HALLEY_CLIENTS"])
-    directory = root / client.directory
-    runtime = str(directory / "bin" / "python") if client.language == "python" else node_binary(root)
+    directory = root / name
+    runtime = str(directory / "bin" / "python") if name.startswith("python-") else node_binary(root)
     if runtime is None or not (directory / ".stamp").exists():
-        complaint = f"the environment {client.directory} is missing: run script/clients"
+        complaint = f"the environment {name} is missing: run script/clients"
         if os.environ.get("CI") == "true":
             pytest.fail(complaint, pytrace=False)
         pytest.skip(complaint)
+    return runtime, directory
+
+
+def command_of(client: Client) -> list[str]:
+    """How the case script of this SDK is started."""
+    runtime, directory = environment_of(client.directory)
     if client.language == "python":
         return [runtime, str(HERE / "python" / "cases.py"), client.sdk]
     return [runtime, str(HERE / "node" / "cases.mjs"), client.sdk, str(directory)]

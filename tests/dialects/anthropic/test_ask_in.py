@@ -226,7 +226,8 @@ def test_a_choice_is_read(choice: object, read_as: Choice) -> None:
 @pytest.mark.parametrize(
     "fields, reasoning",
     [
-        ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, Reasoning(budget=2000)),
+        ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, Reasoning(budget=2000, show="auto")),
+        ({"thinking": {"type": "enabled", "budget_tokens": 2000, "display": "omitted"}}, Reasoning(budget=2000, show="none")),
         ({"thinking": {"type": "adaptive", "display": "omitted"}}, Reasoning(adaptive=True, show="none")),
         ({"thinking": {"type": "adaptive", "display": "summarized"}, "output_config": {"effort": "max"}},
          Reasoning("max", adaptive=True, show="auto")),

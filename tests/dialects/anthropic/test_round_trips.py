@@ -177,7 +177,7 @@ TOOLS = st.one_of(
 )
 REASONINGS = st.one_of(
     st.none(),
-    st.builds(Reasoning, budget=st.integers(1024, 3000), show=st.sampled_from([None, "none", "auto"])),
+    st.builds(Reasoning, budget=st.integers(1024, 3000), show=st.sampled_from(["none", "auto"])),
     st.builds(
         Reasoning,
         st.sampled_from([None, "low", "medium", "high", "xhigh", "max"]),

@@ -44,6 +44,21 @@ def test_text_thoughts_and_signatures() -> None:
     )
 
 
+def test_pieces_of_a_thought_are_one_with_the_seal_of_the_last() -> None:
+    own = Seal("gemini:", OWN)
+    pieces = [{"text": text, "thought": True} for text in ("a", "b", "c")] + [{"text": "", "thought": True, "thoughtSignature": OWN}]
+    again = {"text": "d", "thought": True}
+    assert parts(*pieces, again) == (
+        Thinking("abc", seal=own, at="contents[0].parts[0]"),
+        Thinking("d", at="contents[0].parts[4]"),
+    )
+    contents = [{"role": "model", "parts": [piece]} for piece in (*pieces, again, {"text": "so"})]
+    turns = DOORS.read_ask(json.dumps({"contents": contents}).encode()).turns
+    assert [[getattr(part, "text", None) for part in turn.parts] for turn in turns] == [["abc"], ["d"], ["so"]]
+    (first, *_), *_ = [turn.parts for turn in turns]
+    assert isinstance(first, Thinking) and first.seal == own
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [

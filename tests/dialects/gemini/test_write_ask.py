@@ -238,7 +238,7 @@ SAID = st.one_of(
     st.builds(Text, WORDS, seal=SEALS),
     st.builds(Image, st.builds(Inline, st.just("image/png"), st.just("QQ=="))),
 )
-ANSWERED = st.one_of(st.builds(Text, WORDS, seal=SEALS), st.builds(Thinking, WORDS, seal=SEALS))
+ANSWERED = st.one_of(st.builds(Text, WORDS, seal=SEALS), st.builds(Thinking, WORDS, seal=st.just(Seal("gemini:", OWN))))
 
 
 @st.composite

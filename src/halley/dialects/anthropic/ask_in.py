@@ -307,7 +307,8 @@ def _reasoning(thinking: msgspec.Raw, config: msgspec.Raw, extras: list[Extra]) 
         case "enabled" if found.budget_tokens is None:
             raise missing("thinking.budget_tokens", "enabled thinking has a budget")
         case "enabled":
-            reasoning = Reasoning(effort, found.budget_tokens, show=show)
+            # Who buys thinking by the token is shown it: the default of this dialect, and of no other.
+            reasoning = Reasoning(effort, found.budget_tokens, show=show or "auto")
         case "adaptive":
             reasoning = Reasoning(effort, adaptive=True, show=show)
         case "disabled":

@@ -8,7 +8,7 @@ one made of the call's place and name; a response finds its call by id, else by 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -72,7 +72,16 @@ class Reader:
         self.extras: list[Extra] = []
 
     def turns(self, contents: list[Node]) -> list[Turn]:
-        return [self._turn(content) for content in contents]
+        """The chats of google-genai give back a content for every chunk of a stream: a thought goes on in the next of the same role."""
+        turns: list[Turn] = []
+        for content in contents:
+            turn = self._turn(content)
+            last = turns[-1] if turns else None
+            if last is not None and last.role == turn.role and turn.parts and last.parts and _goes_on(last.parts[-1], turn.parts[0]):
+                turns[-1] = msgspec.structs.replace(last, parts=_joined((*last.parts, *turn.parts)))
+            else:
+                turns.append(turn)
+        return turns
 
     def system(self, raw: msgspec.Raw, at: str) -> Turn:
         """A string, or a content whose role (Gemini CLI says `user`) means nothing."""
@@ -90,7 +99,7 @@ class Reader:
         return Turn(_ROLES[role], self._parts(content), at=content.at)
 
     def _parts(self, content: Node) -> tuple[Part, ...]:
-        parts = tuple(self._part(part) for part in content.nodes("parts"))
+        parts = _joined(self._part(part) for part in content.nodes("parts"))
         self.left(content)
         return parts
 
@@ -190,6 +199,22 @@ class Reader:
             return own
         self._number += 1
         return call_id(self._number, name)
+
+
+def _goes_on(part: Part, following: Part) -> bool:
+    return isinstance(part, Thinking) and isinstance(following, Thinking) and part.seal is None
+
+
+def _joined(parts: Iterable[Part]) -> tuple[Part, ...]:
+    """A stream shows a thought in pieces, of which the last has its signature; who gathers a stream gives the pieces back."""
+    out: list[Part] = []
+    for part in parts:
+        last = out[-1] if out else None
+        if isinstance(part, Thinking) and isinstance(last, Thinking) and _goes_on(last, part):
+            out[-1] = msgspec.structs.replace(last, text=last.text + part.text, seal=part.seal)
+        else:
+            out.append(part)
+    return tuple(out)
 
 
 _KINDS: dict[str, Callable[[Reader, Node], Part]] = {

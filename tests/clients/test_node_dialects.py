@@ -1,0 +1,260 @@
+"""What the official SDKs for Node see of Responses, Messages and generateContent, on models of every dialect: said once for all of them.
+
+The facts come from `node/dialects.mjs`, run once for each SDK and major in its own process. Nothing here sends a request but the fixtures.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.harness.audit import audit
+from tests.harness.gateway import Gateway
+from tests.harness.simulator import Simulator
+
+from .environments import HERE, RUN_SECONDS, environment_of
+from .plan import TRICKY
+from .upstreams import UPSTREAMS, settings
+
+if "HALLEY_CLIENTS" not in os.environ:
+    pytest.skip("the SDKs are driven by script/clients", allow_module_level=True)
+
+SCRIPTS = {
+    "words": "tokens-5",
+    "echo": "echo",
+    "tool": "tool-weather+echo",
+    "parallel": "tool-weather+calls-2+echo",
+    "thinking": "think-6+tool-weather+rounds-2+echo",
+    "cut": "tokens-50+cut-after-2",
+    "error_frame": "tokens-50+error-frame-after-2",
+    "long": "tokens-50",
+    "status_400": "status-400",
+    "status_429": "status-429",
+    "status_500": "status-500",
+}
+PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PAPER = b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
+
+
+class Sdk(NamedTuple):
+    """One SDK of one major. `script` is its file beside dialects.mjs, `endings` are its words for a natural end and one by the cap."""
+
+    script: str
+    directory: str
+    major: str
+    dialect: str
+    endings: tuple[str, str]
+
+
+# Of @anthropic-ai/sdk, the generation before 1.x is the last of 0.x: most programs still have that one.
+SDKS = tuple(
+    Sdk(script, directory, major, dialect, endings)
+    for script, dialect, endings, majors in (
+        ("openai_responses", "responses", ("completed", "incomplete"), ("7", "6")),
+        ("anthropic_messages", "messages", ("end_turn", "max_tokens"), ("1", "0")),
+        ("google_gemini", "gemini", ("STOP", "MAX_TOKENS"), ("3", "2")),
+    )
+    for directory, major in zip(("node-current", "node-previous"), majors, strict=True)
+)
+
+
+class House(NamedTuple):
+    gateway: Gateway
+    simulator: Simulator
+
+
+class Seen:
+    """The facts of one SDK, by upstream and case."""
+
+    def __init__(self, sdk: Sdk, lines: list[dict[str, Any]]) -> None:
+        self.sdk = sdk
+        self._lines = {(line["upstream"], line["case"]): line for line in lines}
+
+    def __call__(self, upstream: str, case: str) -> dict[str, Any]:
+        line = self._lines.get((upstream, case), {"failed": "no line"})
+        if "failed" in line:
+            pytest.fail(f"{self.sdk.directory}, {self.sdk.script}, {upstream}, {case}: {line['failed']}", pytrace=False)
+        return line["seen"]
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    place = tmp_path_factory.mktemp("dialects")
+    with Simulator(place) as simulator, Gateway(place, settings(simulator.url, SCRIPTS.values())) as gateway:
+        gateway.cli("credit", "default", "1000")
+        yield House(gateway, simulator)
+
+
+@pytest.fixture(scope="module", params=SDKS, ids=lambda sdk: f"{sdk.script}-{sdk.major}")
+def seen(request: pytest.FixtureRequest, house: House) -> Seen:
+    sdk: Sdk = request.param
+    runtime, directory = environment_of(sdk.directory)
+    plan = {
+        "url": house.gateway.url,
+        "keys": {"main": house.gateway.key(), "wrong": "sk-wrong"},
+        "upstreams": list(UPSTREAMS),
+        "scripts": SCRIPTS,
+        "tricky": TRICKY,
+    }
+    done = subprocess.run(
+        [runtime, str(HERE / "node" / "dialects.mjs"), sdk.script, str(directory)],
+        input=json.dumps(plan),
+        capture_output=True,
+        text=True,
+        timeout=RUN_SECONDS,
+        check=False,
+        env={"PATH": os.environ["PATH"]},
+    )
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return Seen(sdk, [json.loads(line) for line in done.stdout.splitlines()])
+
+
+every_upstream = pytest.mark.parametrize("upstream", UPSTREAMS)
+
+
+def test_the_sdk_is_of_the_major_its_environment_promises(seen: Seen) -> None:
+    assert seen("", "version")["version"].split(".")[0] == seen.sdk.major
+
+
+@every_upstream
+def test_a_text_comes_whole_and_in_pieces_and_costs_the_same(seen: Seen, upstream: str) -> None:
+    plain = seen(upstream, "text")
+    assert (len(plain["text"].split()), plain["finish"], plain["input"], plain["output"]) == (5, seen.sdk.endings[0], 5, 5)
+    for case in ("stream", "stream_helper"):
+        stream = seen(upstream, case)
+        assert {**stream, "request_id": None} == {**plain, "pieces": 5, "request_id": None}
+
+
+@every_upstream
+def test_text_that_looks_like_the_protocol_arrives_whole(seen: Seen, upstream: str) -> None:
+    assert seen(upstream, "stream_of_tricky_text")["text"] == f"You said: {TRICKY}"
+
+
+@every_upstream
+def test_an_answer_by_the_cap_says_so(seen: Seen, upstream: str) -> None:
+    cut = seen(upstream, "length")
+    assert (len(cut["text"].split()), cut["finish"], cut["output"]) == (20, seen.sdk.endings[1], 20)
+
+
+@pytest.mark.parametrize("case", ["tools", "tools_streamed"])
+@every_upstream
+def test_a_tool_is_called_and_its_result_is_answered(seen: Seen, upstream: str, case: str) -> None:
+    loop = seen(upstream, case)
+    assert loop["calls"] == [[["weather", {"city": "sample", "days": 1}]]]
+    assert 'The tools answered: weather said "rain 0"' in loop["text"]
+    assert (loop["turns"], loop["ids"], loop["finish"]) == (2, 1, seen.sdk.endings[0])
+
+
+@pytest.mark.parametrize("case", ["parallel_tools", "parallel_tools_streamed"])
+@every_upstream
+def test_two_tools_at_once_have_an_id_and_a_result_each(seen: Seen, upstream: str, case: str) -> None:
+    loop = seen(upstream, case)
+    assert loop["calls"] == [[["weather", {"city": "sample", "days": 1}]] * 2]
+    assert 'weather said "rain 0"; weather said "rain 1"' in loop["text"]
+    assert (loop["turns"], loop["ids"]) == (2, 2)
+
+
+@pytest.mark.parametrize("case", ["thinking", "thinking_streamed"])
+@every_upstream
+def test_thoughts_are_shown_and_come_back_over_two_rounds_of_tools(seen: Seen, upstream: str, case: str) -> None:
+    """The simulator refuses thoughts that were changed, and of Messages a turn without its own."""
+    loop = seen(upstream, case)
+    assert len(loop["thoughts"].split()) == 18
+    assert (loop["turns"], [len(round) for round in loop["calls"]]) == (3, [1, 1])
+    assert 'weather said "rain 0"' in loop["text"]
+
+
+@pytest.mark.parametrize(
+    "case, kind, data", [("picture", "image image/png", base64.b64decode(PICTURE)), ("paper", "document application/pdf", PAPER)]
+)
+@every_upstream
+def test_a_medium_arrives_byte_for_byte(seen: Seen, upstream: str, case: str, kind: str, data: bytes) -> None:
+    assert f"[{kind} {len(data)} bytes sha256:{hashlib.sha256(data).hexdigest()[:16]}]" in seen(upstream, case)["text"]
+
+
+@every_upstream
+def test_a_schema_is_kept_and_parsed_by_the_sdk(seen: Seen, upstream: str) -> None:
+    assert seen(upstream, "structured") == {"fits": True, "value": {"name": "sample", "people": 1}}
+
+
+# The SDK's own class of an error by status, where it has one.
+CLASSES = {
+    "responses": {
+        400: "BadRequestError",
+        401: "AuthenticationError",
+        404: "NotFoundError",
+        429: "RateLimitError",
+        502: "InternalServerError",
+    },
+    "messages": {
+        400: "BadRequestError",
+        401: "AuthenticationError",
+        404: "NotFoundError",
+        429: "RateLimitError",
+        502: "InternalServerError",
+    },
+    "gemini": dict.fromkeys((400, 401, 404, 429, 502), "ApiError"),
+}
+KINDS = {
+    "responses": {
+        400: "invalid_request_error",
+        401: "invalid_request_error",
+        404: "invalid_request_error",
+        429: "rate_limit_error",
+        502: "api_error",
+    },
+    "messages": {
+        400: "invalid_request_error",
+        401: "authentication_error",
+        404: "not_found_error",
+        429: "rate_limit_error",
+        502: "api_error",
+    },
+    "gemini": {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 502: "INTERNAL"},
+}
+
+
+@pytest.mark.parametrize(
+    "case, status",
+    [
+        ("refused_key", 401),
+        ("refused_key_for_a_stream", 401),
+        ("unknown_model", 404),
+        ("upstream_400", 400),
+        ("upstream_429", 429),
+        ("upstream_500", 502),
+        ("upstream_500_for_a_stream", 502),
+    ],
+)
+@every_upstream
+def test_a_refusal_is_the_sdks_own_exception(seen: Seen, upstream: str, case: str, status: int) -> None:
+    error = seen(upstream, case)
+    dialect = seen.sdk.dialect
+    if upstream == dialect and error["status"] == 500:
+        status = 500  # its own provider's words pass as they came
+        assert error["class"] == CLASSES[dialect][502]
+    else:
+        assert (error["class"], error["status"], error["kind"]) == (CLASSES[dialect][status], status, KINDS[dialect][status])
+    if dialect != "gemini":  # whose SDK does not show it
+        assert error["request_id"].startswith("req_")
+
+
+@pytest.mark.parametrize("case", ["broken_stream", "failed_stream"])
+@every_upstream
+def test_a_stream_that_breaks_is_an_exception_and_never_a_whole_answer(seen: Seen, upstream: str, case: str) -> None:
+    """Responses has an event for it: the response has failed."""
+    error = seen(upstream, case)
+    assert error["pieces"] <= 2
+    assert error["class"] is not None or (seen.sdk.dialect, error["answered"]["finish"]) == ("responses", "failed"), error
+
+
+def test_afterwards_the_books_agree(house: House) -> None:
+    found = audit(house.gateway, house.simulator)
+    assert set(found.endings) == {"complete", "failed", "broke"}
