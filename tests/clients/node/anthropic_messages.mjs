@@ -2,6 +2,7 @@
 export default function speak(require, url, key, Place) {
   const Anthropic = require('@anthropic-ai/sdk');
   const { zodOutputFormat } = require('@anthropic-ai/sdk/helpers/zod');
+  const { betaTool } = require('@anthropic-ai/sdk/helpers/beta/json-schema');
   const client = new Anthropic({ apiKey: key, baseURL: url, maxRetries: 0 });
 
   const body = ({ model, turns, tools = [], think, cap }) => ({
@@ -95,6 +96,16 @@ export default function speak(require, url, key, Place) {
         content: calls.map((call, index) => ({ type: 'tool_result', tool_use_id: call.id, content: answer(call, index) })),
       },
     ],
+    async loop({ model, turns, tools: [tool] }, run) {
+      const { name, description, schema } = tool;
+      const final = await client.beta.messages.toolRunner({
+        model,
+        max_tokens: 4000,
+        messages: turns,
+        tools: [betaTool({ name, description, inputSchema: schema, run })],
+      });
+      return texts(final, 'text', 'text');
+    },
     structured: async (wanted) =>
       (await client.messages.parse({ ...body(wanted), output_config: { format: zodOutputFormat(Place) } })).parsed_output,
     failure: (error) => ({

@@ -90,6 +90,17 @@ const CASES = {
   parallel_tools_streamed: (model) => loop(model('parallel'), { stream: true }),
   thinking: (model) => loop(model('thinking'), { think: true }),
   thinking_streamed: (model) => loop(model('thinking'), { think: true, stream: true }),
+  // The SDK's own loop, of which a program sees the end alone; null where this major has none.
+  async loop_of_the_sdk(model) {
+    const [client, turns] = asked('How is the weather?');
+    const called = [];
+    if (client.loop === undefined) return null;
+    const text = await client.loop({ model: model('tool'), turns, tools: [WEATHER] }, (given) => {
+      called.push(given);
+      return 'rain';
+    });
+    return { text, called };
+  },
   picture: (model) => medium(model('echo'), 'image/png', PICTURE),
   paper: (model) => medium(model('echo'), 'application/pdf', PAPER),
   async structured(model) {

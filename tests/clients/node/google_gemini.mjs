@@ -101,6 +101,14 @@ export default function speak(require, url, key, Place) {
         })),
       },
     ],
+    async loop({ model, turns, tools: [{ name, description, schema }] }, run) {
+      const callable = {
+        tool: async () => ({ functionDeclarations: [{ name, description, parametersJsonSchema: schema }] }),
+        callTool: async (calls) =>
+          calls.map((call) => ({ functionResponse: { id: call.id, name: call.name, response: { output: run(call.args) } } })),
+      };
+      return (await client.models.generateContent({ model, contents: turns, config: { tools: [callable] } })).text;
+    },
     async structured(wanted) {
       const { $schema: _, ...format } = z.toJSONSchema(Place);
       return JSON.parse((await ask({ ...wanted, format })).text);
