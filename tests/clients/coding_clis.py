@@ -20,8 +20,6 @@ from .environments import environment_of
 RUN_SECONDS = 120
 # The model for what a CLI asks beside its conversation, at the same provider.
 SIDE = "no-tools+echo"
-# What the model is to call with, for a tool that takes a file's name and its text.
-WRITES = '{{"file_path": "{file}", "content": "{text}"}}'
 
 
 class Gate(NamedTuple):
@@ -31,17 +29,26 @@ class Gate(NamedTuple):
     key: str
 
 
+class Tool(NamedTuple):
+    """One of the CLI's own: its name, and what the model is to call it with, with a {file} and perhaps a {text} in it."""
+
+    name: str
+    arguments: str
+
+
 class Job(NamedTuple):
-    """One run: which model, and a text that its tool is to write into `file`."""
+    """One run. `resumed`: the last conversation of this home goes on."""
 
     gate: Gate
     model: str
     home: Path
-    text: str
+    prompt: str
+    resumed: bool = False
 
     @property
-    def file(self) -> Path:
-        return self.home / "work" / "notes.txt"
+    def place(self) -> Path:
+        """Where the CLI works."""
+        return self.home / "work"
 
 
 class Ran(NamedTuple):
@@ -50,24 +57,23 @@ class Ran(NamedTuple):
     code: int
     said: str
     error: str
-    wrote: str | None
 
 
 class Cli(NamedTuple):
-    """`tool` writes files, and takes `arguments`. `start` is the command line and the environment, `end` what was said and what went wrong,
-    of the two outputs."""
+    """`writes` makes a file and `looks` shows a picture to the model. `start` is the command line and the environment, `end` what was said
+    and what went wrong, of the two outputs."""
 
     name: str
     dialect: str
-    tool: str
-    arguments: str
-    start: Callable[[Job, str], tuple[list[str], dict[str, str]]]
+    writes: Tool
+    looks: Tool
+    start: Callable[[Job], tuple[list[str], dict[str, str]]]
     end: Callable[[Job, str, str], tuple[str, str]]
 
 
-def _claude(job: Job, prompt: str) -> tuple[list[str], dict[str, str]]:
-    command = ["@anthropic-ai/claude-code/cli-wrapper.cjs", "-p", prompt, "--allowedTools", "Write", "--output-format", "json"]
-    return command, {
+def _claude(job: Job) -> tuple[list[str], dict[str, str]]:
+    command = ["@anthropic-ai/claude-code/cli-wrapper.cjs", "-p", job.prompt, "--allowedTools", "Write,Read", "--output-format", "json"]
+    return [*command, *(["--continue"] if job.resumed else [])], {
         "ANTHROPIC_BASE_URL": job.gate.url,
         "ANTHROPIC_AUTH_TOKEN": job.gate.key,
         "ANTHROPIC_MODEL": job.model,
@@ -100,11 +106,12 @@ stream_max_retries = 0
 """
 
 
-def _codex(job: Job, prompt: str) -> tuple[list[str], dict[str, str]]:
-    (job.home / ".codex").mkdir()
+def _codex(job: Job) -> tuple[list[str], dict[str, str]]:
+    (job.home / ".codex").mkdir(exist_ok=True)
     (job.home / ".codex" / "config.toml").write_text(CODEX_CONFIG.format(model=job.model, url=job.gate.url))
     flags = ["--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "--json", "-o", str(job.home / "last.txt")]
-    return ["@openai/codex/bin/codex.js", "exec", *flags, prompt], {"HALLEY_KEY": job.gate.key}
+    verb = ["exec", "resume", "--last"] if job.resumed else ["exec"]
+    return ["@openai/codex/bin/codex.js", *verb, *flags, job.prompt], {"HALLEY_KEY": job.gate.key}
 
 
 def _codex_ended(job: Job, out: str, err: str) -> tuple[str, str]:
@@ -122,10 +129,11 @@ GEMINI_SETTINGS = {
 }
 
 
-def _gemini(job: Job, prompt: str) -> tuple[list[str], dict[str, str]]:
-    (job.home / ".gemini").mkdir()
+def _gemini(job: Job) -> tuple[list[str], dict[str, str]]:
+    (job.home / ".gemini").mkdir(exist_ok=True)
     (job.home / ".gemini" / "settings.json").write_text(json.dumps(GEMINI_SETTINGS))
-    command = ["@google/gemini-cli/bundle/gemini.js", "-m", job.model, "--yolo", "-p", prompt, "--output-format", "json"]
+    command = ["@google/gemini-cli/bundle/gemini.js", "-m", job.model, "--yolo", "-p", job.prompt, "--output-format", "json"]
+    command += ["--resume", "latest"] if job.resumed else []
     return command, {"GOOGLE_GEMINI_BASE_URL": job.gate.url, "GEMINI_API_KEY": job.gate.key, "GEMINI_CLI_TRUST_WORKSPACE": "true"}
 
 
@@ -136,10 +144,19 @@ def _gemini_ended(job: Job, out: str, err: str) -> tuple[str, str]:
     return found.get("response", ""), found.get("error", {}).get("message", "")
 
 
+_FILE_PATH = '{{"file_path": "{file}"}}'
+_FILE_AND_TEXT = '{{"file_path": "{file}", "content": "{text}"}}'
 CLIS = (
-    Cli("claude", "messages", "Write", WRITES, _claude, _claude_ended),
-    Cli("codex", "responses", "exec_command", '{{"cmd": "printf {text} > {file}"}}', _codex, _codex_ended),
-    Cli("gemini", "gemini", "write_file", WRITES, _gemini, _gemini_ended),
+    Cli("claude", "messages", Tool("Write", _FILE_AND_TEXT), Tool("Read", _FILE_PATH), _claude, _claude_ended),
+    Cli(
+        "codex",
+        "responses",
+        Tool("exec_command", '{{"cmd": "printf {text} > {file}"}}'),
+        Tool("view_image", '{{"path": "{file}"}}'),
+        _codex,
+        _codex_ended,
+    ),
+    Cli("gemini", "gemini", Tool("write_file", _FILE_AND_TEXT), Tool("read_file", _FILE_PATH), _gemini, _gemini_ended),
 )
 
 
@@ -152,14 +169,13 @@ def environment() -> tuple[str, Path]:
 def run(cli: Cli, job: Job) -> Ran:
     """Lets the CLI do the job, to its end. Never longer than RUN_SECONDS."""
     runtime, packages = environment()
-    job.file.parent.mkdir()
-    prompt = f"Write a file with {cli.arguments.format(file=job.file, text=job.text)}"
-    (entry, *arguments), variables = cli.start(job, prompt)
+    job.place.mkdir(exist_ok=True)
+    (entry, *arguments), variables = cli.start(job)
     with tempfile.TemporaryDirectory() as scratch:
         done = subprocess.run(
             [runtime, str(packages / entry), *arguments],
             env={"PATH": f"{Path(runtime).parent}:/usr/bin:/bin", "HOME": str(job.home), "TMPDIR": scratch, "LANG": "C.UTF-8", **variables},
-            cwd=job.file.parent,
+            cwd=job.place,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -170,4 +186,4 @@ def run(cli: Cli, job: Job) -> Ran:
         said, error = cli.end(job, done.stdout, done.stderr)
     except (ValueError, KeyError) as fault:
         pytest.fail(f"{cli.name} ended with {done.returncode}, {fault!r}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}", pytrace=False)
-    return Ran(done.returncode, said, error, job.file.read_text() if job.file.exists() else None)
+    return Ran(done.returncode, said, error)

@@ -44,6 +44,17 @@ def test_text_thoughts_and_signatures() -> None:
     )
 
 
+def test_a_response_that_is_said_twice_is_one() -> None:
+    call = {"functionCall": {"id": "c", "name": "f"}}
+    response = {"functionResponse": {"id": "c", "name": "f", "response": {"output": "x"}}}
+    other = {"functionResponse": {"name": "f", "response": {"output": "x"}}}
+    contents = [{"role": "model", "parts": [call]}, {"role": "user", "parts": [response, response, other, other]}]
+    turn = DOORS.read_ask(json.dumps({"contents": contents}).encode()).turns[1]
+    first, *_ = turn.parts
+    assert isinstance(first, ToolResult) and first.id == "c"
+    assert len(turn.parts) == 3  # without an id, each may answer another call
+
+
 def test_pieces_of_a_thought_are_one_with_the_seal_of_the_last() -> None:
     own = Seal("gemini:", OWN)
     pieces = [{"text": text, "thought": True} for text in ("a", "b", "c")] + [{"text": "", "thought": True, "thoughtSignature": OWN}]

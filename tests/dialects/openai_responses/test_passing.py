@@ -96,11 +96,13 @@ def test_only_the_model_and_a_cap_change() -> None:
 def test_what_another_dialect_sealed_is_cut_out() -> None:
     foreign = {"type": "reasoning", "summary": [], "encrypted_content": seals.labelled(Seal("anthropic:a", "thinking:x"))}
     own = {"type": "reasoning", "summary": [], "encrypted_content": "gAAA"}
-    talk = {"role": "user", "content": "what is halley.1.x:y.z?"}
-    data = body(input=[talk, foreign, own])
+    talk = {"role": "user", "content": 'what is halley.1.x:y.z, and "rs_"?'}
+    made_here = {"type": "reasoning", "id": "rs_01M8BZBD3V0DEB74FA0000002F_0", "summary": [{"type": "summary_text", "text": "hm"}]}
+    stored = {"type": "reasoning", "id": "rs_68f0c0ffee", "summary": []}
+    data = body(input=[talk, foreign, made_here, made_here | {"encrypted_content": None}, own, stored])
     for members in (jsonbody.members(data), jsonbody.places(data, jsonbody.members(data))):
         seen = peek(data)
         seen.members = members
-        assert json.loads(outbound(data, seen, "m", None, "")) == {"model": "m", "input": [talk, own]}
-    clean = body(input=[talk, own])
+        assert json.loads(outbound(data, seen, "m", None, "")) == {"model": "m", "input": [talk, own, stored]}
+    clean = body(input=[talk, own, stored])
     assert outbound(clean, peek(clean), "m", None, "") == clean

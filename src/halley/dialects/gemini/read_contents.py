@@ -64,11 +64,12 @@ def call_id(number: int, name: str) -> str:
 class Reader:
     """One body's contents. `extras` collects what no part has a field for."""
 
-    __slots__ = ("_calls", "_number", "extras")
+    __slots__ = ("_calls", "_number", "_responses", "extras")
 
     def __init__(self) -> None:
         self._calls: list[tuple[str, str, bool]] = []  # id, name, whether the caller gave the id; those still unanswered
         self._number = 0
+        self._responses: set[bytes] = set()
         self.extras: list[Extra] = []
 
     def turns(self, contents: list[Node]) -> list[Turn]:
@@ -99,7 +100,7 @@ class Reader:
         return Turn(_ROLES[role], self._parts(content), at=content.at)
 
     def _parts(self, content: Node) -> tuple[Part, ...]:
-        parts = _joined(self._part(part) for part in content.nodes("parts"))
+        parts = _joined(self._part(part) for part in content.nodes("parts") if not self._repeats(part))
         self.left(content)
         return parts
 
@@ -185,6 +186,15 @@ class Reader:
             parts.append(made)
         self.left(found)
         return ToolResult(self._answered(own, name), tuple(parts), name, failed, structured, at=part.at)
+
+    def _repeats(self, part: Node) -> bool:
+        """Whether it is the very response that a call has had: Gemini CLI 0.61 says each twice when it resumes a session."""
+        found = part.look("functionResponse")
+        if found is None or Node(found, part.at).look("id") is None:
+            return False
+        known = len(self._responses)
+        self._responses.add(bytes(found))
+        return len(self._responses) == known
 
     def _answered(self, own: str | None, name: str) -> str:
         """The id of the call that a response answers."""

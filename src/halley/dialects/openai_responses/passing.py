@@ -1,11 +1,12 @@
 """A request that goes to a provider of this dialect as it came: what routing and billing need of it, and the few bytes that must change.
 
-State that another dialect's provider sealed is cut out with the reasoning item that carries it: nobody here could read it, and OpenAI
-refuses what it cannot read.
+A reasoning item that a provider of another dialect made is cut out: nobody here could read what it has sealed, and OpenAI refuses what it
+cannot read, or does not find under its id where nothing is sealed.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import msgspec
@@ -22,6 +23,7 @@ CAP = "max_output_tokens"
 MOST_IMAGES = 1500
 _INSTEAD = ("previous_response_id", "conversation", "prompt")  # what a request without input goes on from
 _LABEL = seals.PREFIX.encode()
+_MADE_HERE = re.compile(r"rs_[0-9A-HJKMNP-TV-Z]{26}_\d+")  # an id that was given to a thought in translation (`write_stream`)
 
 
 class _Part(msgspec.Struct):
@@ -124,7 +126,7 @@ def outbound(body: bytes, seen: Peek, model: str, cap: int | None, cap_field: st
         changes["model"] = msgspec.json.encode(model)
     if cap is not None:
         changes[CAP] = b"%d" % cap
-    if _LABEL in body:
+    if _LABEL in body or b'"rs_' in body:
         kept = _without_foreign(_member(body, seen, "input"))
         if kept is not None:
             changes["input"] = kept
@@ -139,25 +141,32 @@ def _member(body: bytes, seen: Peek, key: str) -> bytes:
 
 
 def _without_foreign(value: bytes) -> bytes | None:
-    """The items without those that hold a foreign seal; None where there is none."""
+    """The items without those that are foreign thoughts; None where there is none."""
     if not value.startswith(b"["):
         return None
     items = [bytes(raw) for raw in _items.decode(value)]
-    kept = [item for item in items if _LABEL not in item or not _sealed(item)]
+    kept = [item for item in items if not _foreign(item)]
     return b"[" + b",".join(kept) + b"]" if len(kept) < len(items) else None
 
 
 class _Sealed(msgspec.Struct):
     type: str = ""
+    id: str | None = None
     encrypted_content: str | None = None
 
 
 _decode_sealed = msgspec.json.Decoder(_Sealed).decode
 
 
-def _sealed(item: bytes) -> bool:
+def _foreign(item: bytes) -> bool:
+    if _LABEL not in item and b'"rs_' not in item:
+        return False
     found = _decode_sealed(item)
-    return found.type == "reasoning" and (found.encrypted_content or "").startswith(seals.PREFIX)
+    if found.type != "reasoning":
+        return False
+    if found.encrypted_content:
+        return found.encrypted_content.startswith(seals.PREFIX)
+    return _MADE_HERE.fullmatch(found.id or "") is not None
 
 
 def meter(seen: Peek, *, strip: bool) -> ResponsesMeter:
