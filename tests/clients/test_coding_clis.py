@@ -37,6 +37,8 @@ JOURNEYS = {
     "codex": ("messages", "gemini", "responses", "chat", "responses"),
     "gemini": ("gemini", "responses", "messages", "chat"),
 }
+# A tool of Codex that stands in a namespace, by the names that it has at providers.
+INSIDE = {"responses": f"tool-close_agent+{PLAIN}", "flat": f"tool-multi_agent_v1__close_agent+{PLAIN}"}
 PICTURE = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 
 
@@ -89,7 +91,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         for kind in EVERY:
             if kind.way == "broken":
                 simulator.script(f"sim/{kind.script}", {"cut_after": 3, "sequence": [{"tool": kind.cli.writes.name, "arguments": "said"}]})
-        with Gateway(place, settings(simulator.url, sorted({SIDE, *journeys, *(kind.script for kind in EVERY)}))) as gateway:
+        with Gateway(
+            place, settings(simulator.url, sorted({SIDE, *INSIDE.values(), *journeys, *(kind.script for kind in EVERY)}))
+        ) as gateway:
             gateway.cli("credit", "default", "1000")
             house = House(gateway, simulator, {}, {})
             gate = house.gate
@@ -152,6 +156,16 @@ def test_one_conversation_goes_on_at_one_provider_after_the_other(house: House, 
         ran = run(cli, Job(house.gate, model, tmp_path, writing(cli, file, f"amber-{number}"), resumed=number > 0))
         assert (ran.code, ran.error, file.exists() and file.read_text()) == (0, "", f"amber-{number}"), (upstream, ran)
         assert f"The tools answered: {cli.writes.name} said" in ran.said
+
+
+@pytest.mark.parametrize("upstream", UPSTREAMS)
+def test_codex_finds_its_namespace_in_a_call(house: House, tmp_path: Path, upstream: str) -> None:
+    """Where a dialect has no namespaces the model calls a flat name. Codex does not know a call that has lost its namespace."""
+    (codex,) = [cli for cli in CLIS if cli.name == "codex"]
+    prompt = 'Close an agent: {"target": "nobody"}'
+    ran = run(codex, Job(house.gate, f"{upstream}/{INSIDE['responses' if upstream == 'responses' else 'flat']}", tmp_path, prompt))
+    assert (ran.code, ran.error) == (0, "")
+    assert "close_agent said" in ran.said and "invalid agent id nobody" in ran.said
 
 
 @every_cli

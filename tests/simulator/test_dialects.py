@@ -346,7 +346,7 @@ async def test_a_custom_tool_is_called_with_text() -> None:
         reply = await raw(sim, "responses", "sim/echo", [user("responses", "go")], stream=True, more=tools)
         assert "response.custom_tool_call_input.delta" in kinds(reply)
         call = events(reply)[-1].said["response"]["output"][0]
-        assert (call["type"], call["input"]) == ("custom_tool_call", "amber bridge")
+        assert (call["type"], call["namespace"], call["name"], call["input"]) == ("custom_tool_call", "all", "shell", "amber bridge")
         back = [user("responses", "go"), call, {"type": "custom_tool_call_output", "call_id": call["call_id"], "output": "done"}]
         assert b"shell said" in (await raw(sim, "responses", "sim/echo", back, stream=False, more=tools)).body
 

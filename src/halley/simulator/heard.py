@@ -57,11 +57,12 @@ class Turn(NamedTuple):
 
 
 class Offer(NamedTuple):
-    """A tool that may be called; `free` takes text and not JSON."""
+    """A tool that may be called; `free` takes text and not JSON. Its namespace is empty in every dialect but one."""
 
     name: str
     schema: Json
     free: bool = False
+    namespace: str = ""
 
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True):

@@ -62,6 +62,7 @@ class Call(NamedTuple):
     pieces: tuple[str, ...]
     free: bool = False
     whole: bool = True
+    namespace: str = ""
 
 
 Part = Thought | Text | Call
@@ -217,17 +218,18 @@ def _wanted(heard: Heard, script: Script) -> list[Offer]:
 def _call(heard: Heard, offer: Offer, script: Script, dice: random.Random) -> Call:
     identity = f"call_{dice.getrandbits(96):024x}"
     if offer.free:
-        return Call(identity, offer.name, _fragments("amber bridge", script.fragment), free=True)
+        return Call(identity, offer.name, _fragments("amber bridge", script.fragment), free=True, namespace=offer.namespace)
     value = instance(offer.schema) if offer.schema else {}
     if script.arguments == "said":
         value = last_object(heard.said)
     if script.arguments == "empty":
-        return Call(identity, offer.name, ())
+        return Call(identity, offer.name, (), namespace=offer.namespace)
     if script.arguments == "long" and isinstance(value, dict):
         value |= {"filling": "x" * script.argument_length}
     text = msgspec.json.encode(value).decode()
     broken = script.arguments == "broken"
-    return Call(identity, offer.name, _fragments(text[: len(text) // 2] if broken else text, script.fragment), whole=not broken)
+    written = _fragments(text[: len(text) // 2] if broken else text, script.fragment)
+    return Call(identity, offer.name, written, whole=not broken, namespace=offer.namespace)
 
 
 def _content(heard: Heard, script: Script, dice: random.Random, index: int, head: Json) -> tuple[str, ...]:

@@ -159,10 +159,8 @@ def _opened(reply: Reply, index: int, part: Part) -> Json:
             return {"id": item["id"], "type": "reasoning", "summary": []}
         case Text():
             return item | {"type": "message", "role": "assistant", "content": []}
-        case Call(free=True):
-            return item | {"type": "custom_tool_call", "call_id": part.id, "name": part.name, "input": ""}
         case Call():
-            return item | {"type": "function_call", "call_id": part.id, "name": part.name, "arguments": ""}
+            return item | _called(part, "")
 
 
 def _item(reply: Reply, heard: Heard, index: int, part: Part, status: str) -> Json:
@@ -179,10 +177,14 @@ def _item(reply: Reply, heard: Heard, index: int, part: Part, status: str) -> Js
             return thought
         case Text():
             return {**item, "type": "message", "role": "assistant", "content": [_part(heard, part, part.pieces)]}
-        case Call(free=True):
-            return item | {"type": "custom_tool_call", "call_id": part.id, "name": part.name, "input": text}
         case Call():
-            return item | {"type": "function_call", "call_id": part.id, "name": part.name, "arguments": text}
+            return item | _called(part, text)
+
+
+def _called(call: Call, text: str) -> dict[str, Json]:
+    kind, said = ("custom_tool_call", "input") if call.free else ("function_call", "arguments")
+    made: dict[str, Json] = {"type": kind, "call_id": call.id, "name": call.name, said: text}
+    return made | {"namespace": call.namespace} if call.namespace else made
 
 
 def _part(heard: Heard, part: Text, pieces: Sequence[str]) -> dict[str, Json]:

@@ -229,7 +229,7 @@ def _offers(tool: Node) -> list[Offer]:
     kind = tool.need("type").text()
     match kind:
         case "namespace":
-            return [offer for inner in tool.need("tools").items() for offer in _offers(inner)]
+            return [offer._replace(namespace=tool.need("name").text()) for inner in tool.need("tools").items() for offer in _offers(inner)]
         case "custom":
             return [Offer(tool.need("name").text(), None, free=True)]
         case "function":
