@@ -5,6 +5,7 @@ Shell snippets run here. The Python and JavaScript ones need an SDK and run in t
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -52,6 +53,13 @@ def test_the_curl_of_the_first_minute_streams_an_answer(page: str, language: str
     out = run(["sh", "-ec", mine(command, gateway)], gateway, tmp_path)
     assert out.startswith("data: {")
     assert out.rstrip().endswith("data: [DONE]")
+
+
+def test_what_stands_beside_chat_answers(gateway: Gateway, tmp_path: Path) -> None:
+    count, models = snippets("docs/beside-chat.md", "sh")
+    assert json.loads(run(["sh", "-ec", mine(count, gateway)], gateway, tmp_path))["input_tokens"] > 0
+    listed = json.loads(run(["sh", "-ec", mine(models, gateway)], gateway, tmp_path))
+    assert [model["id"] for model in listed["data"]] == ["local/docs-assistant"]
 
 
 def test_a_model_answers_in_each_dialect(gateway: Gateway, tmp_path: Path) -> None:

@@ -68,6 +68,12 @@ ELSEWHERE: dict[str, str] = {
     "cli/models.py": "control/test_commands.py",
     # What an exchange is: a record, filled in and used by the ways of a whole request.
     "exchanges/record.py": "serve/test_relay.py",
+    "dialects/gemini/embedding_pass.py": "exchanges/test_embeddings.py",
+    "dialects/gemini/listing.py": "gateway/test_neighbours.py",
+    "dialects/openai_responses/counting.py": "exchanges/test_counting.py",
+    # Its answer is judged where it is given.
+    "serve/translation.py": "gateway/test_neighbours.py",
+    "serve/estimates.py": "gateway/test_neighbours.py",
     # Whole processes and programs, tested through their door: an HTTP port or a command line.
     "simulator/": "simulator/test_upstream.py",
     "cli/simulate.py": "simulator/test_upstream.py",

@@ -6,8 +6,8 @@ say. A stream's doors keep the state of one stream and are made anew for each.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from halley.chat.events import Event
 from halley.chat.model import Answer, Ask, Loss
@@ -122,3 +122,21 @@ class Doors(NamedTuple):
     read_error: ReadError
     write_error: WriteError
     spelling: dict[str, str]
+
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class Swap(NamedTuple, Generic[A, B]):
+    """The doors of a surface that has no stream: what is asked (`A`) and answered (`B`), read and written in one dialect's words.
+
+    `read` takes the body and the model's name, and raises Refused; `write` as well, for what must not be lost. `read_answer` raises
+    Unreadable.
+    """
+
+    read: Callable[[bytes, str], A]
+    write: Callable[[A, Target], Written]
+    read_answer: Callable[[bytes], B]
+    write_answer: Callable[[B, A], bytes]
+    read_error: ReadError

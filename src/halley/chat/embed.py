@@ -20,7 +20,7 @@ _decode_numbers = msgspec.json.Decoder(list[float]).decode
 
 class Embed(msgspec.Struct, frozen=True, kw_only=True):
     """`inputs` are texts or lists of tokens, each one vector. `task` and `title` are Google's words for what it is for; `packed` says that
-    the client wants base64."""
+    the client wants base64; `unknown` are fields that have no meaning here."""
 
     model: str
     inputs: tuple[str | tuple[int, ...], ...]
@@ -29,6 +29,7 @@ class Embed(msgspec.Struct, frozen=True, kw_only=True):
     title: str | None = None
     end_user: str | None = None
     packed: bool = False
+    unknown: tuple[str, ...] = ()
 
 
 class Embedded(msgspec.Struct, frozen=True):

@@ -51,6 +51,11 @@ def given(raw: msgspec.Raw) -> msgspec.Raw | None:
     return raw.copy() if len(raw) and bytes(raw) != NULL else None
 
 
+def begins(raw: msgspec.Raw, mark: bytes) -> bool:
+    """Whether a raw value begins so: `[` of an array. Absent begins with nothing."""
+    return bytes(memoryview(raw)[: len(mark)]) == mark
+
+
 def others(dialect: str, fields: dict[str, msgspec.Raw], known: Container[str], at: str = "") -> list[Extra]:
     """Fields without a meaning in the vocabulary, for whoever speaks this dialect; null says nothing."""
     return [

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from halley.chat.doors import Doors
+from halley.chat.doors import Doors, Swap
 from halley.chat.meter import Meter
 from halley.chat.peek import Peek
 from halley.chat.usage import Whole
@@ -27,7 +27,12 @@ WriteError = Callable[[Refused, str], tuple[int, bytes, bytes]]
 
 
 class Dialect(NamedTuple):
-    """A chat dialect as the relay uses it; each door is documented where it is defined. Without `doors` it is never translated."""
+    """How one kind of request is spoken, as the relay uses it; each door is documented where it is defined.
+
+    What has the same `exchange` means the same and is translated, by `doors` where there are streams, else by `swap`; without either it is
+    not. What is not `billed` is free and takes no hold, and where no provider serves it the gateway answers by an `estimate` of the ask and
+    the bytes of a token.
+    """
 
     name: str
     reply_fields: frozenset[bytes]
@@ -42,6 +47,10 @@ class Dialect(NamedTuple):
     doors: Doors | None = None
     carried: tuple[bytes, ...] = ()  # fields of the client's head that its provider gets, where both speak this dialect
     preset: bytes = b""  # lines of every request's head, if nothing else has said them
+    exchange: str = "chat"
+    swap: Swap[Any, Any] | None = None
+    billed: bool = True
+    estimate: Callable[[Any, float], Any] | None = None
     id_field: bytes = b""  # where its clients look for the request's id, beside `x-request-id`
 
 
@@ -88,7 +97,7 @@ ANTHROPIC = Dialect(
     anthropic.DOORS,
     (b"anthropic-version", b"anthropic-beta"),
     b"anthropic-version: 2023-06-01\r\n",
-    b"request-id",
+    id_field=b"request-id",
 )
 
 GEMINI = Dialect(

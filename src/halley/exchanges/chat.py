@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from halley.dialects import ANTHROPIC, GEMINI, OPENAI_CHAT, OPENAI_RESPONSES
-from halley.exchanges.record import AUTHORIZATION, QUERY, Exchange, Route
-
-_GOOGLE = (b"x-goog-api-key", AUTHORIZATION, QUERY)
+from halley.exchanges.record import ANTHROPIC_CARRIERS, GOOGLE_CARRIERS, GOOGLE_PREFIXES, Exchange, Route
 
 CHAT = Exchange(
     "chat",
     (
         Route(b"POST", b"/v1/chat/completions", OPENAI_CHAT),
         Route(b"POST", b"/v1/responses", OPENAI_RESPONSES),
-        Route(b"POST", b"/v1/messages", ANTHROPIC, carriers=(b"x-api-key", AUTHORIZATION)),
-        # Google's clients of today ask under v1beta, those of the newest major under v1.
+        Route(b"POST", b"/v1/messages", ANTHROPIC, carriers=ANTHROPIC_CARRIERS),
         *(
-            Route(b"POST", prefix, GEMINI, carriers=_GOOGLE, operation=operation)
-            for prefix in (b"/v1beta/models/", b"/v1/models/")
+            Route(b"POST", prefix, GEMINI, carriers=GOOGLE_CARRIERS, operation=operation)
+            for prefix in GOOGLE_PREFIXES
             for operation in (b":generateContent", b":streamGenerateContent")
         ),
         # CometAPI's own integration guide of 2026-06 tells readers to post here, which is the address of a documentation page.

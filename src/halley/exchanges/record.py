@@ -11,6 +11,15 @@ QUERY: Final = b"?key"
 Carriers = tuple[bytes, ...]
 """Where a dialect's clients put their key: header fields in lower case, or the query; the first is what an error recommends."""
 BEARER: Carriers = (AUTHORIZATION,)
+ANTHROPIC_CARRIERS: Carriers = (b"x-api-key", AUTHORIZATION)
+GOOGLE_CARRIERS: Carriers = (b"x-goog-api-key", AUTHORIZATION, QUERY)
+# Google's clients of today ask under v1beta, those of the newest major under v1.
+GOOGLE_PREFIXES: Final = (b"/v1beta/models/", b"/v1/models/")
+
+
+def no_output(_body: bytes) -> int:
+    """Bytes of generated text in an answer that has none: vectors, scores and counts are not paid by tokens of output."""
+    return 0
 
 
 class Route(NamedTuple):
@@ -32,6 +41,18 @@ class Route(NamedTuple):
         return f"{self.path.decode('ascii')}{{model}}{self.operation.decode('ascii')}" if self.operation else self.path.decode("ascii")
 
 
+class Surface(NamedTuple):
+    """What providers serve beside a chat dialect, at the same place and with the same credential: where they speak `beside` (a word of the
+    provider table), `path` stands in place of that dialect's own."""
+
+    beside: str
+    dialect: Dialect
+    path: str
+
+
 class Exchange(NamedTuple):
+    """`surfaces`: those first in which a provider is asked when it does not speak the client's own."""
+
     name: str
     routes: tuple[Route, ...]
+    surfaces: tuple[Surface, ...] = ()

@@ -81,9 +81,25 @@ def callable_in(kind: ProviderKind, dialect: Dialect) -> bool:
     return kind.scheme(dialect) in SCHEMES and kind.speaks[dialect].framing == "sse"
 
 
-def path(kind: ProviderKind, dialect: Dialect, model: str, *, stream: bool) -> str:
-    """What follows the base: the model's name in it is percent-encoded, so that it cannot become another path."""
+def paths(kind: ProviderKind, dialect: Dialect) -> tuple[str, str]:
+    """What follows the base for a whole answer and for a stream, with `{model}` where its name stands."""
     spoken = kind.speaks[dialect]
     call, streamed = PATHS[dialect]
-    template = (spoken.stream or spoken.call or streamed) if stream else (spoken.call or call)
+    return spoken.call or call, spoken.stream or spoken.call or streamed
+
+
+def beside(kind: ProviderKind, dialect: Dialect, place: str) -> str:
+    """What follows the base where `place` (`/embeddings`) is served beside a dialect; empty where the row's paths have no such place."""
+    own, _ = PATHS[dialect]
+    call, _ = paths(kind, dialect)
+    return call.replace(own, place) if own in call else ""
+
+
+def filled(template: str, model: str) -> str:
+    """A path with the model's name, percent-encoded, so that it cannot become another path."""
     return template.replace("{model}", quote(model, safe="@"))
+
+
+def path(kind: ProviderKind, dialect: Dialect, model: str, *, stream: bool) -> str:
+    """What follows the base for one model."""
+    return filled(paths(kind, dialect)[stream], model)

@@ -75,7 +75,11 @@ def known_model(run: Run) -> None:
         raise Refused(Condition.NOT_ALLOWED, f'This API key may not use the model "{name[:128]}".', param="model")
     if not model.offers:
         raise Refused(Condition.NO_PROVIDER, f'No provider serves the model "{model.id}" now.', retry_after_s=5.0)
-    run.model = model
+    dialect = run.route.dialect
+    if dialect.exchange not in model.exchanges and dialect.estimate is None:
+        words = f'No provider of the model "{model.id}" serves {run.route.text}; it is no model for this.'
+        raise Refused(Condition.INVALID, words, param="model")
+    run.model = model if dialect.billed else model.unbilled
 
 
 def unknown_model(name: str, known: Iterable[str]) -> Refused:

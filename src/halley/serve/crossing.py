@@ -16,6 +16,7 @@ from halley.dialects.bridge import Bridge, Stream, Unreadable
 from halley.errors import Condition, Refused
 
 if TYPE_CHECKING:
+    from halley.chat.doors import ProviderError
     from halley.chat.meter import Meter
     from halley.chat.model import Loss
     from halley.serve.answers import Answer
@@ -68,11 +69,7 @@ class Crossing:
         self._bridge = bridge = Bridge(client, provider, ask, target, asked)
         self._stream: Stream | None = None
         self.body = bridge.body
-        if bridge.losses and run.request.fields.get(STRICT) == b"1":
-            loss = bridge.losses[0]
-            others = f" (and {len(bridge.losses) - 1} more)" if len(bridge.losses) > 1 else ""
-            message = f'The provider "{host.name}" cannot be told {loss.path}{others}: {loss.reason}. x-halley-strict allows no loss.'
-            raise Refused(Condition.INVALID, message, param=loss.path)
+        refuse_losses(run, host.name, bridge.losses)
 
     @property
     def losses(self) -> tuple[Loss, ...]:
@@ -104,7 +101,20 @@ class Crossing:
         return self._bridge.whole(body)
 
     def error(self, run: Run, status: int, fields: bytes, body: bytes) -> Answer:
-        error = self._bridge.error(status, body)
-        condition = _CONDITIONS.get(error.status) or (Condition.INVALID if 400 <= error.status < 500 else Condition.UPSTREAM)
-        status, _, body = run.route.dialect.write_error(Refused(condition, error.message, param=error.param), run.id)
-        return status, fields, body
+        return translated_error(run, self._bridge.error(status, body), fields)
+
+
+def refuse_losses(run: Run, provider: str, losses: tuple[Loss, ...]) -> None:
+    """Raises Refused when something would be lost and the caller is strict."""
+    if losses and run.request.fields.get(STRICT) == b"1":
+        loss = losses[0]
+        others = f" (and {len(losses) - 1} more)" if len(losses) > 1 else ""
+        message = f'The provider "{provider}" cannot be told {loss.path}{others}: {loss.reason}. x-halley-strict allows no loss.'
+        raise Refused(Condition.INVALID, message, param=loss.path)
+
+
+def translated_error(run: Run, error: ProviderError, fields: bytes) -> Answer:
+    """A provider's refusal as the client's dialect says it. `fields` are those of our own head."""
+    condition = _CONDITIONS.get(error.status) or (Condition.INVALID if 400 <= error.status < 500 else Condition.UPSTREAM)
+    status, _, body = run.route.dialect.write_error(Refused(condition, error.message, param=error.param), run.id)
+    return status, fields, body

@@ -21,7 +21,6 @@ from halley.net.client import Pool
 from halley.net.clock import Clock
 from halley.net.server import Request
 from halley.serve import faults, lists, routes
-from halley.serve.admit import welcome_caller
 from halley.serve.credit import Credit
 from halley.serve.drains import Drains
 from halley.serve.forward import Forward
@@ -151,11 +150,8 @@ class Gateway:
             self._readiness(request)
         elif path == routes.CATALOGUE and reading:
             self._json(request, 200, self._catalogue, _PUBLIC)
-        elif path == routes.MODELS and reading:
-            self._json(request, 200, lists.models(self.tables, welcome_caller(self, request, routes.LIST_CARRIERS)))
-        elif path.startswith(routes.MODEL_PREFIX) and reading:
-            caller = welcome_caller(self, request, routes.LIST_CARRIERS)
-            self._json(request, 200, lists.one_model(self.tables, caller, path[len(routes.MODEL_PREFIX) :]))
+        elif routes.lists(path) and reading:
+            request.connection.answer(*lists.answer(self, request))
         elif path in routes.PAGES and reading:
             fields = b"location: %b\r\ncontent-type: text/plain\r\nx-request-id: %b\r\n" % (routes.PAGES[path], self.new_id().encode())
             request.connection.answer(308, fields, b"See %b\n" % routes.PAGES[path])

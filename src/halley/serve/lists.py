@@ -1,52 +1,68 @@
 """Model lists, served by the relay itself from its snapshot: they work while control is away, and cost no database.
 
-`GET /v1/models` and `/v1/models/{id}` in OpenAI's shape for the key that asks; `GET /api/models` public, in CometAPI's envelope.
+`GET /v1/models` and `/v1/models/{id}` for the key that asks, in the shape that its client reads (`exchanges.listing`); `GET /api/models`
+public, in CometAPI's envelope.
 Prices are what will be charged (`ratio` 1).
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import msgspec
 
+from halley.chat import listing as listed
+from halley.chat.listing import Listed
+from halley.errors import Refused
+from halley.exchanges import listing
 from halley.money import PicoDollars
 from halley.policy.snapshot import ModelRow, Snapshot
-from halley.serve.admit import unknown_model
-from halley.serve.tables import Caller, Model, Tables
+from halley.serve import faults
+from halley.serve.admit import unknown_model, welcome_caller
+from halley.serve.tables import Model
 
-# OpenAI's list wants a creation time; the catalogue has none, and a constant keeps the list byte-stable (new-api sends the same kind).
-_CREATED = 1626777600
-
-
-def models(tables: Tables, caller: Caller) -> bytes:
-    data = [_openai(model) for model in tables.visible(caller)]
-    return msgspec.json.encode({"object": "list", "success": True, "data": data})
+if TYPE_CHECKING:
+    from halley.net.request import Request
+    from halley.serve.gateway import Gateway
 
 
-def one_model(tables: Tables, caller: Caller, raw_id: bytes) -> bytes:
-    """Raises Refused (404) for a model that does not exist or that the key may not use: the two look alike."""
-    name = unquote(raw_id.decode("latin-1"))
-    visible = {model.id: model for model in tables.visible(caller)}
+def answer(gateway: Gateway, request: Request) -> tuple[int, bytes, bytes]:
+    """Status, fields and body: the list, or one model of it."""
+    found = listing.choose(request.path, request.fields, request.query)
+    request_id = gateway.new_id()
+    try:
+        body = _body(gateway, request, found)
+    except Refused as refusal:
+        refused = faults.answer(refusal, found.dialect.write_error, request_id)
+        gateway.count_refusal(refused[0])
+        return refused
+    also = found.dialect.id_field
+    identity = b"%b: %b\r\n" % (also, request_id.encode()) if also else b""
+    return 200, b"%bx-request-id: %b\r\n%b" % (faults.JSON, request_id.encode(), identity), body
+
+
+def _body(gateway: Gateway, request: Request, found: listing.List) -> bytes:
+    """Raises Refused: 404 for a model that does not exist and for one that the key may not use, which look alike."""
+    tables = gateway.tables
+    visible = tables.visible(welcome_caller(gateway, request, listing.CARRIERS))
+    if request.path in listing.PATHS:
+        return found.lister.write([_listed(model) for model in visible], listed.asked(request.query))
+    name = unquote(request.path.split(b"/models/", 1)[1].decode("latin-1")).removeprefix("models/")
     model = tables.models.get(name)
-    if model is None or model.id not in visible:
-        raise unknown_model(name, visible)
-    return msgspec.json.encode(_openai(model))
+    if model is None or model not in visible:
+        raise unknown_model(name, [each.id for each in visible])
+    return found.lister.write_one(_listed(model))
+
+
+def _listed(model: Model) -> Listed:
+    row = model.row
+    return Listed(model.id, row.name or row.id, row.owner, row.description or "", row.context, row.max_output)
 
 
 def catalogue(snapshot: Snapshot, public_url: str) -> bytes:
     rows = [_record(row, public_url) for row in snapshot.models]
     return msgspec.json.encode({"success": True, "message": "", "page": 0, "page_size": 0, "total": len(rows), "data": rows})
-
-
-def _openai(model: Model) -> dict[str, object]:
-    return {
-        "id": model.id,
-        "object": "model",
-        "created": _CREATED,
-        "owned_by": model.row.owner,
-        "supported_endpoint_types": ["openai"],
-    }
 
 
 def _record(row: ModelRow, public_url: str) -> dict[str, object]:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from halley.errors import Condition, Refused
 from halley.serve.crossing import Crossing
+from halley.serve.translation import Translation
 
 if TYPE_CHECKING:
     from halley.chat.meter import Meter
     from halley.chat.model import Loss
     from halley.dialects import Dialect
-    from halley.errors import Refused
     from halley.serve.answers import Answer
     from halley.serve.relay import Run
     from halley.serve.tables import Offer, Way
@@ -99,5 +100,10 @@ def carried(head: bytes, names: tuple[bytes, ...], fields: dict[bytes, bytes]) -
 
 def passage(run: Run, offer: Offer) -> Passage:
     """The way to this offer. Raises Refused when it cannot be asked what the caller asks."""
-    way = offer.host.way(run.route.dialect)
-    return Straight(run, offer, way) if way.dialect is run.route.dialect else Crossing(run, offer, way)
+    dialect = run.route.dialect
+    way = offer.host.way(dialect)
+    if way is None:
+        raise Refused(Condition.NO_PROVIDER, f'The provider "{offer.host.name}" does not serve this kind of request.')
+    if way.dialect is dialect:
+        return Straight(run, offer, way)
+    return Crossing(run, offer, way) if dialect.doors is not None else Translation(run, offer, way)

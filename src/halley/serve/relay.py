@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from halley.errors import Condition, Refused
 from halley.policy import routing
 from halley.policy.pricing import BROKE, COMPLETE, DRAINED, FAILED, LEFT, UNREPORTED, UNUSABLE, Ending
-from halley.serve import answers, faults, settle
+from halley.serve import answers, estimates, faults, settle
 from halley.serve.admit import CHECKS, passes
 from halley.serve.answers import Answer, Judged
 from halley.serve.faults import shield
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 
 PROGRESS_S = 5.0
 PROGRESS_FRAMES = 1000
-# Where upstreams say how they call a request.
-UPSTREAM_IDS = frozenset({b"x-request-id", b"request-id"})
+UPSTREAM_IDS = frozenset({b"x-request-id", b"request-id"})  # where upstreams say how they call a request
 
 
 class Run:
@@ -95,6 +94,8 @@ class Run:
 
     def reserve(self) -> None:
         """Take the hold, and start; or wait for credit."""
+        if self.route.dialect.estimate is not None and estimates.answered(self):
+            return
         if self.hold.take():
             self._start()
         else:
@@ -118,16 +119,20 @@ class Run:
 
     def refused(self, refusal: Refused) -> None:
         """Not admitted: no record, no hold, no trace but a counter."""
+        answer = faults.answer(refusal, self.route.dialect.write_error, self.id)
+        self.gateway.count_refusal(answer[0])
+        self.dismiss(answer)
+
+    def dismiss(self, answer: Answer | None = None) -> None:
+        """The end of a request of which nothing is recorded; without an answer if nobody is there to hear one."""
         if self.limited:
             self.caller.limits.give_back(self.token_guess, 0, self.gateway.clock.now)
             self.limited = False
         self.stage = OVER
         connection, self.connection = self.connection, None
-        if connection is not None:
+        if connection is not None and answer is not None:
             connection.owner = None
-            status, fields, body = faults.answer(refusal, self.route.dialect.write_error, self.id)
-            self.gateway.count_refusal(status)
-            connection.answer(status, fields, body)
+            connection.answer(*answer)
 
     # ---- towards the upstream -----------------------------------------------------------------------------------------------------
 
@@ -307,9 +312,7 @@ class Run:
         stage = self.stage
         if stage is CREDIT:
             self.gateway.credit.forget(self)
-            self.caller.limits.give_back(self.token_guess, 0, self.gateway.clock.now)
-            self.limited = False
-            self.stage = OVER
+            self.dismiss()
         elif stage in (HEAD, STREAM, WHOLE) and self.call is not None:
             if not (self.seen.stream and self.offer.host.cancels) and self.gateway.drains.adopt(self, self.gateway.clock.now):
                 self.call.resume()

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from halley.exchanges import EXCHANGES, Exchange, Route
-from halley.exchanges.record import AUTHORIZATION, QUERY
+from halley.exchanges import EXCHANGES, Exchange, Route, listing
 
-MODELS = b"/v1/models"
-MODEL_PREFIX = b"/v1/models/"
 CATALOGUE = b"/api/models"
 HEALTH = b"/healthz"
 READY = b"/readyz"
-# Clients of every dialect ask for the list of models, each with its own header.
-LIST_CARRIERS = (AUTHORIZATION, b"x-api-key", b"x-goog-api-key", QUERY)
+_LISTS = tuple(path + b"/" for path in listing.PATHS)
 
 
 class Served(NamedTuple):
@@ -30,7 +26,7 @@ for _each in _ALL:
     if _each.route.operation:
         _OPERATIONS.setdefault(_each.route.operation, []).append(_each)
 SERVED: dict[tuple[bytes, bytes], Served] = {(each.route.method, each.route.path): each for each in _ALL if not each.route.operation}
-METHODS: dict[bytes, bytes] = {path: method for method, path in SERVED} | {MODELS: b"GET", CATALOGUE: b"GET"}
+METHODS: dict[bytes, bytes] = {path: method for method, path in SERVED} | dict.fromkeys((*listing.PATHS, CATALOGUE), b"GET")
 READING = (b"GET", b"HEAD")
 # Aliases are documentation addresses: reading them leads to the page.
 PAGES: dict[bytes, bytes] = {route.path: route.page for _, route in _ALL if route.page}
@@ -56,6 +52,11 @@ def _operation(path: bytes) -> Served | None:
     return None
 
 
+def lists(path: bytes) -> bool:
+    """Whether it is the list of models, or one of them."""
+    return path in listing.PATHS or (path.startswith(_LISTS) and not path.endswith(b"/models/"))
+
+
 def allowed(path: bytes) -> bytes | None:
     """What may be asked for at a path that exists, as an `allow` field has it; None of a path of which this table knows nothing."""
     method = METHODS.get(path)
@@ -64,7 +65,7 @@ def allowed(path: bytes) -> bytes | None:
         return operation.route.method
     if path in PAGES and method is not None:
         return b"%b, GET, HEAD" % method
-    if method == b"GET" or path in (HEALTH, READY) or (path.startswith(MODEL_PREFIX) and path != MODEL_PREFIX):
+    if method == b"GET" or path in (HEALTH, READY) or lists(path):
         return b"GET, HEAD"
     return method
 
@@ -75,13 +76,13 @@ def suggestion(path: bytes) -> bytes | None:
         return None
     trimmed = path.rstrip(b"/")
     for known in METHODS:
-        if trimmed.startswith(known + b"/") and not path.startswith(MODEL_PREFIX):  # the whole URL was given as the base URL
+        if trimmed.startswith(known + b"/") and not path.startswith(_LISTS):  # the whole URL was given as the base URL
             return known
     parts = [part for part in trimmed.split(b"/") if part]
     while parts and parts[0] in _PREFIXES:
         parts.pop(0)
     bare = b"/" + b"/".join(parts)
     for candidate in (trimmed, b"/v1" + bare, b"/api" + bare):
-        if candidate != path and (candidate in _KNOWN or candidate.startswith(MODEL_PREFIX)):
+        if candidate != path and (candidate in _KNOWN or candidate.startswith(_LISTS)):
             return candidate
     return None

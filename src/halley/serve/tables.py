@@ -11,9 +11,12 @@ import ssl
 from collections.abc import Callable
 from ipaddress import ip_network
 
+import msgspec
+
 from halley import __version__
 from halley.dialects import SPOKEN, Dialect
-from halley.money import NanoDollars
+from halley.exchanges import EXCHANGES
+from halley.money import NanoDollars, Price
 from halley.net.client import Origin, Pool
 from halley.policy.health import Breaker
 from halley.policy.limits import Limits
@@ -21,12 +24,12 @@ from halley.policy.pricing import Tariff, Worst
 from halley.policy.snapshot import KeyRow, ModelRow, OfferRow, ProviderRow, Snapshot
 from halley.providers.auth import SCHEMES
 from halley.providers.compatible import KINDS
-from halley.providers.row import Dialect as Spelling
-from halley.providers.row import ProviderKind, bases, callable_in, path
+from halley.providers.row import bases, beside, callable_in, filled, paths
 from halley.serve.echo import Echo
 
 DEFAULT_OUTPUT_CAP = 32_768
 _CREDENTIAL_CACHE = 10_000
+SURFACES = [surface for exchange in EXCHANGES for surface in exchange.surfaces]
 
 PoolFactory = Callable[[Origin], Pool]
 
@@ -72,26 +75,26 @@ class Caller:
 
 
 class Way:
-    """One dialect at one provider: where it is spoken, and what every request in it begins with."""
+    """One dialect at one provider: where it is spoken, and what every request in it begins with. Paths have `{model}` where it stands."""
 
-    __slots__ = ("dialect", "key", "kind", "prefix", "tail")
+    __slots__ = ("_call", "_prefix", "_stream", "_tail", "dialect")
 
-    def __init__(self, key: Spelling, kind: ProviderKind, base_url: str, tail: bytes) -> None:
-        self.dialect = SPOKEN[key]
-        self.key: Spelling = key
-        self.kind = kind
-        self.prefix = b"POST " + _base_path(base_url).encode("ascii")
-        self.tail = tail
+    def __init__(self, dialect: Dialect, base_url: str, call: str, stream: str, tail: bytes) -> None:
+        self.dialect = dialect
+        self._prefix = b"POST " + _base_path(base_url).encode("ascii")
+        self._call = call
+        self._stream = stream
+        self._tail = tail
 
     def head(self, model: str, *, stream: bool) -> bytes:
         """Written from the provider table alone: what a dialect carries over from its client is added to it."""
-        return self.prefix + path(self.kind, self.key, model, stream=stream).encode("ascii") + self.tail
+        return self._prefix + filled(self._stream if stream else self._call, model).encode("ascii") + self._tail
 
 
 class Host:
     """One provider at this relay: its connections, and the dialects in which it can be spoken to, its own first."""
 
-    __slots__ = ("cancels", "cap_field", "echo", "name", "origin", "pool", "takes_urls", "ways")
+    __slots__ = ("_others", "cancels", "cap_field", "echo", "exchanges", "name", "origin", "pool", "takes_urls", "ways")
 
     def __init__(self, row: ProviderRow, pool: Pool, origin: Origin) -> None:
         kind = KINDS[row.kind]
@@ -113,12 +116,21 @@ class Host:
         for key, url in bases(kind, row.base_url).items():
             if callable_in(kind, key) and key in SPOKEN:
                 dialect, credential = SPOKEN[key], SCHEMES[kind.scheme(key)](row.api_key)
-                preset = b"" if dialect.preset in credential else dialect.preset
-                self.ways[dialect.name] = Way(key, kind, url, common + credential + preset)
+                tail = common + credential + (b"" if dialect.preset in credential else dialect.preset)
+                self.ways[dialect.name] = Way(dialect, url, *paths(kind, key), tail)
+                for surface in SURFACES:
+                    if surface.beside == key and (place := beside(kind, key, surface.path)):
+                        self.ways[surface.dialect.name] = Way(surface.dialect, url, place, place, tail)
+        # Per exchange, in whose words this provider is asked when it does not speak the client's: the first of the tables.
+        self._others: dict[str, Way] = {}
+        for way in self.ways.values():
+            self._others.setdefault(way.dialect.exchange, way)
+        self.exchanges = frozenset(self._others)
 
-    def way(self, client: Dialect) -> Way:
-        """How to speak with this provider for such a client: in the client's own dialect if the provider has it."""
-        return self.ways.get(client.name) or next(iter(self.ways.values()))
+    def way(self, client: Dialect) -> Way | None:
+        """How to speak with this provider for such a client: in the client's own dialect if the provider has it; None when it serves
+        nothing of the kind."""
+        return self.ways.get(client.name) or self._others.get(client.exchange)
 
 
 class Offer:
@@ -138,7 +150,7 @@ class Offer:
 
     def head(self, way: Way, *, stream: bool) -> bytes:
         """What every request to this offer begins with."""
-        key = (way.key, stream)
+        key = (way.dialect.name, stream)
         head = self.heads.get(key)
         if head is None:
             head = self.heads[key] = way.head(self.model, stream=stream)
@@ -178,7 +190,12 @@ def _credible(ratio: float) -> float:
 class Model:
     """One model, ready for admission."""
 
-    __slots__ = ("context", "default_cap", "free", "id", "learned", "max_output", "offers", "row", "tariff", "version", "worst")
+    # fmt: off
+    __slots__ = (
+        "_unbilled", "context", "default_cap", "exchanges", "free", "id", "learned", "max_output", "offers", "row", "tariff", "version",
+        "worst",
+    )
+    # fmt: on
 
     def __init__(self, row: ModelRow, offers: tuple[Offer, ...], learned: Learned, default_cap: int | None) -> None:
         self.row = row
@@ -192,6 +209,17 @@ class Model:
         self.default_cap = default_cap
         self.offers = offers
         self.learned = learned
+        self.exchanges = frozenset[str]().union(*(offer.host.exchanges for offer in offers))
+        self._unbilled: Model | None = None
+
+    @property
+    def unbilled(self) -> Model:
+        """The same for requests that cost nothing."""
+        found = self._unbilled
+        if found is None:
+            row = msgspec.structs.replace(self.row, price=Price())
+            found = self._unbilled = Model(row, self.offers, self.learned, self.default_cap)
+        return found
 
 
 class Tables:

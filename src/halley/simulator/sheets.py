@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from halley.simulator import gemini_ask, messages_ask, responses_ask
-from halley.simulator.heard import MEDIUM_TOKENS, count_words, linked
+from halley.simulator.heard import count_words, linked
 from halley.simulator.reading import Loose, Node, check, flag
 from halley.simulator.schema import Json
 from halley.simulator.shelf import Shelf
@@ -71,14 +71,13 @@ def embeddings(body: bytes) -> Sheet:
 
 
 def moderations(body: bytes) -> Sheet:
-    """A category applies where the text holds its name."""
+    """A category applies where the text holds its name. Moderation is free, as it is at OpenAI."""
     top = Node.of(body)
     name = top.find("model")
     model = name.text() if name is not None else "omni-moderation-latest"
     entries = _moderated(top.need("input"))
-    tokens = sum(count_words(text) + MEDIUM_TOKENS["image"] * images for text, images in entries)
     results = [_judged(text, images) for text, images in entries]
-    return Sheet(model, tokens, _fixed({"id": "modr-of-the-simulator", "model": model, "results": list[Json](results)}))
+    return Sheet(model, 0, _fixed({"id": "modr-of-the-simulator", "model": model, "results": list[Json](results)}))
 
 
 def rerank(body: bytes) -> Sheet:

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import msgspec
 
-from halley.chat.doors import Target, Unreadable, Written
+from halley.chat.doors import Swap, Target, Unreadable, Written
 from halley.chat.model import Ask
+from halley.chat.peek import Peek
 from halley.chat.usage import Usage
 from halley.dialects.gemini.answer import Count, Json
 from halley.dialects.gemini.node import Node
+from halley.dialects.gemini.read_answer import read_error
 from halley.dialects.gemini.read_ask import read_ask
+from halley.dialects.gemini.request import addressed
 from halley.dialects.gemini.write_ask import write_ask
+from halley.errors import Condition, Refused
+from halley.wire import jsonbody
 
 
 class _Counted(msgspec.Struct):
@@ -54,3 +59,39 @@ def write_counted(usage: Usage) -> bytes:
     if usage.cache_read:
         made["cachedContentTokenCount"] = usage.cache_read
     return msgspec.json.encode(made)
+
+
+def peek(body: bytes, path: bytes) -> Peek:
+    """Raises Refused."""
+    try:
+        jsonbody.gate(body)
+        members = jsonbody.members(body)
+    except jsonbody.Malformed as error:
+        reason = str(error) if body.strip() else "The body is empty; send a JSON object with contents."
+        raise Refused(Condition.INVALID, reason) from None
+    read_count(body)
+    return Peek(addressed(path)[0], False, 1, 0, True, [], members)
+
+
+def outbound(body: bytes, seen: Peek, model: str, _cap: int | None, _cap_field: str) -> bytes:
+    """The very bytes, but for the model's name where the wrapped request has it."""
+    if model == seen.model:
+        return body
+    members = jsonbody.members(body)
+    name = next((name for name in ("generateContentRequest", "generate_content_request") if name in members), None)
+    if name is None:
+        return body
+    wrapped = bytes(members[name])
+    named = jsonbody.set_members(wrapped, jsonbody.members(wrapped), {"model": msgspec.json.encode(f"models/{model}")})
+    return jsonbody.set_members(body, members, {name: named})
+
+
+def _read(body: bytes, _model: str) -> Ask:
+    return read_count(body)
+
+
+def _write_answer(usage: Usage, _ask: Ask) -> bytes:
+    return write_counted(usage)
+
+
+SWAP = Swap(_read, write_count, read_counted, _write_answer, read_error)

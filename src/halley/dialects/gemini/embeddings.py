@@ -81,7 +81,9 @@ def write_batch(embed: Embed, model: str) -> Written:
         if not isinstance(text, str):
             raise refused("input", "tokens are read by the model alone that they were made for; send text")
         requests.append({"model": f"models/{model}", "content": {"parts": [{"text": text}]}} | shared)
-    losses = () if embed.end_user is None else (Loss("user", "an end user is not named in this dialect"),)
+    losses = tuple(Loss(name, "a field that this dialect does not have") for name in embed.unknown)
+    if embed.end_user is not None:
+        losses = (*losses, Loss("user", "an end user is not named in this dialect"))
     return Written(msgspec.json.encode({"requests": requests}), losses)
 
 
@@ -99,7 +101,9 @@ def read_embedded(body: bytes) -> Embedded:
 
 
 def write_one(embedded: Embedded) -> bytes:
-    """The answer of `embedContent`."""
+    """The answer of `embedContent`. Raises Unreadable without a vector."""
+    if not embedded.vectors:
+        raise Unreadable("no vector")
     return _answer({"embedding": {"values": numbers(embedded.vectors[0])}}, embedded)
 
 

@@ -1,0 +1,67 @@
+"""`POST /v1/messages/count_tokens`: a request counted without being answered.
+
+The body is that of a message without what only an answer needs; the answer is `{"input_tokens": n}`. A provider's endpoint refuses fields
+that it does not know, so only those that it documents are sent (API reference, read 2026-11).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from halley.chat.doors import Swap, Target, Written
+from halley.chat.model import Ask
+from halley.chat.peek import Peek
+from halley.chat.usage import Usage
+from halley.dialects.anthropic import request
+from halley.dialects.anthropic.answers import read_count
+from halley.dialects.anthropic.ask_in import read_count_ask
+from halley.dialects.anthropic.ask_out import write_ask, write_count
+from halley.dialects.anthropic.errors import read_error
+
+_COUNTED: Final = frozenset(
+    (
+        "model",
+        "messages",
+        "system",
+        "tools",
+        "tool_choice",
+        "thinking",
+        "output_config",
+        "cache_control",
+        "mcp_servers",
+        "context_management",
+    )
+)
+_decode: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def peek(body: bytes, path: bytes) -> Peek:
+    """Raises Refused."""
+    seen = request.peek(body, path)
+    seen.cap, seen.stream = 0, False
+    return seen
+
+
+def write(ask: Ask, target: Target) -> Written:
+    """Raises Refused as `write_ask` does."""
+    written = write_ask(ask, target)
+    counted = {name: value for name, value in _decode(written.body).items() if name in _COUNTED}
+    return Written(msgspec.json.encode(counted), written.losses)
+
+
+def read_answer(body: bytes) -> Usage:
+    """Raises Unreadable."""
+    return Usage(read_count(body))
+
+
+def _read(body: bytes, _model: str) -> Ask:
+    return read_count_ask(body)
+
+
+def _write_answer(usage: Usage, _ask: Ask) -> bytes:
+    return write_count(usage.input)
+
+
+SWAP = Swap(_read, write, read_answer, _write_answer, read_error)

@@ -1,0 +1,70 @@
+"""Moderation: whether a text or a picture should not be shown. A provider's own words pass; nothing is priced by tokens here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from halley.chat.peek import Peek, look, rename
+from halley.chat.reading import begins
+from halley.chat.usage import Usage, Whole
+from halley.dialects import OPENAI_CHAT
+from halley.exchanges.record import Exchange, Route, Surface, no_output
+
+# What OpenAI takes when none is named.
+_MODEL = "omni-moderation-latest"
+MOST_PICTURES = 100
+
+
+class _Url(msgspec.Struct):
+    url: str
+
+
+class _Part(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    image_url: _Url | None = None
+
+
+class _Ask(msgspec.Struct):
+    input: str | list[str | _Part]
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
+
+
+class _Reply(msgspec.Struct):
+    results: msgspec.Raw = msgspec.Raw()
+
+
+_decoder = msgspec.json.Decoder(_Ask)
+_decode_reply = msgspec.json.Decoder(_Reply).decode
+_CORE = frozenset(_Ask.__struct_fields__)
+_DEEP = {"input": b"image_url"}
+
+
+def peek(body: bytes, _path: bytes) -> Peek:
+    """Raises Refused, naming the field."""
+    ask, members = look(body, _decoder, _CORE, "input", _DEEP)
+    parts = ask.input if isinstance(ask.input, list) else []
+    urls = [part.image_url.url for part in parts if isinstance(part, _Part) and part.image_url is not None]
+    return Peek(ask.model or _MODEL, False, 1, 0, True, urls[: MOST_PICTURES + 1], members)
+
+
+def read_whole(body: bytes) -> Whole | None:
+    """None when it is no JSON object."""
+    try:
+        return Whole(Usage(), begins(_decode_reply(body).results, b"["))
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+OPENAI = OPENAI_CHAT._replace(
+    name="openai_moderation",
+    exchange="moderation",
+    peek=peek,
+    outbound=rename,
+    read_whole=read_whole,
+    content_bytes=no_output,
+    doors=None,
+)
+MODERATION = Exchange("moderation", (Route(b"POST", b"/v1/moderations", OPENAI),), (Surface("chat", OPENAI, "/moderations"),))

@@ -1,0 +1,31 @@
+"""Moderation: what is judged before a provider judges."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from halley.chat.usage import Usage
+from halley.errors import Refused
+from halley.exchanges.moderation import peek, read_whole
+
+
+def test_texts_and_pictures() -> None:
+    assert peek(b'{"input":"a"}', b"").model == "omni-moderation-latest"
+    parts = [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]
+    seen = peek(json.dumps({"model": "m", "input": parts}).encode(), b"")
+    assert (seen.model, seen.image_urls, seen.cap) == ("m", ["https://example.com/a.png"], 0)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"input":1}', b'{"input":[{"image_url":{"url":1}}]}', b'{"input":"a","model":""}'])
+def test_what_is_no_request(body: bytes) -> None:
+    with pytest.raises(Refused):
+        peek(body, b"")
+
+
+def test_answers() -> None:
+    for body, answered in ((b'{"results":[]}', True), (b'{"error":{}}', False)):
+        whole = read_whole(body)
+        assert whole is not None and (whole.usage, whole.answered) == (Usage(), answered)
+    assert read_whole(b"no") is None
