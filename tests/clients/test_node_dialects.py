@@ -35,10 +35,27 @@ SCRIPTS = {
     "cut": "tokens-50+cut-after-2",
     "error_frame": "tokens-50+error-frame-after-2",
     "long": "tokens-50",
+    "slow": "tokens-200+slow-20ms",
+    "refusal": "refusal",
+    "filter": "filter",
     "status_400": "status-400",
     "status_429": "status-429",
     "status_500": "status-500",
 }
+# How providers really write streams.
+SHAPES = (
+    "echo+one-byte-writes",
+    "echo+write-7",
+    "echo+crlf",
+    "echo+comments",
+    "echo+pings",
+    "echo+unknown-events",
+    "echo+usage-early",
+    "echo+usage-late",
+    "echo+no-usage",
+    "echo+eof-body",
+    "echo+early-close",
+)
 PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 PAPER = b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
 
@@ -88,7 +105,7 @@ class Seen:
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     place = tmp_path_factory.mktemp("dialects")
-    with Simulator(place) as simulator, Gateway(place, settings(simulator.url, SCRIPTS.values())) as gateway:
+    with Simulator(place) as simulator, Gateway(place, settings(simulator.url, (*SCRIPTS.values(), *SHAPES))) as gateway:
         gateway.cli("credit", "default", "1000")
         yield House(gateway, simulator)
 
@@ -102,6 +119,7 @@ def seen(request: pytest.FixtureRequest, house: House) -> Seen:
         "keys": {"main": house.gateway.key(), "wrong": "sk-wrong"},
         "upstreams": list(UPSTREAMS),
         "scripts": SCRIPTS,
+        "shapes": SHAPES,
         "tricky": TRICKY,
     }
     done = subprocess.run(
@@ -136,6 +154,29 @@ def test_a_text_comes_whole_and_in_pieces_and_costs_the_same(seen: Seen, upstrea
 @every_upstream
 def test_text_that_looks_like_the_protocol_arrives_whole(seen: Seen, upstream: str) -> None:
     assert seen(upstream, "stream_of_tricky_text")["text"] == f"You said: {TRICKY}"
+
+
+@every_upstream
+def test_a_stream_of_every_shape_is_the_same_text(seen: Seen, upstream: str) -> None:
+    found = seen(upstream, "stream_of_every_shape")
+    assert {shape: text for shape, text in found.items() if text != "You said: Grüße, 世界 🌍"} == {}
+
+
+@every_upstream
+def test_a_program_may_leave_a_stream_early_and_go_on(seen: Seen, upstream: str) -> None:
+    assert seen(upstream, "stream_left_early") == {"pieces": 2, "text_after": seen(upstream, "text")["text"]}
+
+
+@pytest.mark.parametrize("case", ["refusal", "refusal_streamed", "filter", "filter_streamed"])
+@every_upstream
+def test_what_a_model_will_not_say(seen: Seen, upstream: str, case: str) -> None:
+    """OpenAI's dialects end naturally behind a refusal that is said as one, and have no such word for what others say as text."""
+    said = seen(upstream, case)
+    natural = upstream in ("chat", "responses") and case.startswith("refusal")
+    filtered = {"chat": "content_filter", "responses": "incomplete", "messages": "refusal", "gemini": "SAFETY"}[seen.sdk.dialect]
+    in_words = seen.sdk.dialect in ("chat", "responses") and natural
+    assert said["finish"] == (seen.sdk.endings[0] if in_words else filtered)
+    assert said["text"] == ("I cannot help with that." if case.startswith("refusal") and not in_words else "")
 
 
 @every_upstream
@@ -249,4 +290,4 @@ def test_a_stream_that_breaks_is_an_exception_and_never_a_whole_answer(seen: See
 
 def test_afterwards_the_books_agree(house: House) -> None:
     found = audit(house.gateway, house.simulator)
-    assert set(found.endings) == {"complete", "failed", "broke"}
+    assert set(found.endings) == {"complete", "failed", "broke", "left", "drained", "unreported"}

@@ -3,7 +3,7 @@
 //   node dialects.mjs SDK DIRECTORY < plan.json
 //
 // SDK names a file beside this one, which says the same verbs in that SDK's words; DIRECTORY holds its node_modules. The plan is
-// {url, keys, upstreams, scripts, tricky}. Prints one line a case: {"upstream", "case", "seen"} or {"upstream", "case", "failed"}.
+// {url, keys, upstreams, scripts, shapes, tricky}. Prints one line a case: {"upstream", "case", "seen"} or {"upstream", "case", "failed"}.
 // What must be seen is said in ../test_node_dialects.py.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -83,6 +83,33 @@ const CASES = {
   stream: (model) => plain(model('words'), { stream: true }),
   stream_helper: (model) => plain(model('words'), { stream: true, helper: true }),
   stream_of_tricky_text: (model) => plain(model('echo'), { stream: true }, plan.tricky),
+  async stream_of_every_shape(model) {
+    const seen = {};
+    for (const shape of plan.shapes) {
+      try {
+        seen[shape] = (await plain(model(shape), { stream: true }, 'Grüße, 世界 🌍')).text;
+      } catch (error) {
+        seen[shape] = `${error.constructor.name}: ${error.message}`;
+      }
+    }
+    return seen;
+  },
+  async stream_left_early(model) {
+    let pieces = 0;
+    const enough = new Error('enough');
+    const piece = () => {
+      pieces += 1;
+      if (pieces === 2) throw enough;
+    };
+    await plain(model('slow'), { stream: true, piece }).catch((error) => {
+      if (error !== enough) throw error;
+    });
+    return { pieces, text_after: (await plain(model('words'))).text };
+  },
+  refusal: (model) => plain(model('refusal')),
+  refusal_streamed: (model) => plain(model('refusal'), { stream: true }),
+  filter: (model) => plain(model('filter')),
+  filter_streamed: (model) => plain(model('filter'), { stream: true }),
   length: (model) => plain(model('long'), { cap: 20 }),
   tools: (model) => loop(model('tool')),
   tools_streamed: (model) => loop(model('tool'), { stream: true }),
@@ -122,7 +149,7 @@ const CASES = {
 
 for (const upstream of plan.upstreams) {
   for (const [name, run] of Object.entries(CASES)) {
-    const model = (script) => `${upstream}/${plan.scripts[script]}`;
+    const model = (script) => `${upstream}/${plan.scripts[script] ?? script}`;
     try {
       console.log(JSON.stringify({ upstream, case: name, seen: await run(model) }));
     } catch (error) {

@@ -114,7 +114,7 @@ def read_answer(body: bytes, origin: str, new_id: str) -> Answer:
         id=found.id,
         model=found.model,
         parts=tuple(_parts(choice.message, origin, new_id)),
-        finish=read_finish(choice.finish_reason),
+        finish=read_finish(choice.finish_reason, bool(choice.message.refusal)),
         usage=normal(found.usage),
         created=found.created,
         logprobs=choice.logprobs.copy() if len(choice.logprobs) and bytes(choice.logprobs) != b"null" else None,

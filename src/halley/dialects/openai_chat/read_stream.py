@@ -69,6 +69,7 @@ class ChatStreamReader:
         "_open",
         "_origin",
         "_over",
+        "_refused",
         "_said",
         "_seal",
         "_sound",
@@ -81,7 +82,7 @@ class ChatStreamReader:
         self._origin = origin
         self._new_id = new_id
         self._unsigned = Seal(origin, "")
-        self._started = self._over = False
+        self._started = self._over = self._refused = False
         self._open = ""  # the kind of the part that is open
         self._call = -1  # the index of the tool call that is open
         self._id = ""  # its id
@@ -135,7 +136,7 @@ class ChatStreamReader:
         if self._sound is not None:
             data, words, id = self._sound
             events += (PartStarted(Audio(Inline("audio/wav", "".join(data)), "".join(words), id)), _END)
-        events.append(Finished(read_finish(self._finish), self._usage))
+        events.append(Finished(read_finish(self._finish, self._refused), self._usage))
         return events
 
     def _failed(self, error: ErrorShape | str) -> list[Event]:
@@ -154,6 +155,7 @@ class ChatStreamReader:
         if delta.content:
             self._more("text", _EMPTY, delta.content, events)
         if delta.refusal:
+            self._refused = True
             self._more("refusal", Refusal(""), delta.refusal, events)
         if delta.tool_calls is not None:
             for call in delta.tool_calls:

@@ -43,13 +43,14 @@ class Annotation(msgspec.Struct):
     url_citation: UrlCitation | None = None
 
 
-def read_finish(word: str | None) -> Finish:
-    """An unknown word is an end like any other, and kept."""
-    return Finish(_READ.get(word or "stop", "stop"), word=word if word not in _READ else None)
+def read_finish(word: str | None, refused: bool) -> Finish:
+    """An unknown word is an end like any other, and kept. A refusal that the answer holds ends it naturally in this dialect."""
+    reason = _READ.get(word or "stop", "stop")
+    return Finish("refusal" if refused and reason == "stop" else reason, word=word if word not in _READ else None)
 
 
-def write_finish(finish: Finish) -> str:
-    return _WRITTEN[finish.reason]
+def write_finish(finish: Finish, refused: bool) -> str:
+    return "stop" if refused and finish.reason == "refusal" else _WRITTEN[finish.reason]
 
 
 def write_usage(usage: Usage) -> dict[str, object]:

@@ -21,6 +21,7 @@ def write_answer(answer: Answer, asked: Asked) -> Written:
     message: Shape = {"role": "assistant", "content": None, "refusal": None}
     for index, part in enumerate(answer.parts):
         _add(message, part, index, losses)
+    ending = write_finish(answer.finish, message["refusal"] is not None)
     if answer.finish.reason == "refusal" and message["refusal"] is None and answer.finish.detail:
         message["refusal"] = answer.finish.detail
     losses += [Loss(extra.at, "the caller's dialect has no place for it") for extra in answer.extras]
@@ -29,7 +30,7 @@ def write_answer(answer: Answer, asked: Asked) -> Written:
         "object": "chat.completion",
         "created": answer.created or asked.created,
         "model": asked.model,
-        "choices": [{"index": 0, "message": message, "logprobs": answer.logprobs, "finish_reason": write_finish(answer.finish)}],
+        "choices": [{"index": 0, "message": message, "logprobs": answer.logprobs, "finish_reason": ending}],
     }
     if answer.usage is not None:
         body["usage"] = write_usage(answer.usage)

@@ -28,6 +28,7 @@ class ChatStreamWriter:
         "_head",
         "_lead",
         "_parts",
+        "_refused",
         "_said",
         "_tail",
         "_text",
@@ -46,6 +47,7 @@ class ChatStreamWriter:
         self._lead = self._trail = b""  # around the text of a delta of the open part
         self._parts = self._calls = self._details = 0
         self._text: Part | None = None  # the open part
+        self._refused = False
         self._said = False  # any delta of it
         self._twice = b""  # what stands between, where its text is said twice
         self._usage: Usage | None = None
@@ -101,6 +103,7 @@ class ChatStreamWriter:
             case Thinking():
                 self._start_thinking(part, out)
             case Text() | Refusal():
+                self._refused = self._refused or isinstance(part, Refusal)
                 self._lead, self._trail = self._head + _FIELD[type(part)], self._tail
                 if part.text:
                     out.append(self._chunk(_FIELD[type(part)] + _encode(part.text)))
@@ -188,7 +191,7 @@ class ChatStreamWriter:
         usage = event.usage or self._usage
         asks = self._asked.ask.wants_usage
         nothing = b',"usage":null' if asks else b""
-        out.append(b'%b},"finish_reason":"%b"}]%b}\n\n' % (self._head, write_finish(finish).encode(), nothing))
+        out.append(b'%b},"finish_reason":"%b"}]%b}\n\n' % (self._head, write_finish(finish, self._refused).encode(), nothing))
         if asks and usage is not None:
             head = self._head[: self._head.rindex(b'"choices":')]
             out.append(b'%b"choices":[],"usage":%b}\n\n' % (head, _encode(write_usage(usage))))
