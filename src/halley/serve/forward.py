@@ -64,6 +64,8 @@ class Forward:
     def replied(self, call: Call, data: bytes, done: bool) -> None:
         if data:
             self.parts.append(data)
+        if done:
+            self.call = None  # it knows its receiver: a cycle
         if done and self.connection is not None:
             self.connection.owner = None
             fields = b"content-type: %b\r\n" % call.kind if call.kind else b""
@@ -72,24 +74,28 @@ class Forward:
 
     @shield
     def failed(self, call: Call, fault: Fault) -> None:
+        self.call = None
         self._refuse(Refused(Condition.OVERLOADED, "This part of Halley is restarting; try again in a moment.", retry_after_s=1.0))
 
     def client_gone(self) -> None:
         self.connection = None
-        if self.call is not None:
-            self.call.abort()
+        self._drop()
 
     def client_slow(self) -> None: ...
 
     def client_ready(self) -> None: ...
 
     def expel(self, refusal: Refused) -> None:
-        if self.call is not None:
-            self.call.abort()
+        self._drop()
         self._refuse(refusal)
 
     def broke(self) -> None:
         self._refuse(faults.bug())
+
+    def _drop(self) -> None:
+        call, self.call = self.call, None
+        if call is not None:
+            call.abort()
 
     def _refuse(self, refusal: Refused) -> None:
         connection, self.connection = self.connection, None
