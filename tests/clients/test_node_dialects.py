@@ -240,6 +240,35 @@ def test_a_schema_is_kept_and_parsed_by_the_sdk(seen: Seen, upstream: str) -> No
 
 
 # The SDK's own class of an error by status, where it has one.
+def test_the_list_of_models_has_the_shape_of_the_client(seen: Seen) -> None:
+    """Whose it is, `GET /v1/models` can tell by the fields of the head alone."""
+    ids = seen("chat", "models")["ids"]
+    assert {f"{upstream}/{script}" for upstream in UPSTREAMS for script in SCRIPTS.values()} <= set(ids)
+
+
+@every_upstream
+def test_the_tokens_of_a_request_are_counted(seen: Seen, upstream: str) -> None:
+    """By the provider if it can, and else roughly by Halley. Chat has no question for it."""
+    tokens = seen(upstream, "count")["tokens"]
+    if seen.sdk.dialect == "chat":
+        assert tokens is None
+    elif upstream == "chat":
+        assert 5 <= tokens <= 20
+    else:
+        assert tokens == 5
+
+
+@every_upstream
+def test_a_text_becomes_a_vector(seen: Seen, upstream: str) -> None:
+    """Where the SDK has a word for it, and the provider too."""
+    if seen.sdk.dialect not in ("chat", "gemini"):
+        assert seen(upstream, "embedding") is None
+    elif upstream in ("chat", "gemini"):
+        assert seen(upstream, "embedding") == {"lengths": [64, 64], "differ": True}
+    else:
+        assert seen(upstream, "embedding") == {"refused": 400}
+
+
 STATUSES = (400, 401, 404, 429, 502)
 STAINLESS = dict(
     zip(STATUSES, ("BadRequestError", "AuthenticationError", "NotFoundError", "RateLimitError", "InternalServerError"), strict=True)

@@ -106,6 +106,8 @@ export default function speak(require, url, key, Place) {
       });
       return texts(final, 'text', 'text');
     },
+    models: async () => (await Array.fromAsync(client.models.list())).map((model) => model.id),
+    count: async ({ model, turns }) => (await client.messages.countTokens({ model, messages: turns })).input_tokens,
     structured: async (wanted) =>
       (await client.messages.parse({ ...body(wanted), output_config: { format: zodOutputFormat(Place) } })).parsed_output,
     failure: (error) => ({

@@ -135,6 +135,23 @@ const CASES = {
     const value = await client.structured({ model: model('echo'), turns });
     return { fits: Place.safeParse(value).success, value };
   },
+  async models() {
+    return { ids: await connect().models() };
+  },
+  async count(model) {
+    const [client, turns] = asked('Say hello to the harbour.');
+    return { tokens: client.count === undefined ? null : await client.count({ model: model('words'), turns }) };
+  },
+  async embedding(model) {
+    const client = connect();
+    if (client.embed === undefined) return null;
+    try {
+      const vectors = await client.embed({ model: model('echo'), texts: ['north', 'south'] });
+      return { lengths: vectors.map((vector) => vector.length), differ: String(vectors[0]) !== String(vectors[1]) };
+    } catch (error) {
+      return { refused: client.failure(error).status };
+    }
+  },
   refused_key: (model) => failure(() => connect('wrong').ask({ model: model('words'), turns: [connect().user('hi')] })),
   refused_key_for_a_stream: (model) =>
     failure(() => connect('wrong').ask({ model: model('words'), turns: [connect().user('hi')], stream: true })),

@@ -109,6 +109,9 @@ export default function speak(require, url, key, Place) {
       };
       return (await client.models.generateContent({ model, contents: turns, config: { tools: [callable] } })).text;
     },
+    models: async () => (await Array.fromAsync(await client.models.list())).map((model) => model.name.replace(/^models\//, '')),
+    count: async ({ model, turns }) => (await client.models.countTokens({ model, contents: turns })).totalTokens,
+    embed: async ({ model, texts }) => (await client.models.embedContent({ model, contents: texts })).embeddings.map(({ values }) => values),
     async structured(wanted) {
       const { $schema: _, ...format } = z.toJSONSchema(Place);
       return JSON.parse((await ask({ ...wanted, format })).text);

@@ -111,6 +111,8 @@ export default function speak(require, url, key, Place) {
       });
       return runner.finalContent();
     },
+    models: async () => (await Array.fromAsync(await client.models.list())).map((model) => model.id),
+    embed: async ({ model, texts }) => (await client.embeddings.create({ model, input: texts })).data.map(({ embedding }) => embedding),
     structured: async (wanted) =>
       (await client.chat.completions.parse({ ...body(wanted), response_format: zodResponseFormat(Place, 'place') })).choices[0].message
         .parsed,

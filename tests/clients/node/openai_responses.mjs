@@ -69,6 +69,11 @@ export default function speak(require, url, key, Place) {
     },
     results: (calls, answer) =>
       calls.map((call, index) => ({ type: 'function_call_output', call_id: call.id, output: answer(call, index) })),
+    models: async () => (await Array.fromAsync(await client.models.list())).map((model) => model.id),
+    count: async (wanted) => {
+      const { model, input } = body(wanted);
+      return (await client.responses.inputTokens.count({ model, input })).input_tokens;
+    },
     structured: async (wanted) =>
       (await client.responses.parse({ ...body(wanted), text: { format: zodTextFormat(Place, 'place') } })).output_parsed,
     failure: (error) => ({ status: error.status ?? null, kind: error.type ?? null, code: error.code ?? null, request_id: error.requestID ?? null }),
