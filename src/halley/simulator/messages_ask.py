@@ -48,12 +48,14 @@ _BLOCKS = {
     "tool_result": ("type", "tool_use_id", "content", "is_error", "cache_control"),
     "thinking": ("type", "thinking", "signature"),
     "redacted_thinking": ("type", "data"),
+    "tool_reference": ("type", "tool_name", "cache_control"),
 }
 _OF_ROLE = {
     "user": ("text", "image", "document", "search_result", "tool_result"),
     "assistant": ("text", "tool_use", "thinking", "redacted_thinking"),
     "system": ("text",),
 }
+_IN_RESULTS = ("text", "image", "document", "search_result", "tool_reference")
 _MOST_MARKS = 4
 
 
@@ -226,7 +228,7 @@ def _result(block: Node, answering: dict[str, str]) -> Result:
     if name is None:
         raise identity.bad("Unexpected `tool_use_id`: each `tool_result` must answer a `tool_use` of the previous message.")
     content = block.find("content")
-    texts, media = _texts_and_media(content, ("text", "image", "document", "search_result")) if content is not None else ((), ())
+    texts, media = _texts_and_media(content, _IN_RESULTS) if content is not None else ((), ())
     return Result(identity.text(), name, "".join(texts), media, flag(block, "is_error"))
 
 
@@ -239,6 +241,8 @@ def _texts_and_media(content: Node, kinds: tuple[str, ...]) -> tuple[tuple[str, 
         match block.need("type").text(*kinds):
             case "text":
                 texts.append(block.need("text").text())
+            case "tool_reference":
+                texts.append(f"[tool {block.need('tool_name').text()}]")
             case "search_result":
                 texts.extend(part.need("text").text() for part in block.need("content").items())
             case "image" | "document" as kind:

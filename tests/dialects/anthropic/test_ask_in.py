@@ -97,6 +97,10 @@ AT = "messages[0].content[0]"
             Document(PlainText("a\nb"), at=AT),
         ),
         ({"type": "tool_result", "tool_use_id": "t", "content": "out"}, ToolResult("t", (Text("out", at=f"{AT}.content"),), at=AT)),
+        (
+            {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "tool_reference", "tool_name": "WebFetch"}]},
+            ToolResult("t", (Text("The tool WebFetch has been found: it can be called.", at=f"{AT}.content[0]"),), at=AT),
+        ),
         ({"type": "tool_result", "tool_use_id": "t", "is_error": True}, ToolResult("t", (), failed=True, at=AT)),
         (
             {

@@ -98,6 +98,11 @@ class _Redacted(msgspec.Struct):
     data: str
 
 
+class _Reference(msgspec.Struct):
+    tool_name: str
+    cache_control: CacheControl | None = None
+
+
 class _Kind(msgspec.Struct):
     type: str
 
@@ -217,6 +222,12 @@ def _redacted(raw: msgspec.Raw, at: str, tell: _Tell) -> Part:
     return Thinking("", redacted=True, seal=taken(found.data), at=at)
 
 
+def _tool_reference(raw: msgspec.Raw, at: str, tell: _Tell) -> Part:
+    """Claude Code's search for tools finds one, and from here on it stands among the tools of the ask."""
+    found = read_as(_DECODE_REFERENCE, raw, at)
+    return Text(f"The tool {found.tool_name} has been found: it can be called.", cache=read_cache(found.cache_control, at), at=at)
+
+
 _DECODE_TEXT: Final = msgspec.json.Decoder(_Text).decode
 _DECODE_IMAGE: Final = msgspec.json.Decoder(_Image).decode
 _DECODE_DOCUMENT: Final = msgspec.json.Decoder(_Document).decode
@@ -224,6 +235,7 @@ _DECODE_TOOL_USE: Final = msgspec.json.Decoder(_ToolUse).decode
 _DECODE_TOOL_RESULT: Final = msgspec.json.Decoder(_ToolResult).decode
 _DECODE_THINKING: Final = msgspec.json.Decoder(_Thinking).decode
 _DECODE_REDACTED: Final = msgspec.json.Decoder(_Redacted).decode
+_DECODE_REFERENCE: Final = msgspec.json.Decoder(_Reference).decode
 
 _Reader = Callable[[msgspec.Raw, str, _Tell], Part]
 
@@ -240,6 +252,7 @@ _BLOCKS: Final = {
     "tool_result": _row(_ToolResult, _tool_result),
     "thinking": _row(_Thinking, _thinking),
     "redacted_thinking": _row(_Redacted, _redacted),
+    "tool_reference": _row(_Reference, _tool_reference),
 }
 """What is read: all other kinds are opaque."""
 
