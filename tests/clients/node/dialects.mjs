@@ -4,7 +4,7 @@
 //
 // SDK names a file beside this one, which says the same verbs in that SDK's words; DIRECTORY holds its node_modules. The plan is
 // {url, keys, upstreams, scripts, shapes, tricky}. Prints one line a case: {"upstream", "case", "seen"} or {"upstream", "case", "failed"}.
-// What must be seen is said in ../test_node_dialects.py.
+// What must be seen is said in ../test_sdk_dialects.py.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';

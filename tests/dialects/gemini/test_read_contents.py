@@ -105,6 +105,12 @@ def test_media_are_what_their_type_says(given: object, expected: Image) -> None:
     )
 
 
+@pytest.mark.parametrize("data", ["+/+/AA==", "-_-_AA==", "-_-_AA"])
+def test_base64_is_read_in_both_alphabets(data: str) -> None:
+    (image,) = parts({"inlineData": {"mimeType": "image/png", "data": data}})
+    assert isinstance(image, Image) and image.source == Inline("image/png", "+/+/AA==")
+
+
 def test_a_part_of_one_dialect_alone_stays_as_it_came() -> None:
     first, second = parts({"executableCode": {"language": "PYTHON", "code": "1"}, "thoughtSignature": OWN}, {"toolCall": {}})
     assert isinstance(first, Opaque) and first.what == "executableCode" and OWN.encode() in bytes(first.raw)

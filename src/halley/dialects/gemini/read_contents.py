@@ -134,7 +134,7 @@ class Reader:
         if data is None:
             raise invalid(blob.path("data"), "is missing")
         self.left(blob)
-        return self._medium(part, Inline(mime, data), mime, name)
+        return self._medium(part, Inline(mime, standard(data)), mime, name)
 
     def _file(self, part: Node) -> Part:
         file = cast("Node", part.node("fileData"))
@@ -209,6 +209,16 @@ class Reader:
             return own
         self._number += 1
         return call_id(self._number, name)
+
+
+def standard(data: str) -> str:
+    """Base64 in the alphabet that every dialect knows. Google reads both, and its SDK for Python writes the other."""
+    if "-" in data or "_" in data:
+        data = data.translate(_URL_SAFE)
+    return data if len(data) % 4 == 0 else data + "=" * (-len(data) % 4)
+
+
+_URL_SAFE = str.maketrans("-_", "+/")
 
 
 def _goes_on(part: Part, following: Part) -> bool:
