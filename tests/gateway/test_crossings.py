@@ -273,6 +273,35 @@ def test_a_head_has_our_id_where_the_client_looks_and_nothing_of_another_dialect
     assert not [name for name in fields if name.startswith(("openai-", "anthropic-"))]
 
 
+def elements(house: House, provider: str, script: str, query: str = "") -> tuple[dict[str, str], Any]:
+    path, body = ask("gemini", f"{provider}/{script}", ["Hello."], stream=True)
+    status, fields, raw = send(house, path.removesuffix("?alt=sse") + query, body)
+    assert status == 200, raw
+    assert fields["content-type"] == "application/json"
+    return fields, json.loads(raw)
+
+
+def text(found: list[Any]) -> str:
+    return "".join(part.get("text", "") for each in found for part in each["candidates"][0].get("content", {}).get("parts", ()))
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_without_alt_sse_a_gemini_client_gets_one_array(house: House, provider: str) -> None:
+    _, found = elements(house, provider, "tokens-5")
+    assert len(found) > 1 and len(text(found).split()) == 5
+    assert found[-1]["candidates"][0]["finishReason"] == "STOP" and found[-1]["usageMetadata"]["candidatesTokenCount"] == 5
+    _, found = elements(house, provider, "tokens-5", "?alt=json")
+    assert len(text(found).split()) == 5
+
+
+@pytest.mark.parametrize("script", ["error-frame-after-2", "cut-after-2"])
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_stream_that_fails_ends_its_array_with_the_error(house: House, provider: str, script: str) -> None:
+    _, found = elements(house, provider, script)
+    assert [*found[-1]] == ["error"] and all("candidates" in each for each in found[:-1])
+    assert found[-1]["error"]["message"] and found[-1]["error"]["status"]
+
+
 def test_a_request_that_would_take_long_to_translate_is_refused_and_holds_up_nobody(house: House) -> None:
     before = house.simulator.state()["requests"]
     path, body = ask("chat", "messages/echo", ["a"] * 30_000)
@@ -284,4 +313,4 @@ def test_a_request_that_would_take_long_to_translate_is_refused_and_holds_up_nob
 
 def test_afterwards_the_books_agree(house: House) -> None:
     found = audit(house.gateway, house.simulator)
-    assert set(found.endings) == {"complete", "failed"}  # what was refused before it was sent has failed
+    assert set(found.endings) == {"complete", "failed", "broke"}  # what was refused before it was sent has failed

@@ -23,6 +23,21 @@ class MakeMeter(Protocol):
     def __call__(self, seen: Peek, *, strip: bool) -> Meter: ...
 
 
+class Framing(Protocol):
+    """Another way to write one stream than as events: whole frames in, what the client gets out. `kind` is its content-type."""
+
+    kind: bytes
+
+    def feed(self, frames: bytes) -> bytes: ...
+    def end(self) -> bytes:
+        """What closes it, once."""
+        ...
+
+    def fail(self, refusal: Refused, request_id: str) -> bytes:
+        """The error, and what closes it."""
+        ...
+
+
 WriteError = Callable[[Refused, str], tuple[int, bytes, bytes]]
 
 
@@ -51,6 +66,7 @@ class Dialect(NamedTuple):
     swap: Swap[Any, Any] | None = None
     billed: bool = True
     estimate: Callable[[Any, float], Any] | None = None
+    framing: Callable[[bytes], Framing | None] | None = None  # by the query; None: events
     id_field: bytes = b""  # where its clients look for the request's id, beside `x-request-id`
 
 
@@ -112,6 +128,7 @@ GEMINI = Dialect(
     gemini.write_error,
     gemini.write_error_event,
     gemini.DOORS,
+    framing=gemini.framing,
 )
 
 SPOKEN: dict[str, Dialect] = {"chat": OPENAI_CHAT, "responses": OPENAI_RESPONSES, "messages": ANTHROPIC, "gemini": GEMINI}

@@ -22,7 +22,6 @@ from halley.serve.echo import LONGEST
 if TYPE_CHECKING:
     from halley.serve.relay import Run
 
-EVENT_STREAM = b"text/event-stream"
 STREAM_FIELDS = b"cache-control: no-cache, no-transform\r\nx-accel-buffering: no\r\n"
 
 Answer = tuple[int, bytes, bytes]
@@ -116,7 +115,7 @@ def head(run: Run, kind: bytes) -> bytes:
 
 
 def stream_head(run: Run) -> bytes:
-    return head(run, EVENT_STREAM) + STREAM_FIELDS
+    return head(run, run.passage.kind) + STREAM_FIELDS
 
 
 def losses(run: Run) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from halley.serve.relay import Run
     from halley.serve.tables import Offer, Way
 
+EVENT_STREAM = b"text/event-stream"
 STRICT = b"x-halley-strict"
 # Reading an ask and writing it anew costs about five microseconds for each, on the relay's loop.
 MOST_OBJECTS = 20_000
@@ -44,6 +45,8 @@ _CONDITIONS = {
 
 class Crossing:
     """A `serve.passage.Passage` between two dialects."""
+
+    kind = EVENT_STREAM
 
     __slots__ = ("_bridge", "_stream", "body", "head", "spoken")
 
@@ -96,6 +99,9 @@ class Crossing:
         if refusal is None:
             return self._stream.end()
         return self._stream.fail(Failed(refusal.message, refusal.condition.status, refusal.condition.value.openai_code))
+
+    def close(self) -> bytes:
+        return b""
 
     def whole(self, body: bytes) -> bytes:
         return self._bridge.whole(body)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from halley.errors import Condition, Refused
-from halley.serve.crossing import Crossing
+from halley.serve.crossing import EVENT_STREAM, Crossing
+from halley.serve.framed import Framed
 from halley.serve.translation import Translation
 
 if TYPE_CHECKING:
@@ -22,13 +23,15 @@ if TYPE_CHECKING:
 
 class Passage(Protocol):
     """It knows its request while a method runs and no longer: if a request and its passage held each other, both would wait for the garbage
-    collector. `spoken` is the provider's dialect, `head` and `body` what it gets. `failed`: the client's stream has been ended by an error
-    that is not the fault of the provider's connection."""
+    collector. `spoken` is the provider's dialect, `head` and `body` what it gets; `kind` is the content-type of the client's stream.
+    `failed`: that stream has been ended by an error that is not the fault of the provider's connection."""
 
     spoken: Dialect
     head: bytes
     body: bytes
 
+    @property
+    def kind(self) -> bytes: ...
     @property
     def failed(self) -> bool: ...
     @property
@@ -45,6 +48,10 @@ class Passage(Protocol):
         """The end of the client's stream: after the provider's own, or with this refusal because that never came."""
         ...
 
+    def close(self) -> bytes:
+        """What closes the client's stream after the provider's own error."""
+        ...
+
     def whole(self, body: bytes) -> bytes:
         """A whole answer. Raises `chat.doors.Unreadable`."""
         ...
@@ -59,6 +66,7 @@ class Straight:
 
     __slots__ = ("body", "head", "spoken")
 
+    kind = EVENT_STREAM
     failed = False
     losses = ()
 
@@ -77,6 +85,9 @@ class Straight:
 
     def end(self, run: Run, refusal: Refused | None) -> bytes:
         return b"" if refusal is None else self.spoken.write_error_event(refusal, run.id)
+
+    def close(self) -> bytes:
+        return b""
 
     def whole(self, body: bytes) -> bytes:
         return body
@@ -100,6 +111,13 @@ def carried(head: bytes, names: tuple[bytes, ...], fields: dict[bytes, bytes]) -
 
 def passage(run: Run, offer: Offer) -> Passage:
     """The way to this offer. Raises Refused when it cannot be asked what the caller asks."""
+    dialect = run.route.dialect
+    if dialect.framing is not None and run.seen.stream and (framing := dialect.framing(run.request.query)) is not None:
+        return Framed(_in_events(run, offer), framing)
+    return _in_events(run, offer)
+
+
+def _in_events(run: Run, offer: Offer) -> Passage:
     dialect = run.route.dialect
     way = offer.host.way(dialect)
     if way is None:

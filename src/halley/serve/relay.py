@@ -18,6 +18,7 @@ from halley.policy.pricing import BROKE, COMPLETE, DRAINED, FAILED, LEFT, UNREPO
 from halley.serve import answers, estimates, faults, settle
 from halley.serve.admit import CHECKS, passes
 from halley.serve.answers import Answer, Judged
+from halley.serve.crossing import EVENT_STREAM
 from halley.serve.faults import shield
 from halley.serve.hold import Hold
 from halley.serve.passage import Passage, passage
@@ -204,7 +205,7 @@ class Run:
             elif name in passing:
                 theirs += b"%b: %b\r\n" % (name, value)
         self.theirs = theirs
-        if self.seen.stream and call.status == 200 and call.kind.lower().startswith(answers.EVENT_STREAM):
+        if self.seen.stream and call.status == 200 and call.kind.lower().startswith(EVENT_STREAM):
             self.stage = STREAM
             self.meter = self.passage.begin(self)
             self.metered = True
@@ -229,7 +230,8 @@ class Run:
                 self.headed = True
                 connection.begin(200, answers.stream_head(self), out)
         if meter.frames - self.noted_frames >= PROGRESS_FRAMES or self.gateway.clock.now - self.noted_at >= PROGRESS_S:
-            self._note_progress()
+            self.noted_at, self.noted_frames = self.gateway.clock.now, meter.frames
+            self.gateway.journal.note(settle.progress(self))
 
     def _end_stream(self, out: bytes) -> None:
         """The upstream's stream is over, well or badly."""
@@ -241,7 +243,9 @@ class Run:
             self._conclude(self._left_or(COMPLETE if meter.usage is not None else UNREPORTED), 200, out)
             return
         self._offer_failed()
-        if not meter.failed:
+        if meter.failed:
+            out += passage.close()
+        else:
             refusal = Refused(Condition.UPSTREAM, f'The provider "{self.offer.host.name}" broke off its answer.')
             if not self.headed and not meter.delivered_bytes:
                 self._again(faults.answer(refusal, self.route.dialect.write_error, self.id))
@@ -393,8 +397,3 @@ class Run:
         else:
             connection.stream(200, answers.stream_head(self), self.final)
         self.call = None  # it knows its receiver: a cycle
-
-    def _note_progress(self) -> None:
-        self.noted_at = self.gateway.clock.now
-        self.noted_frames = self.meter.frames
-        self.gateway.journal.note(settle.progress(self))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from halley.chat import seals
 from halley.chat.doors import Swap, Target
 from halley.errors import Condition, Refused
-from halley.serve.crossing import refuse_losses, translated_error
+from halley.serve.crossing import EVENT_STREAM, refuse_losses, translated_error
 
 if TYPE_CHECKING:
     from halley.chat.meter import Meter
@@ -22,6 +22,7 @@ class Translation:
 
     __slots__ = ("_ask", "_client", "_provider", "body", "head", "losses", "spoken")
 
+    kind = EVENT_STREAM
     failed = False
 
     def __init__(self, run: Run, offer: Offer, way: Way) -> None:
@@ -48,6 +49,9 @@ class Translation:
         return data
 
     def end(self, run: Run, refusal: Refused | None) -> bytes:
+        return b""
+
+    def close(self) -> bytes:
         return b""
 
     def whole(self, body: bytes) -> bytes:

@@ -8,7 +8,7 @@ in the path, never in the body. Embeddings and counting of tokens have their own
 from __future__ import annotations
 
 from halley.chat.doors import Doors
-from halley.dialects.gemini.array import Elements
+from halley.dialects.gemini.array import Elements, framing
 from halley.dialects.gemini.errors import is_error, write_error, write_error_event
 from halley.dialects.gemini.read_answer import read_answer, read_error
 from halley.dialects.gemini.read_ask import SPELLING, read_ask
@@ -36,6 +36,7 @@ __all__ = [
     "DOORS",
     "Elements",
     "content_bytes",
+    "framing",
     "is_error",
     "meter",
     "outbound",

@@ -10,13 +10,20 @@ from halley.dialects.gemini.errors import write_error_element
 from halley.errors import Refused
 from halley.wire import sse
 
-MIME = b"application/json"
+_EVENTS = (b"alt=sse", b"$alt=sse")
+
+
+def framing(query: bytes) -> Elements | None:
+    """How a client reads its stream: None if it asked for events."""
+    return None if any(pair in _EVENTS for pair in query.split(b"&")) else Elements()
 
 
 class Elements:
     """`over`: the array is closed."""
 
     __slots__ = ("_begun", "over")
+
+    kind = b"application/json"
 
     def __init__(self) -> None:
         self._begun = self.over = False
