@@ -21,7 +21,7 @@ from tests.harness.gateway import Gateway
 from tests.harness.simulator import Simulator
 
 from .coding_clis import CLIS, SIDE, Cli, Gate, Job, Ran, environment, run
-from .upstreams import UPSTREAMS, settings
+from .upstreams import PRICE, UPSTREAMS, settings
 
 if "HALLEY_CLIENTS" not in os.environ:
     pytest.skip("the coding CLIs are driven by script/clients", allow_module_level=True)
@@ -40,6 +40,8 @@ JOURNEYS = {
 # A tool of Codex that stands in a namespace, by the names that it has at providers.
 INSIDE = {"responses": f"tool-close_agent+{PLAIN}", "flat": f"tool-multi_agent_v1__close_agent+{PLAIN}"}
 SEARCH = f"tool-ToolSearch+{PLAIN}"
+# Gemini CLI has the web searched by this model, whatever model it is told to use.
+GOOGLE, GOOGLING = "gemini-3-flash-preview", f"tool-google_web_search+{PLAIN}"
 PICTURE = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 
 
@@ -92,9 +94,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         for kind in EVERY:
             if kind.way == "broken":
                 simulator.script(f"sim/{kind.script}", {"cut_after": 3, "sequence": [{"tool": kind.cli.writes.name, "arguments": "said"}]})
-        with Gateway(
-            place, settings(simulator.url, sorted({SIDE, SEARCH, *INSIDE.values(), *journeys, *(kind.script for kind in EVERY)}))
-        ) as gateway:
+        scripts = {SIDE, SEARCH, GOOGLING, *INSIDE.values(), *journeys, *(kind.script for kind in EVERY)}
+        searcher = f'[[models]]\nid = "{GOOGLE}"\noffers = [{{provider = "responses", model = "sim/{SIDE}"}}]\nprice = {PRICE}\n'
+        with Gateway(place, searcher + settings(simulator.url, sorted(scripts))) as gateway:
             gateway.cli("credit", "default", "1000")
             house = House(gateway, simulator, {}, {})
             gate = house.gate
@@ -180,6 +182,15 @@ def test_claude_code_finds_a_tool_that_it_had_not_told_of(house: House, tmp_path
     assert "ToolSearch said" in ran.said
     assert ("[tool WebFetch]" if upstream == "messages" else "The tool WebFetch has been found") in ran.said
     assert len(house.simulator.bill()["attempts"]) == before + 2
+
+
+@pytest.mark.parametrize("upstream", UPSTREAMS)
+def test_gemini_cli_searches_the_web_by_the_model_that_has_its_name(house: House, tmp_path: Path, upstream: str) -> None:
+    """Google's search becomes that of the provider, here OpenAI's."""
+    (gemini,) = [cli for cli in CLIS if cli.name == "gemini"]
+    ran = run(gemini, Job(house.gate, f"{upstream}/{GOOGLING}", tmp_path, 'Find {"query": "harbour weather"}'))
+    assert (ran.code, ran.error) == (0, "")
+    assert "google_web_search said" in ran.said and "You said: harbour weather" in ran.said
 
 
 @every_cli

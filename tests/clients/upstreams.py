@@ -13,6 +13,7 @@ UPSTREAMS = {
     "messages": ("anthropic", "/v1"),
     "gemini": ("gemini", "/v1beta"),
 }
+PRICE = f'{{input = "{INPUT_USD}", output = "{OUTPUT_USD}"}}'
 
 
 def settings(simulator: str, scripts: Iterable[str]) -> str:
@@ -24,5 +25,5 @@ def settings(simulator: str, scripts: Iterable[str]) -> str:
         for script in scripts:
             offer = f'{{provider = "{name}", model = "sim/{script}"}}'
             lines += ["[[models]]", f'id = "{name}/{script}"', f"offers = [{offer}]", "max_output = 64000"]
-            lines.append(f'price = {{input = "{INPUT_USD}", output = "{OUTPUT_USD}"}}')
+            lines.append(f"price = {PRICE}")
     return "\n".join(lines) + "\n"
