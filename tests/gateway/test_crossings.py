@@ -302,6 +302,29 @@ def test_a_stream_that_fails_ends_its_array_with_the_error(house: House, provide
     assert found[-1]["error"]["message"] and found[-1]["error"]["status"]
 
 
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+@pytest.mark.parametrize(
+    ("version", "status"), [(None, 200), ("2023-06-01", 200), ("2026-10-21", 200), ("latest", 400), ("2023-6-1", 400), ("", 400)]
+)
+def test_a_version_is_followed_and_nonsense_is_none(house: House, path: str, version: str | None, status: int) -> None:
+    _, body = ask("messages", "messages/tokens-5", ["Hello."])
+    before = house.simulator.state()["requests"]
+    with house.gateway.client() as client:
+        fields = {} if version is None else {"anthropic-version": version}
+        reply = client.ask(
+            "POST",
+            path,
+            body if path == "/v1/messages" else {"model": body["model"], "messages": body["messages"]},
+            key=house.key,
+            fields=fields,
+        )
+        raw = reply.body()
+    assert reply.status == status, raw
+    if status == 400:
+        assert json.loads(raw)["error"]["type"] == "invalid_request_error" and b"anthropic-version" in raw
+        assert house.simulator.state()["requests"] == before
+
+
 def test_a_request_that_would_take_long_to_translate_is_refused_and_holds_up_nobody(house: House) -> None:
     before = house.simulator.state()["requests"]
     path, body = ask("chat", "messages/echo", ["a"] * 30_000)

@@ -66,6 +66,7 @@ class Dialect(NamedTuple):
     swap: Swap[Any, Any] | None = None
     billed: bool = True
     estimate: Callable[[Any, float], Any] | None = None
+    check_fields: Callable[[dict[bytes, bytes]], None] | None = None  # of the client's head; raises Refused
     framing: Callable[[bytes], Framing | None] | None = None  # by the query; None: events
     id_field: bytes = b""  # where its clients look for the request's id, beside `x-request-id`
 
@@ -113,6 +114,7 @@ ANTHROPIC = Dialect(
     anthropic.DOORS,
     (b"anthropic-version", b"anthropic-beta"),
     b"anthropic-version: 2023-06-01\r\n",
+    check_fields=anthropic.check_version,
     id_field=b"request-id",
 )
 

@@ -28,7 +28,10 @@ MOST_IMAGE_TOKENS = 50_000
 _FETCHED_BY_PROVIDERS = urls.UrlPolicy(plain_http=True, ports=None)
 
 
-def content_type(run: Run) -> None:
+def head_fields(run: Run) -> None:
+    check = run.route.dialect.check_fields
+    if check is not None:
+        check(run.request.fields)
     value = run.request.fields.get(b"content-type")
     if value is None or value == b"application/json":
         return
@@ -148,7 +151,7 @@ def _own_cap(run: Run, model: Model, *, strict: bool) -> int:
 
 Checks = tuple[Callable[["Run"], None], ...]
 
-BEFORE_READING: Checks = (credential, not_ending, content_type)
+BEFORE_READING: Checks = (credential, not_ending, head_fields)
 AFTER_READING: Checks = (
     known_model,
     safe_urls,

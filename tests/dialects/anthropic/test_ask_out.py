@@ -387,8 +387,24 @@ def test_a_turn_whose_thoughts_nobody_kept_goes_on_without_a_budget_for_more() -
     assert (body["thinking"], body["max_tokens"], lost) == ({"type": "disabled"}, 9, ["reasoning"])
     body, lost = write(msgspec.structs.replace(ask, reasoning=Reasoning("high")))
     assert (body["thinking"], lost) == ({"type": "adaptive"}, [])
-    body, _ = write(msgspec.structs.replace(ask, turns=(*loop, Turn("assistant", (Text("so"),)), HI)))
-    assert body["thinking"] == {"type": "enabled", "budget_tokens": 2000}
+    body, _ = write(msgspec.structs.replace(ask, max_output=4000, turns=(*loop, Turn("assistant", (Text("so"),)), HI)))
+    assert (body["thinking"], body["max_tokens"]) == ({"type": "enabled", "budget_tokens": 2000}, 4000)
+
+
+@pytest.mark.parametrize(
+    ("cap", "budget", "thinking"),
+    [
+        (9, 2000, {"type": "disabled"}),
+        (2000, 2000, {"type": "disabled"}),
+        (3000, 4000, {"type": "enabled", "budget_tokens": 1500}),
+        (3000, 2000, {"type": "enabled", "budget_tokens": 2000}),
+    ],
+)
+def test_a_cap_of_the_callers_is_never_raised_to_make_room_for_thoughts(cap: int, budget: int, thinking: dict[str, object]) -> None:
+    """So much and no more is held for it."""
+    body, lost = write(Ask(model="m", turns=(HI,), max_output=cap, reasoning=Reasoning(budget=budget)))
+    assert (body["max_tokens"], body["thinking"]) == (cap, thinking)
+    assert lost == ([] if cap > budget else ["reasoning"])
 
 
 def test_a_schema_is_closed_and_otherwise_as_it_came() -> None:

@@ -8,7 +8,7 @@ from halley.dialects.anthropic.ask_in import read_ask, read_count_ask
 from halley.dialects.anthropic.ask_out import write_ask, write_count
 from halley.dialects.anthropic.errors import is_error, read_error, write_error, write_error_event
 from halley.dialects.anthropic.meter import content_bytes, read_whole
-from halley.dialects.anthropic.request import meter, outbound, peek
+from halley.dialects.anthropic.request import check_version, meter, outbound, peek
 from halley.dialects.anthropic.sealing import NAME
 from halley.dialects.anthropic.stream_in import read_stream
 from halley.dialects.anthropic.stream_out import write_stream
@@ -36,6 +36,7 @@ DOORS = Doors(
 
 __all__ = [
     "DOORS",
+    "check_version",
     "content_bytes",
     "is_error",
     "meter",

@@ -64,7 +64,9 @@ def write_ask(ask: Ask, target: Target) -> Written:
     cap = ask.max_output if ask.max_output is not None else target.most_output or _CAP
     choice, tools = _choice(ask.choice, ask.tools, losses)
     changes: list[Loss] = []
-    thought = think(ask.reasoning, target, cap, changes)
+    # A cap of the caller's is what may be spent, with all thoughts: so much is held for it, and it is never raised.
+    most = ask.max_output if ask.max_output is not None else target.most_output
+    thought = think(ask.reasoning, target._replace(most_output=most), cap, changes)
     if thought.on and choice is not None and choice["type"] in ("any", "tool"):
         changes = [Loss("reasoning", "the model does not think where a tool must be called")]
         thought = thought._replace(thinking={"type": "disabled"}, cap=cap)

@@ -108,10 +108,12 @@ def _budgeted(budget: int, reasoning: Reasoning, word: str | None, target: Targe
             room = target.most_output
             lowered = min(budget, room // 2)
             if lowered < _LEAST_BUDGET:
-                losses.append(Loss("reasoning", f"no budget fits into the {room} tokens that this model can write; it does not think"))
+                losses.append(Loss("reasoning", f"no budget fits into the {room} tokens that may be written; the model does not think"))
                 return Thought({"type": "disabled"}, word, cap)
             if lowered < budget:
-                losses.append(Loss("reasoning", f"a budget of {budget} tokens does not fit into this model's {room}; it is {lowered}"))
+                losses.append(
+                    Loss("reasoning", f"a budget of {budget} tokens does not fit into the {room} that may be written; it is {lowered}")
+                )
                 budget = lowered
         if room != cap:
             losses.append(Loss("max_output", f"{cap} tokens have no room for a thinking budget of {budget}; the cap is {room}"))

@@ -6,6 +6,8 @@ because the provider refuses a signature that is not its own.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal, get_args
 
 import msgspec
@@ -61,6 +63,7 @@ class _Thinking(msgspec.Struct):
     data: str = ""
 
 
+_VERSION: Final = re.compile(rb"20\d\d-[01]\d-[0-3]\d")
 _decode_ask: Final = msgspec.json.Decoder(_Ask).decode
 _decode_blocks: Final = msgspec.json.Decoder(list[_Block]).decode
 _decode_thinking: Final = msgspec.json.Decoder(_Thinking).decode
@@ -70,6 +73,13 @@ _CORE: Final = frozenset(_Ask.__struct_fields__)
 _ADDRESSES: Final = (b'"url"', b"\\u00")
 _LABEL_TEXT: Final = LABEL.decode()
 _GAP: Final = b" \t\r\n,"
+
+
+def check_version(fields: Mapping[bytes, bytes]) -> None:
+    """The version of the dialect, by its date; without one the request is served as the first. Raises Refused."""
+    version = fields.get(b"anthropic-version")
+    if version is not None and _VERSION.fullmatch(version) is None:
+        raise Refused(Condition.INVALID, "The anthropic-version header must be a date like 2023-06-01.", param="anthropic-version")
 
 
 def peek(body: bytes, path: bytes = b"") -> Peek:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from halley.chat.model import Ask, Cache, Effort, Extra, Format, Reasoning, Voice
-from halley.chat.reading import decode, given, others
+from halley.chat.reading import decode, given, others, unsaid
 from halley.dialects.openai_chat.media import NAME
 from halley.dialects.openai_chat.read_messages import Message, read_messages, strays
 from halley.dialects.openai_chat.read_tools import Called, read_choice, read_tools
@@ -146,8 +146,10 @@ def _stop(stop: str | list[str] | None) -> tuple[str, ...]:
 def _format(shape: _Format | None) -> Format | None:
     if shape is None or shape.type == "text":
         return None
-    if shape.type == "json_object" or shape.json_schema is None:
+    if shape.type == "json_object":
         return Format("json")
+    if shape.json_schema is None:
+        raise unsaid("response_format.json_schema", "is missing: a format of type json_schema has one")
     inner = shape.json_schema
     return Format("schema", given(inner.schema), inner.name, inner.description, inner.strict)
 
