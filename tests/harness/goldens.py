@@ -116,6 +116,10 @@ def main() -> None:
     for path in old:
         path.unlink()
     print(f"{len(made)} goldens, {len(changed)} changed, {len(old)} removed; git diff fixtures shows how")
+    from tests.harness.crossing_pages import pages  # it reads what was written here
+
+    for page in pages():
+        page.path.write_text(page.text, encoding="utf-8")
 
 
 if __name__ == "__main__":
