@@ -334,7 +334,9 @@ def credentials(key: str, other: str) -> Iterator[Bad]:
             if method == "GET" and carrier in listing:
                 continue
             body = good if method == "POST" else b""
-            yield Bad(f"carrier-{number}-{carrier}"[:120], body, (401,), method, path, fields=tuple(carrier.items()))
+            # Whose list it is, and so in whose words it is refused, the head says.
+            dialect = "gemini" if method == "GET" and "x-goog-api-key" in carrier else "openai"
+            yield Bad(f"carrier-{number}-{carrier}"[:120], body, (401,), method, path, dialect, tuple(carrier.items()))
     for query in (f"key={key}", f"api_key={key}", f"access_token={key}", f"authorization=Bearer%20{key}"):
         yield Bad("query", good, (401,), path=f"{CHAT}?{query}", fields=(("Authorization", ()),))
 

@@ -54,7 +54,7 @@ def _operation(path: bytes) -> Served | None:
 
 def lists(path: bytes) -> bool:
     """Whether it is the list of models, or one of them."""
-    return path in listing.PATHS or (path.startswith(_LISTS) and not path.endswith(b"/models/"))
+    return path in listing.PATHS or (path.startswith(_LISTS) and not path.endswith(b"/models/") and _operation(path) is None)
 
 
 def allowed(path: bytes) -> bytes | None:
