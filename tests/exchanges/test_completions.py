@@ -7,7 +7,7 @@ import json
 import pytest
 
 from halley.errors import Refused
-from halley.exchanges.completions import DEFAULT_CAP, content_bytes, meter, peek
+from halley.exchanges.completions import content_bytes, meter, outbound, peek
 
 
 def look(**fields: object) -> tuple[int, int | None, bool]:
@@ -26,11 +26,20 @@ def look(**fields: object) -> tuple[int, int | None, bool]:
     ],
 )
 def test_every_prompt_is_continued_as_often_as_is_asked(fields: dict[str, object], count: int) -> None:
-    assert look(**fields) == (count, DEFAULT_CAP, False)
+    assert look(**fields) == (count, None, False)
 
 
 def test_a_cap_is_taken_even_if_it_is_nothing() -> None:
     assert look(max_tokens=0, stream=True) == (1, 0, True)
+
+
+def test_a_cap_that_is_set_for_the_caller_has_its_one_name() -> None:
+    body = b'{"model":"m","prompt":"a"}'
+    assert json.loads(outbound(body, peek(body, b""), "m", 300, "max_completion_tokens")) == {
+        "model": "m",
+        "prompt": "a",
+        "max_tokens": 300,
+    }
 
 
 def test_what_is_no_request_is_refused_by_its_field() -> None:

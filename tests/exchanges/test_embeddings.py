@@ -71,6 +71,17 @@ def test_what_an_answer_used(body: bytes, usage: Usage | None, answered: bool) -
     assert whole is not None and (whole.usage, whole.answered) == (usage, answered)
 
 
+def test_no_key_stands_twice_where_it_is_judged() -> None:
+    for body in (b'{"content":{"parts":[]},"content":{"parts":[{"text":"a"}]}}', b'{"content":{"parts":[{"text":"a","text":"b"}]}}'):
+        with pytest.raises(Refused):
+            GEMINI_ONE.peek(body, b"/v1beta/models/a:embedContent")
+    with pytest.raises(Refused):
+        GEMINI_BATCH.peek(
+            b'{"requests":[{"model":"models/b","model":"models/a","content":{"parts":[{"text":"a"}]}}]}',
+            b"/v1beta/models/a:batchEmbedContents",
+        )
+
+
 def test_an_alias_is_named_where_google_wants_the_name() -> None:
     one = b'{"model": "models/a", "content": {"parts": [{"text": "t"}]}}'
     seen = GEMINI_ONE.peek(one, b"/v1beta/models/a:embedContent")

@@ -8,7 +8,7 @@ import pytest
 
 from halley.chat.usage import Usage
 from halley.errors import Refused
-from halley.exchanges.moderation import peek, read_whole
+from halley.exchanges.moderation import MOST_PICTURES, peek, read_whole
 
 
 def test_texts_and_pictures() -> None:
@@ -16,6 +16,14 @@ def test_texts_and_pictures() -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]
     seen = peek(json.dumps({"model": "m", "input": parts}).encode(), b"")
     assert (seen.model, seen.image_urls, seen.cap) == ("m", ["https://example.com/a.png"], 0)
+
+
+def test_no_picture_is_left_unjudged() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    assert len(peek(json.dumps({"input": [picture] * MOST_PICTURES}).encode(), b"").image_urls) == MOST_PICTURES
+    with pytest.raises(Refused) as caught:
+        peek(json.dumps({"input": [picture] * (MOST_PICTURES + 1)}).encode(), b"")
+    assert caught.value.param == "input"
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"input":1}', b'{"input":[{"image_url":{"url":1}}]}', b'{"input":"a","model":""}'])

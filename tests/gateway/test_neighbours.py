@@ -191,6 +191,25 @@ def test_what_is_no_request_is_not_counted(house: House, provider: str) -> None:
     assert house.asked() == before
 
 
+INSIDE = {"fileData": {"fileUri": "http://169.254.169.254/latest", "mimeType": "image/png"}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"contents": [{"parts": [INSIDE]}]},
+        {"generateContentRequest": {"contents": [{"parts": [INSIDE]}]}},
+        {"generate_content_request": {"contents": {"parts": INSIDE}}},
+        {"contents": [{"parts": [INSIDE]}], "generateContentRequest": {"contents": [{"parts": [{"text": "a"}]}]}},
+    ],
+)
+def test_an_address_inside_is_not_handed_on_by_counting(house: House, body: dict[str, Any]) -> None:
+    before = house.asked()
+    reply, raw = house.ask("/v1beta/models/gemini/tokens-5:countTokens", body, carrier="x-goog-api-key")
+    assert (reply.status, json.loads(raw)["error"]["status"]) == (400, "INVALID_ARGUMENT"), raw
+    assert house.asked() == before
+
+
 # ---- moderation, rerank, completions -----------------------------------------------------------------------------------------------------
 
 
@@ -278,7 +297,9 @@ def test_the_list_of_models_has_the_shape_that_its_client_reads(house: House) ->
             break
     assert found == names
     reply, raw = house.ask("/v1/models", method="GET", carrier="x-goog-api-key")
-    assert json.loads(raw)["models"][0]["name"] == f"models/{names[0]}"
+    first, *_, last = json.loads(raw)["models"]
+    assert first["name"] == f"models/{names[0]}" and "embedContent" in first["supportedGenerationMethods"]
+    assert last["name"] == "models/messages/tokens-5" and "embedContent" not in last["supportedGenerationMethods"]
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+import msgspec
+
 from halley.chat.events import Event
 from halley.chat.model import Answer, Ask, Loss
 from halley.errors import Refused
+
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Unreadable(ValueError):
@@ -35,6 +39,11 @@ class Written(NamedTuple):
 
     body: bytes
     losses: tuple[Loss, ...] = ()
+
+    def only(self, names: frozenset[str]) -> Written:
+        """The same without all other fields: for an endpoint that takes a part of what another takes."""
+        kept = {name: value for name, value in _decode_members(self.body).items() if name in names}
+        return Written(msgspec.json.encode(kept), self.losses)
 
 
 class Asked(NamedTuple):

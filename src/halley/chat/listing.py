@@ -12,7 +12,7 @@ from halley.errors import Condition, Refused
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """`context` and `output` are tokens, where they are known."""
+    """`context` and `output` are tokens, where they are known; `exchanges` is what it is for, by name."""
 
     id: str
     name: str
@@ -20,6 +20,7 @@ class Listed(msgspec.Struct, frozen=True):
     description: str
     context: int | None
     output: int | None
+    exchanges: frozenset[str] = frozenset()
 
 
 class Lister(NamedTuple):

@@ -29,11 +29,9 @@ class Peek(msgspec.Struct):
     members: Members | Places
 
 
-def look(
-    body: bytes, decoder: msgspec.json.Decoder[T], core: frozenset[str], what: str, deep: Mapping[str, bytes] = _NOTHING_DEEP
-) -> tuple[T, Members]:
-    """The documented core of a body and its top level. `core` and `deep` as for `jsonbody.check_one_reading`; `what` says what an empty
-    body should have had. Raises Refused, naming the field."""
+def opened(body: bytes, core: frozenset[str], what: str, deep: Mapping[str, bytes] = _NOTHING_DEEP) -> Members:
+    """The top level of a body that every reader reads alike. `core` and `deep` as for `jsonbody.check_one_reading`; `what` says what an
+    empty body should have had. Raises Refused."""
     try:
         jsonbody.gate(body)
         members = jsonbody.members(body)
@@ -41,6 +39,14 @@ def look(
     except jsonbody.Malformed as error:
         reason = str(error) if body.strip() else f"The body is empty; send a JSON object with {what}."
         raise Refused(Condition.INVALID, reason) from None
+    return members
+
+
+def look(
+    body: bytes, decoder: msgspec.json.Decoder[T], core: frozenset[str], what: str, deep: Mapping[str, bytes] = _NOTHING_DEEP
+) -> tuple[T, Members]:
+    """The documented core of a body and its top level, as `opened`. Raises Refused, naming the field."""
+    members = opened(body, core, what, deep)
     return decode(decoder, body), members
 
 

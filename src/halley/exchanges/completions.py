@@ -1,7 +1,8 @@
 """Completions, OpenAI's dialect before chat: a prompt in, its continuation out, whole or streamed.
 
-Shapes: `{model, prompt, max_tokens? (16), n?, best_of?, stream?, stream_options?}` → `{choices: [{text, index, finish_reason}], usage}`;
-a stream has the same objects in frames and ends with `[DONE]`. From OpenAI's published schema (CreateCompletionRequest), read 2026-11.
+Shapes: `{model, prompt, max_tokens?, n?, best_of?, stream?, stream_options?}` → `{choices: [{text, index, finish_reason}], usage}`; whoever
+sends no `max_tokens` gets the provider's default (16 at OpenAI). A stream has the same objects in frames and ends with `[DONE]`. From
+OpenAI's published schema (CreateCompletionRequest), read 2026-11.
 """
 
 from __future__ import annotations
@@ -16,8 +17,6 @@ from halley.dialects import OPENAI_CHAT
 from halley.dialects.openai_chat.reply import ChatMeter
 from halley.exchanges.record import Exchange, Route, Surface
 
-# OpenAI's own default, unlike chat's.
-DEFAULT_CAP = 16
 Few = Annotated[int, msgspec.Meta(ge=1, le=128)]
 
 
@@ -49,9 +48,13 @@ def peek(body: bytes, _path: bytes) -> Peek:
     if isinstance(ask.prompt, list):
         prompts = max(sum(not isinstance(each, int) for each in ask.prompt), 1)
     count = max(ask.n or 1, ask.best_of or 1) * prompts
-    cap = DEFAULT_CAP if ask.max_tokens is None else ask.max_tokens
     wants_usage = bool(ask.stream_options is not None and ask.stream_options.include_usage)
-    return Peek(ask.model, bool(ask.stream), count, cap, wants_usage, [], members)
+    return Peek(ask.model, bool(ask.stream), count, ask.max_tokens, wants_usage, [], members)
+
+
+def outbound(body: bytes, seen: Peek, model: str, cap: int | None, _cap_field: str) -> bytes:
+    """As of chat; but the cap has one name here, whatever the provider's is for chat."""
+    return OPENAI_CHAT.outbound(body, seen, model, cap, "max_tokens")
 
 
 def content_bytes(body: bytes) -> int:
@@ -71,6 +74,12 @@ def meter(seen: Peek, *, strip: bool) -> CompletionMeter:
 
 
 OPENAI = OPENAI_CHAT._replace(
-    name="openai_completions", exchange="completions", peek=peek, meter=meter, content_bytes=content_bytes, doors=None
+    name="openai_completions",
+    exchange="completions",
+    peek=peek,
+    outbound=outbound,
+    meter=meter,
+    content_bytes=content_bytes,
+    doors=None,
 )
 COMPLETIONS = Exchange("completions", (Route(b"POST", b"/v1/completions", OPENAI),), (Surface("chat", OPENAI, "/completions"),))

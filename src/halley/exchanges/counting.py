@@ -21,11 +21,7 @@ def _counting(dialect: Dialect, swap: Swap[Ask, Usage]) -> Dialect:
         try:
             swap.read_answer(body)
         except Unreadable:
-            try:
-                jsonbody.members(body)
-            except jsonbody.Malformed:
-                return None
-            return Whole(Usage(), False)
+            return Whole(Usage(), False) if jsonbody.is_object(body) else None
         return Whole(Usage(), True)
 
     return dialect._replace(

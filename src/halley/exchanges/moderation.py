@@ -10,6 +10,7 @@ from halley.chat.peek import Peek, look, rename
 from halley.chat.reading import begins
 from halley.chat.usage import Usage, Whole
 from halley.dialects import OPENAI_CHAT
+from halley.errors import Condition, Refused
 from halley.exchanges.record import Exchange, Route, Surface, no_output
 
 # What OpenAI takes when none is named.
@@ -47,7 +48,9 @@ def peek(body: bytes, _path: bytes) -> Peek:
     ask, members = look(body, _decoder, _CORE, "input", _DEEP)
     parts = ask.input if isinstance(ask.input, list) else []
     urls = [part.image_url.url for part in parts if isinstance(part, _Part) and part.image_url is not None]
-    return Peek(ask.model or _MODEL, False, 1, 0, True, urls[: MOST_PICTURES + 1], members)
+    if len(urls) > MOST_PICTURES:
+        raise Refused(Condition.INVALID, f"input: at most {MOST_PICTURES} pictures are taken in one request.", param="input")
+    return Peek(ask.model or _MODEL, False, 1, 0, True, urls, members)
 
 
 def read_whole(body: bytes) -> Whole | None:

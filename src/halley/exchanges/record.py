@@ -24,8 +24,8 @@ def no_output(_body: bytes) -> int:
 
 class Route(NamedTuple):
     """One path of an exchange. `canonical` is set on an alias: the path its answers point to with a `link` header; `page` is where its
-    readers are sent. With an `operation` the
-    path is only its beginning: the model's name and the operation follow (`/v1beta/models/` NAME `:countTokens`)."""
+    readers are sent. With an `operation` the path is only its beginning: the model's name and the operation follow (`/v1beta/models/` NAME
+    `:countTokens`)."""
 
     method: bytes
     path: bytes

@@ -102,10 +102,8 @@ def _error(run: Run, status: int, own_fields: bytes, body: bytes) -> Answer:
 
 def head(run: Run, kind: bytes) -> bytes:
     """The fields of the client's head: what the body is known to be, the upstream's allowed fields, then our own."""
-    fields = b"content-type: %b\r\n%b%b%d\r\nx-request-id: %b\r\n" % (kind, run.theirs, run.offer.fields, run.attempts, run.sent_id)
-    also = run.route.dialect.id_field
-    if also:
-        fields += b"%b: %b\r\n" % (also, run.sent_id)
+    identity = faults.identity(run.route.dialect, run.sent_id)
+    fields = b"content-type: %b\r\n%b%b%d\r\n%b" % (kind, run.theirs, run.offer.fields, run.attempts, identity)
     lost = losses(run)
     if lost:
         fields += b"x-halley-lost: %b\r\n" % _UNFIT.sub(b"?", ", ".join(lost).encode("ascii", "replace")[:LONGEST_LIST])

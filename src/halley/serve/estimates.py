@@ -25,7 +25,6 @@ def answered(run: Run) -> bool:
         run.refused(refusal)
         return True
     usage = Usage(run.input_guess) if ask is None else dialect.estimate(ask, model.learned.input_bytes)
-    identity = b"%b: %b\r\n" % (dialect.id_field, run.sent_id) if dialect.id_field else b""
-    fields = b"%bx-request-id: %b\r\n%bx-halley-estimated: 1\r\n" % (faults.JSON, run.sent_id, identity)
+    fields = b"%b%bx-halley-estimated: 1\r\n" % (faults.JSON, faults.identity(dialect, run.sent_id))
     run.dismiss((200, fields, dialect.swap.write_answer(usage, ask)))
     return True

@@ -11,7 +11,7 @@ from functools import wraps
 from typing import Protocol, TypeVar, TypeVarTuple
 
 from halley import logs
-from halley.dialects import WriteError
+from halley.dialects import Dialect, WriteError
 from halley.errors import Condition, Refused
 
 A = TypeVarTuple("A")
@@ -30,6 +30,12 @@ def answer(refusal: Refused, write: WriteError, request_id: str) -> tuple[int, b
     if refusal.condition is Condition.BAD_KEY:
         fields += b"www-authenticate: Bearer\r\n"
     return status, fields, body
+
+
+def identity(dialect: Dialect, request_id: bytes) -> bytes:
+    """The fields in which a client of the dialect finds the request's id."""
+    also = dialect.id_field
+    return b"x-request-id: %b\r\n%b: %b\r\n" % (request_id, also, request_id) if also else b"x-request-id: %b\r\n" % request_id
 
 
 def bug() -> Refused:

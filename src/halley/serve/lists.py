@@ -12,8 +12,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from halley.chat import listing as listed
-from halley.chat.listing import Listed
+from halley.chat.listing import Listed, asked
 from halley.errors import Refused
 from halley.exchanges import listing
 from halley.money import PicoDollars
@@ -37,9 +36,7 @@ def answer(gateway: Gateway, request: Request) -> tuple[int, bytes, bytes]:
         refused = faults.answer(refusal, found.dialect.write_error, request_id)
         gateway.count_refusal(refused[0])
         return refused
-    also = found.dialect.id_field
-    identity = b"%b: %b\r\n" % (also, request_id.encode()) if also else b""
-    return 200, b"%bx-request-id: %b\r\n%b" % (faults.JSON, request_id.encode(), identity), body
+    return 200, faults.JSON + faults.identity(found.dialect, request_id.encode()), body
 
 
 def _body(gateway: Gateway, request: Request, found: listing.List) -> bytes:
@@ -47,7 +44,7 @@ def _body(gateway: Gateway, request: Request, found: listing.List) -> bytes:
     tables = gateway.tables
     visible = tables.visible(welcome_caller(gateway, request, listing.CARRIERS))
     if request.path in listing.PATHS:
-        return found.lister.write([_listed(model) for model in visible], listed.asked(request.query))
+        return found.lister.write([_listed(model) for model in visible], asked(request.query))
     name = unquote(request.path.split(b"/models/", 1)[1].decode("latin-1")).removeprefix("models/")
     model = tables.models.get(name)
     if model is None or model not in visible:
@@ -57,7 +54,7 @@ def _body(gateway: Gateway, request: Request, found: listing.List) -> bytes:
 
 def _listed(model: Model) -> Listed:
     row = model.row
-    return Listed(model.id, row.name or row.id, row.owner, row.description or "", row.context, row.max_output)
+    return Listed(model.id, row.name or row.id, row.owner, row.description or "", row.context, row.max_output, model.exchanges)
 
 
 def catalogue(snapshot: Snapshot, public_url: str) -> bytes:

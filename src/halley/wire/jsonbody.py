@@ -158,6 +158,15 @@ def _splice(body: bytes, found: Places, changes: Mapping[str, bytes]) -> bytes:
     return b"".join(out)
 
 
+def is_object(body: bytes) -> bool:
+    """Whether it is one JSON object, as `members` has it."""
+    try:
+        members(body)
+    except Malformed:
+        return False
+    return True
+
+
 def check_one_reading(body: bytes, found: Members, core: frozenset[str], deep: Mapping[str, bytes]) -> None:
     """Refuse what another reader could take for something else than this one did. Raises Malformed.
 

@@ -14,7 +14,7 @@ from halley.chat.events import Delta, Event, Failed, Finished, Noted, PartEnded,
 from halley.chat.fold import fold
 from halley.chat.model import Audio, Citation, Finish, Image, Inline, Opaque, Reason, Refusal, Seal, Text, Thinking, ToolCall
 from halley.chat.usage import Usage
-from halley.dialects.gemini import DOORS, write_array
+from halley.dialects.gemini import DOORS, Elements
 from halley.wire import sse
 from tests.dialects.gemini.samples import ASKED, FOREIGN, ORIGIN, OWN, cases, plain, read, stream_bytes
 
@@ -137,8 +137,8 @@ def test_a_failure_is_a_frame_of_its_own_with_an_unfinished_one_behind() -> None
 @pytest.mark.parametrize("case", cases("streams"))
 def test_an_array_has_the_same_elements(case: str) -> None:
     events = read(stream_bytes(case))
-    writer = write_array(ASKED)
-    data = b"".join(writer.write([event]) for event in events)
+    writer, array = DOORS.write_stream(ASKED), Elements()
+    data = b"".join(array.feed(writer.write([event])) for event in events) + array.end()
     frames = DOORS.write_stream(ASKED).write(events).split(b"\n\n")[:-1]
     assert json.loads(data) == [json.loads(frame[6:]) for frame in frames]
 

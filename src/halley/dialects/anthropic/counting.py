@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
 from halley.chat.doors import Swap, Target, Written
 from halley.chat.model import Ask
 from halley.chat.peek import Peek
@@ -34,7 +32,6 @@ _COUNTED: Final = frozenset(
         "context_management",
     )
 )
-_decode: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def peek(body: bytes, path: bytes) -> Peek:
@@ -46,9 +43,7 @@ def peek(body: bytes, path: bytes) -> Peek:
 
 def write(ask: Ask, target: Target) -> Written:
     """Raises Refused as `write_ask` does."""
-    written = write_ask(ask, target)
-    counted = {name: value for name, value in _decode(written.body).items() if name in _COUNTED}
-    return Written(msgspec.json.encode(counted), written.losses)
+    return write_ask(ask, target).only(_COUNTED)
 
 
 def read_answer(body: bytes) -> Usage:

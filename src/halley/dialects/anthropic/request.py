@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 
-from halley.chat.peek import Peek
+from halley.chat.peek import Peek, opened
 from halley.dialects.anthropic.ask_in import refuse_threads
 from halley.dialects.anthropic.meter import MessagesMeter
 from halley.dialects.anthropic.reading import invalid, missing, refused
@@ -84,13 +84,7 @@ def check_version(fields: Mapping[bytes, bytes]) -> None:
 
 def peek(body: bytes, path: bytes = b"") -> Peek:
     """Check the documented core of a request and read what routing and billing need. Raises Refused, naming the field."""
-    try:
-        jsonbody.gate(body)
-        members = jsonbody.members(body)
-        jsonbody.check_one_reading(body, members, _CORE, {})
-    except jsonbody.Malformed as error:
-        reason = str(error) if body.strip() else "The body is empty; send a JSON object with model, max_tokens and messages."
-        raise Refused(Condition.INVALID, reason) from None
+    members = opened(body, _CORE, "model, max_tokens and messages")
     refuse_threads(members.get("thread"))
     try:
         ask = _decode_ask(body)

@@ -17,7 +17,7 @@ from halley.dialects.gemini.reply import content_bytes, meter, read_whole
 from halley.dialects.gemini.request import outbound, peek
 from halley.dialects.gemini.write_answer import write_answer
 from halley.dialects.gemini.write_ask import write_ask
-from halley.dialects.gemini.write_stream import write_array, write_stream
+from halley.dialects.gemini.write_stream import write_stream
 
 DOORS = Doors(
     "gemini",
@@ -42,7 +42,6 @@ __all__ = [
     "outbound",
     "peek",
     "read_whole",
-    "write_array",
     "write_error",
     "write_error_event",
 ]

@@ -10,15 +10,15 @@ import msgspec
 
 from halley.chat.doors import Swap, Target, Unreadable, Written
 from halley.chat.model import Ask
-from halley.chat.peek import Peek
+from halley.chat.peek import Peek, opened
 from halley.chat.usage import Usage
+from halley.dialects.gemini import seals
 from halley.dialects.gemini.answer import Count, Json
-from halley.dialects.gemini.node import Node
+from halley.dialects.gemini.node import Node, camel, invalid
 from halley.dialects.gemini.read_answer import read_error
 from halley.dialects.gemini.read_ask import read_ask
-from halley.dialects.gemini.request import addressed
+from halley.dialects.gemini.request import addressed, peek_as
 from halley.dialects.gemini.write_ask import write_ask
-from halley.errors import Condition, Refused
 from halley.wire import jsonbody
 
 
@@ -27,12 +27,13 @@ class _Counted(msgspec.Struct):
     cachedContentTokenCount: Count | None = None
 
 
+_WRAPPED = "generateContentRequest"
 _decode_counted = msgspec.json.Decoder(_Counted).decode
 
 
 def read_count(body: bytes) -> Ask:
     """What is to be counted; the path names the model. Raises Refused."""
-    wrapped = Node(body).take("generateContentRequest")
+    wrapped = Node(body).take(_WRAPPED)
     ask = read_ask(body if wrapped is None else bytes(wrapped))
     return msgspec.structs.replace(ask, extras=tuple(extra for extra in ask.extras if extra.at != "model"))
 
@@ -62,28 +63,26 @@ def write_counted(usage: Usage) -> bytes:
 
 
 def peek(body: bytes, path: bytes) -> Peek:
-    """Raises Refused."""
-    try:
-        jsonbody.gate(body)
-        members = jsonbody.members(body)
-    except jsonbody.Malformed as error:
-        reason = str(error) if body.strip() else "The body is empty; send a JSON object with contents."
-        raise Refused(Condition.INVALID, reason) from None
-    read_count(body)
-    return Peek(addressed(path)[0], False, 1, 0, True, [], members)
+    """Judged as the request is that is counted. Raises Refused."""
+    members = opened(body, frozenset(), "contents")
+    wrapped = Node(body).take(_WRAPPED)
+    if wrapped is not None and "contents" in members:
+        raise invalid("contents", f"stands in {_WRAPPED} already")
+    seen = peek_as(body if wrapped is None else bytes(wrapped), addressed(path)[0], False)
+    seen.cap, seen.members = 0, members
+    return seen
 
 
 def outbound(body: bytes, seen: Peek, model: str, _cap: int | None, _cap_field: str) -> bytes:
-    """The very bytes, but for the model's name where the wrapped request has it."""
-    if model == seen.model:
-        return body
-    members = jsonbody.members(body)
-    name = next((name for name in ("generateContentRequest", "generate_content_request") if name in members), None)
-    if name is None:
-        return body
-    wrapped = bytes(members[name])
-    named = jsonbody.set_members(wrapped, jsonbody.members(wrapped), {"model": msgspec.json.encode(f"models/{model}")})
-    return jsonbody.set_members(body, members, {name: named})
+    """The very bytes, but for the model's name where the wrapped request has it, and the seals of other makers."""
+    if model != seen.model:
+        members = jsonbody.members(body)
+        name = next((name for name in members if camel(name) == _WRAPPED), None)
+        if name is not None:
+            wrapped = bytes(members[name])
+            named = jsonbody.set_members(wrapped, jsonbody.members(wrapped), {"model": msgspec.json.encode(f"models/{model}")})
+            body = jsonbody.set_members(body, members, {name: named})
+    return seals.without_foreign(body)
 
 
 def _read(body: bytes, _model: str) -> Ask:

@@ -9,14 +9,15 @@ import msgspec
 
 from halley.chat.doors import Swap, Target, Unreadable, Written
 from halley.chat.embed import Embed, Embedded
-from halley.chat.peek import Peek
+from halley.chat.peek import Peek, opened
 from halley.chat.usage import Usage, Whole
 from halley.dialects.gemini.embeddings import read_batch, read_embedded, read_one, write_all, write_batch, write_one
 from halley.dialects.gemini.read_answer import read_error
 from halley.dialects.gemini.request import addressed
-from halley.errors import Condition, Refused
 from halley.wire import jsonbody
 
+_CORE = frozenset(("model", "content", "requests"))
+_JUDGED_INSIDE = {"content": b"", "requests": b""}
 _decode_requests = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 
 
@@ -35,12 +36,7 @@ def peek_batch(body: bytes, path: bytes) -> Peek:
 
 
 def _peek(body: bytes, path: bytes) -> Peek:
-    try:
-        jsonbody.gate(body)
-        members = jsonbody.members(body)
-    except jsonbody.Malformed as error:
-        reason = str(error) if body.strip() else "The body is empty; send a JSON object with content or requests."
-        raise Refused(Condition.INVALID, reason) from None
+    members = opened(body, _CORE, "content or requests", _JUDGED_INSIDE)
     return Peek(addressed(path)[0], False, 1, 0, True, [], members)
 
 
@@ -69,11 +65,7 @@ def read_whole(body: bytes) -> Whole | None:
     try:
         embedded = read_embedded(body)
     except Unreadable:
-        try:
-            jsonbody.members(body)
-        except jsonbody.Malformed:
-            return None
-        return Whole(None, False)
+        return Whole(None, False) if jsonbody.is_object(body) else None
     return Whole(None if embedded.tokens is None else Usage(embedded.tokens), True)
 
 

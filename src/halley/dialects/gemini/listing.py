@@ -14,7 +14,7 @@ from halley.chat.listing import Listed, Lister, number, place
 
 PAGE = 50
 MOST = 1000
-_METHODS = ("generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents")
+_METHODS = {"chat": ("generateContent", "streamGenerateContent", "countTokens"), "embeddings": ("embedContent", "batchEmbedContents")}
 
 
 def _entry(model: Listed) -> dict[str, object]:
@@ -24,7 +24,7 @@ def _entry(model: Listed) -> dict[str, object]:
         "version": "1",
         "displayName": model.name,
         **{name: value for name, value in known.items() if value is not None},
-        "supportedGenerationMethods": _METHODS,
+        "supportedGenerationMethods": [name for exchange, names in _METHODS.items() if exchange in model.exchanges for name in names],
     }
 
 

@@ -23,31 +23,21 @@ from halley.dialects.gemini.write_answer import call, joined, kept, likely, part
 _encode = msgspec.json.encode
 _PARTS = b'{"candidates":[{"content":{"parts":['
 _PIECE = _PARTS + b'{"text":'
+_DATA, _END = b"data: ", b"\n\n"
 _THOUGHT = b',"thought":true'
 
 
 class StreamWriter:
-    """Server-sent events. `_before` and `_after` stand around each response, `_behind` at the end of the stream, `_broken` at that
-    of one that failed."""
+    """Server-sent events."""
 
     # fmt: off
     __slots__ = (
-        "_after", "_arguments", "_asked", "_before", "_behind", "_broken", "_cited", "_extras", "_id", "_likely", "_losses", "_next",
-        "_open", "_said", "_spoke", "_tail", "_usage",
+        "_arguments", "_asked", "_cited", "_extras", "_id", "_likely", "_losses", "_open", "_said", "_spoke", "_tail", "_usage",
     )
     # fmt: on
 
-    def __init__(
-        self,
-        asked: Asked,
-        before: bytes = b"data: ",
-        between: bytes = b"data: ",
-        after: bytes = b"\n\n",
-        behind: bytes = b"",
-        broken: bytes = UNFINISHED,
-    ) -> None:
+    def __init__(self, asked: Asked) -> None:
         self._asked = asked
-        self._before, self._next, self._after, self._behind, self._broken = before, between, after, behind, broken
         self._losses: list[Loss] = []
         self._id = asked.id
         self._usage: Usage | None = None
@@ -71,8 +61,7 @@ class StreamWriter:
             if type(event) is Delta:
                 if type(self._open) is Text:
                     self._said.append(event.text)
-                    out += (self._before, _PIECE, _encode(event.text), self._tail, self._after)
-                    self._before = self._next
+                    out += (_DATA, _PIECE, _encode(event.text), self._tail, _END)
                 else:
                     self._more(event.text, out)
             else:
@@ -101,18 +90,16 @@ class StreamWriter:
                 self._finish(event, out)
             case Failed():
                 self._frame(error_object(event.status or 500, event.message, event.code), out)
-                out.append(self._broken)
+                out.append(UNFINISHED)
             case Delta():
                 self._more(event.text, out)
 
     def _frame(self, response: Json, out: list[bytes]) -> None:
-        out += (self._before, _line(_encode(response)), self._after)
-        self._before = self._next
+        out += (_DATA, _line(_encode(response)), _END)
 
     def _part(self, part: Json | None, out: list[bytes]) -> None:
         if part is not None:
-            out += (self._before, _PARTS, _line(_encode(part))[:-1], self._tail, self._after)
-            self._before = self._next
+            out += (_DATA, _PARTS, _line(_encode(part))[:-1], self._tail, _END)
 
     def _start(self, part: Part, out: list[bytes]) -> None:
         self._open = part
@@ -139,8 +126,7 @@ class StreamWriter:
     def _more(self, text: str, out: list[bytes]) -> None:
         match self._open:
             case Thinking():
-                out += (self._before, _PIECE, _encode(text), _THOUGHT, self._tail, self._after)
-                self._before = self._next
+                out += (_DATA, _PIECE, _encode(text), _THOUGHT, self._tail, _END)
             case ToolCall():
                 self._arguments.append(text)
             case Audio(source=Inline(mime=mime)):
@@ -200,7 +186,6 @@ class StreamWriter:
             response["usageMetadata"] = write_usage(usage)
         response |= {"modelVersion": self._asked.model, "responseId": self._id}
         self._frame(response, out)
-        out.append(self._behind)
 
 
 def _line(data: bytes) -> bytes:
@@ -211,8 +196,3 @@ def _line(data: bytes) -> bytes:
 def write_stream(asked: Asked) -> StreamWriter:
     """Server-sent events (`alt=sse`)."""
     return StreamWriter(asked)
-
-
-def write_array(asked: Asked) -> StreamWriter:
-    """One JSON array, an element as soon as there is one."""
-    return StreamWriter(asked, b"[", b",\r\n", b"", b"]", b"]")

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, get_args
 
 import msgspec
 
-from halley.chat.peek import Peek
+from halley.chat.peek import Peek, opened
 from halley.dialects.openai_chat.reply import ChatMeter
 from halley.errors import Condition, Refused
 from halley.wire import jsonbody
@@ -65,13 +65,7 @@ _JUDGED_INSIDE = {"stream_options": b"", "messages": b"image_url"}
 
 def peek(body: bytes, _path: bytes = b"") -> Peek:
     """Check the documented core of a request and read what routing and billing need. Raises Refused, naming the field."""
-    try:
-        jsonbody.gate(body)
-        members = jsonbody.members(body)
-        jsonbody.check_one_reading(body, members, _CORE, _JUDGED_INSIDE)
-    except jsonbody.Malformed as error:
-        reason = str(error) if body.strip() else "The body is empty; send a JSON object with model and messages."
-        raise Refused(Condition.INVALID, reason) from None
+    members = opened(body, _CORE, "model and messages", _JUDGED_INSIDE)
     try:
         ask = _decode_ask(body)
     except msgspec.DecodeError as error:

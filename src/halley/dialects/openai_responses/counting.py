@@ -28,7 +28,6 @@ class _Counted(msgspec.Struct):
     input_tokens: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 
 
-_decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_counted = msgspec.json.Decoder(_Counted).decode
 
 
@@ -41,9 +40,7 @@ def peek(body: bytes, path: bytes) -> Peek:
 
 def write(ask: Ask, target: Target) -> Written:
     """Raises Refused as `write_ask` does."""
-    written = write_ask(ask, target)
-    counted = {name: value for name, value in _decode(written.body).items() if name in _COUNTED}
-    return Written(msgspec.json.encode(counted), written.losses)
+    return write_ask(ask, target).only(_COUNTED)
 
 
 def read_answer(body: bytes) -> Usage:

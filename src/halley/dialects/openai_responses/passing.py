@@ -13,7 +13,7 @@ import msgspec
 
 from halley.chat import seals
 from halley.chat.model import Role
-from halley.chat.peek import Peek
+from halley.chat.peek import Peek, opened
 from halley.dialects.openai_responses.fields import decode, refused
 from halley.dialects.openai_responses.metering import ResponsesMeter
 from halley.errors import Condition, Refused
@@ -23,7 +23,8 @@ CAP = "max_output_tokens"
 MOST_IMAGES = 1500
 _INSTEAD = ("previous_response_id", "conversation", "prompt")  # what a request without input goes on from
 _LABEL = seals.PREFIX.encode()
-_MADE_HERE = re.compile(r"rs_[0-9A-HJKMNP-TV-Z]{26}_\d+")  # an id that was given to a thought in translation (`write_stream`)
+# An id that was given to a thought in translation (`write_stream`); OpenAI's own have small letters.
+_MADE_HERE = re.compile(rb'"rs_[0-9A-HJKMNP-TV-Z]{26}_\d+"')
 
 
 class _Part(msgspec.Struct):
@@ -63,13 +64,7 @@ _RESULTS = ("function_call_output", "custom_tool_call_output")
 
 def peek(body: bytes, _path: bytes = b"") -> Peek:
     """Check the documented core of a request and read what routing and billing need. Raises Refused, naming the field."""
-    try:
-        jsonbody.gate(body)
-        members = jsonbody.members(body)
-        jsonbody.check_one_reading(body, members, _CORE, _JUDGED_INSIDE)
-    except jsonbody.Malformed as error:
-        reason = str(error) if body.strip() else "The body is empty; send a JSON object with model and input."
-        raise Refused(Condition.INVALID, reason) from None
+    members = opened(body, _CORE, "model and input", _JUDGED_INSIDE)
     try:
         ask = _decode_ask(body)
     except msgspec.DecodeError as error:
@@ -126,7 +121,7 @@ def outbound(body: bytes, seen: Peek, model: str, cap: int | None, cap_field: st
         changes["model"] = msgspec.json.encode(model)
     if cap is not None:
         changes[CAP] = b"%d" % cap
-    if _LABEL in body or b'"rs_' in body:
+    if _LABEL in body or _MADE_HERE.search(body) is not None:
         kept = _without_foreign(_member(body, seen, "input"))
         if kept is not None:
             changes["input"] = kept
@@ -159,14 +154,14 @@ _decode_sealed = msgspec.json.Decoder(_Sealed).decode
 
 
 def _foreign(item: bytes) -> bool:
-    if _LABEL not in item and b'"rs_' not in item:
+    if _LABEL not in item and _MADE_HERE.search(item) is None:
         return False
     found = _decode_sealed(item)
     if found.type != "reasoning":
         return False
     if found.encrypted_content:
         return found.encrypted_content.startswith(seals.PREFIX)
-    return _MADE_HERE.fullmatch(found.id or "") is not None
+    return _MADE_HERE.fullmatch(msgspec.json.encode(found.id)) is not None
 
 
 def meter(seen: Peek, *, strip: bool) -> ResponsesMeter:
