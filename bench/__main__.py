@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import folding, nginx, report
+from bench import folding, nginx, report, translation
 from bench.halley import HalleyRow
 from bench.peers import LitellmRow, PortkeyRow, VllmRouterRow
 from bench.processes import free_ports
@@ -32,9 +32,13 @@ def main() -> int:
     parser.add_argument("--only", metavar="ROW", action="append", help="only this row and nginx; may be repeated")
     parser.add_argument("--cores", metavar="GATEWAY,LOAD", default="0,1", help="the pinned cores (default 0,1)")
     parser.add_argument("--folding", action="store_true", help="only what the control process spends on a request, without sockets")
+    parser.add_argument("--translation", action="store_true", help="only what a chunk costs that crosses dialects, without sockets")
     options = parser.parse_args()
     if options.folding:
         print(folding.measure())
+        return 0
+    if options.translation:
+        translation.show(translation.measure())
         return 0
     missing = [package for tool, package in _TOOLS.items() if shutil.which(tool) is None]
     if missing:

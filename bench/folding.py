@@ -18,14 +18,15 @@ from pathlib import Path
 from bench.arithmetic import charge
 from bench.canned import CACHED_TOKENS, CHUNKS, PRICES, PROMPT_TOKENS, Wrong
 from bench.reference import reference
+from halley import pricelist
 from halley.chat.usage import Usage
 from halley.control.plan import Plan
 from halley.control.process import FOLD_S, SECURE_S, Control
 from halley.money import Price
-from halley.policy import catalogue
 from halley.policy.snapshot import ModelRow
-from halley.store import customers
+from halley.store import customers, prices
 from halley.store.journal import End, Start, encode
+from halley.store.messages import LeaseWanted
 from halley.store.values import FileAccount
 
 _ACCOUNT = "bench"
@@ -37,7 +38,7 @@ _OPEN = 64
 _PER_S = 12_000
 _REFERENCES = 500
 _PRICE = Price(*(PRICES[name] * 1000 for name in ("input", "output", "cache_read")))
-_MODEL = ModelRow("bench-json", "bench", _PRICE, catalogue.version(_PRICE), ())
+_MODEL = ModelRow("bench-json", "bench", _PRICE, pricelist.version(_PRICE), ())
 _USAGE = Usage(PROMPT_TOKENS, CHUNKS, CACHED_TOKENS)
 
 
@@ -132,8 +133,8 @@ def _endow(control: Control) -> None:
     desk = control.desk
     with desk.store.begin() as connection:
         customers.add_credit(connection, _ACCOUNT, _CREDIT, time.time())
-        customers.remember_prices(connection, (_MODEL,), time.time())
-    desk.lend(_ACCOUNT, _RELAY, _CREDIT)
+        prices.remember(connection, (_MODEL,), time.time())
+    desk.lend(_RELAY, LeaseWanted(_ACCOUNT, _CREDIT, _CREDIT))
 
 
 def _check(control: Control, requests: int) -> None:

@@ -31,6 +31,7 @@ from halley.net.upstream import Upstream
 from halley.policy.snapshot import AccountRow, KeyRow, ModelRow, OfferRow, ProviderRow, Snapshot
 from halley.secret import Secret, SecretBytes
 from halley.serve.gateway import Gateway, Station
+from halley.serve.memory import keep_pages
 from halley.serve.peers import Peers
 from halley.store import keytext
 
@@ -109,6 +110,7 @@ class Rig:
     """One relay in this thread's running loop. `serve` takes a batch of requests of one kind through it."""
 
     def __init__(self, home: Path) -> None:
+        keep_pages()
         self.clock = Clock()
         self.clock.start(asyncio.get_running_loop())
         wanted = OPENAI_CHAT.reply_fields | {b"x-request-id"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -14,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from soak.campaign import Campaign, Effort, Unavailable, campaigns, say
+from tests.harness.postgres import NoServer, running
 
 
 def main() -> int:
@@ -25,6 +27,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, help="rounds instead of the campaign's own number")
     parser.add_argument("--seconds", type=float, help="seconds instead of the campaign's own time")
     parser.add_argument("--seed", type=int, help="the seed of a failed run (default: a new one, which is printed)")
+    parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite", help="where stores are (default: sqlite)")
     parser.add_argument("--json", action="store_true", help="print one JSON object with all figures")
     options = parser.parse_args()
     if options.list:
@@ -34,7 +37,15 @@ def main() -> int:
     unknown = [name for name in options.names if name not in known]
     if unknown:
         parser.error(f"no campaign {', '.join(unknown)}; there are {', '.join(known)}")
-    results = {name: _one(known[name], _effort(known[name], options)) for name in options.names or known}
+    able = [name for name in known if known[name].on_postgres or options.database == "sqlite"]
+    if unable := set(options.names) - set(able):
+        parser.error(f"{', '.join(sorted(unable))} cannot be run on PostgreSQL; {', '.join(able)} can")
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(running()) if options.database == "postgres" else None
+        except NoServer as lack:
+            parser.error(str(lack))
+        results = {name: _one(known[name], replace(_effort(known[name], options), postgres=server)) for name in options.names or able}
     if options.json:
         print(json.dumps(results, indent=2))
     failed = sum("failed" in result for result in results.values())

@@ -27,7 +27,7 @@ def _break_admission(admit: Any) -> None:
         if "trigger-callback" in words:
             loop.call_soon(_fail_now, words)
 
-    admit.CHECKS = (*admit.CHECKS, bug)
+    admit.AFTER_READING = (*admit.AFTER_READING, bug)
 
 
 def _break_office(office: Any) -> None:
@@ -47,7 +47,7 @@ def _fail_now(words: str) -> None:
 
 # Module, what it has once it is complete, and what is done to it then.
 _PLANS: dict[str, tuple[str, Callable[[Any], None]]] = {
-    "halley.serve.admit": ("CHECKS", _break_admission),
+    "halley.serve.admit": ("AFTER_READING", _break_admission),
     "halley.control.office": ("OPERATIONS", _break_office),
 }
 

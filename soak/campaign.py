@@ -11,24 +11,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soak import campaigns as packaged
+from tests.harness.postgres import Server
 
 Figures = Mapping[str, float | int | str]
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much of it: `rounds` of whatever the campaign repeats, `seconds` of whatever it keeps up, and the seed of every choice."""
+    """How much of it: `rounds` of whatever the campaign repeats, `seconds` of whatever it keeps up, and the seed of every choice. Stores
+    are in `postgres` where it is there, else in SQLite."""
 
     rounds: int = 1
     seconds: float = 0.0
     seed: int = 1
+    postgres: Server | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
     """`run` works in an empty directory, asserts what must hold (its message names what a reader needs), and returns what it saw.
 
-    `short` is what continuous integration affords (about a minute), `full` is the size that the goal names.
+    `short` is what continuous integration affords (about a minute), `full` is the size that the goal names. With `on_postgres`
+    it can also be run on stores in PostgreSQL.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Campaign:
     short: Effort
     full: Effort
     run: Callable[[Path, Effort], Figures]
+    on_postgres: bool = False
 
 
 class Unavailable(Exception):

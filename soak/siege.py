@@ -5,6 +5,7 @@ A siege keeps one home for a number of rounds; it may lose every process of it, 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import json
@@ -23,6 +24,8 @@ from tests.harness.crowd import Crowd
 from tests.harness.gateway import Gateway
 from tests.harness.http import Client
 from tests.harness.mixed import MIXED, QUICK, STUBBORN, strike
+from tests.harness.payments import event, fields
+from tests.harness.postgres import Server
 from tests.harness.priced import configuration, encoded
 from tests.harness.process import LIMIT_S, until
 from tests.harness.simulator import Simulator
@@ -34,6 +37,15 @@ _AT_ONCE = frozenset(model for model in (*MIXED, LONG) if "slow" not in model)
 # What each may spend, USD: no end of it, a few worst cases (lent in shares), and less than twenty (lent one by one, recalled, refused).
 CREDIT = {"rich": "5000", "modest": "0.4", "poor": "0.03"}
 WITHIN_S = 30.0
+# Who pays while processes die. It asks for nothing, so that what it has is what it paid.
+_PAYER = "payer"
+_PAYMENT_SECRET = base64.b64encode(b"p" * 32).decode()
+_PAYMENT_USD = "1.50"
+_PAYMENTS = f"""
+[[payments]]
+name = "shop"
+secrets = ["whsec_{_PAYMENT_SECRET}"]
+"""
 
 
 class Siege:
@@ -45,6 +57,8 @@ class Siege:
         self.relays = tuple(f"relay-{index}" for index in range(workers))
         self.keys: tuple[str, ...] = ()
         self.slowest_s = 0.0
+        self._orders = 0
+        self._unheard: list[str] = []
 
     def settle_in(self) -> None:
         """The customers of a home that serves for the first time."""
@@ -54,6 +68,30 @@ class Siege:
             self.office("credit", account=name, amount=round(float(usd) * 10**9))
             keys.append(self.office("keys.create", name=name, account=name)["key"])
         self.keys = tuple(keys)
+        self.office("accounts.create", name=_PAYER)
+
+    def pay(self) -> None:
+        """One more order is paid. Whoever tells it may not be heard."""
+        self._orders += 1
+        order = f"order-{self._orders}"
+        self._unheard.append(order)
+        with contextlib.suppress(OSError, EOFError):
+            self._tell(order)
+
+    def _tell(self, order: str) -> None:
+        body = event(order, _PAYMENT_USD, account=_PAYER)
+        with Client(self.gateway.url) as client:
+            told = {"Content-Type": "application/json", **fields(body, _PAYMENT_SECRET)}
+            if client.ask("POST", "/api/payments/shop", body, fields=told).status == 200:
+                self._unheard.remove(order)
+
+    def _check_payments(self) -> None:
+        """Told until it is heard, as a payment service does, every order is credited once."""
+        for order in tuple(self._unheard):
+            self._tell(order)
+        assert not self._unheard, f"not taken: {self._unheard}"
+        paid = self.office("accounts.show", name=_PAYER)["accounts"][0]["available"]
+        assert paid == self._orders * round(float(_PAYMENT_USD) * 10**9), f"{self._orders} orders, {paid} nano-dollars"
 
     def office(self, operation: str, **asked: object) -> Any:
         """What an operator's command asks of control, without the second that a command takes to start. Raises OSError, HTTPException."""
@@ -86,6 +124,7 @@ class Siege:
         took = time.monotonic() - blow
         assert took < WITHIN_S, f"{took:.1f} s until everything was settled"
         self.slowest_s = max(self.slowest_s, took)
+        self._check_payments()
         figures = self.office("status")["figures"]
         assert figures["halley_open_holds"] == 0, figures
         return found
@@ -104,14 +143,16 @@ BLOWS = ("relay", "relays", "control", "control+relay", "supervisor", "superviso
 
 
 @contextmanager
-def siege(place: Path, simulator: Simulator, workers: int) -> Iterator[Siege]:
-    """A home of its own, not started yet; it has ended when the block ends."""
+def siege(place: Path, simulator: Simulator, workers: int, postgres: Server | None = None) -> Iterator[Siege]:
+    """A home of its own, not started yet; it has ended when the block ends. Where there is a server, its store is a new database there."""
     place.mkdir()
     simulator.reset()
-    toml = configuration(simulator.url, (*MIXED, LONG), bills_to_end=(STUBBORN,), server="drain_seconds = 5")
+    toml = configuration(simulator.url, (*MIXED, LONG), bills_to_end=(STUBBORN,), server="drain_seconds = 5") + _PAYMENTS
     gateway = Gateway(place, toml, workers=workers)
     gateway.home.mkdir()
     gateway.config.write_text(toml)
+    if postgres is not None:
+        postgres.hold(gateway, postgres.create())
     try:
         yield Siege(gateway, simulator, workers)
     finally:

@@ -10,6 +10,7 @@ import pytest
 from halley import config
 from halley.config import ConfigError, Launch, Settings
 from halley.config_checks import Known
+from halley.pricelist import Written
 from halley.secret import Secret
 
 FULL = """
@@ -60,7 +61,7 @@ def test_a_whole_file_becomes_settings(tmp_path: Path) -> None:
     assert settings.server.drain_seconds == 20.0
     assert settings.billing.markup == "1.15"
     assert settings.providers[0].api_key == Secret("env:MAIN_KEY")
-    assert settings.models[0].offers[0].cost == {"input": "0.15"}
+    assert settings.models[0].offers[0].cost == Written(input="0.15")
     assert settings.keys[0].expires == "2027-01-31"
     launch = Launch(settings, "/home", "/run")
     assert Launch.unpack(launch.pack()) == launch
@@ -124,9 +125,8 @@ after_break = "deliverd"
         'halley.toml:7: [[providers]] #1 kind: "opnai" is not a known kind; did you mean "openai"?',
         'halley.toml:9: [[providers]] #2 name: "a" is used twice',
         'halley.toml:11: [[providers]] #2 base_url: "ftp://x.test" must begin with https:// or http://',
+        'halley.toml:14: [[models]] #1 price.outputs: is not a setting; did you mean "output"?',
         'halley.toml:14: [[models]] #1 price.output: must be a string, not 1.5; write it in quotes: "1.5"',
-        'halley.toml:14: [[models]] #1 price.outputs: is not a price; did you mean "output"? (known: input, output, cache_read, '
-        "cache_write_5m, cache_write_1h, reasoning, audio_in, audio_out, image_in, image_out, per_request)",
         'halley.toml:16: [[models]] #1 offers[0].provider: no provider is named "b"',
         "halley.toml:17: [[models]] #1 offers[1].cost.input: '1e' is not a decimal number",
         'halley.toml:20: [billing] after_break: must be "delivered" or "nothing", not "deliverd"; did you mean "delivered"?',
@@ -148,7 +148,9 @@ after_break = "deliverd"
         ("[[keys]]\nkey = 'x'\nname = 'k'\nips = ['10.0.0.300']", '[[keys]] #1 ips[0]: "10.0.0.300" is not an IP address'),
         ("[[keys]]\nkey = 'x'\nname = 'k'\nexpires = 'soon'", '[[keys]] #1 expires: "soon" is not a date'),
         ("[secrets]\nmaster_key = 'abc'", '[secrets] master_key: must be "env:NAME" or "file:PATH"'),
-        ("[[keys]]\nkey = 'x'\nname = 'a'\nbudget = {usd = '1'}", "[[keys]] #1 budget: budgets are not enforced"),
+        ("[[keys]]\nkey = 'x'\nname = 'a'\nbudget = {usd = '1', reset = 'monthly'}", "[[keys]] #1 budget.reset: 'monthly' is no reset"),
+        ("[[teams]]\nname = 'a'\nbudget = {usd = '1', anchor = '2026-01-01'}", "[[teams]] #1 budget.anchor: says when periods begin"),
+        ("[[teams]]\nname = 'a'\n[[teams]]\nname = 'a'", '[[teams]] #2 name: "default/a" is used twice'),
         ("[[accounts]]\nname = 'a'\nbudget = {usd = '-1'}", '[[accounts]] #1 budget.usd: "-1" is negative'),
         ("[egress]\nproxy = 'http://u:p@proxy.test'", "[egress] proxy: a URL must not hold credentials"),
         ("[[keys]]\nname = 'k'", "halley.toml:1: [[keys]] #1 key: is missing"),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
 from halley.config import Settings
-from halley.config_build import Mistake, build, suggestion
+from halley.config_build import Mistake, build, explain, suggestion
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -57,3 +58,19 @@ def test_any_value_is_built_or_explained(value: object) -> None:
 def test_a_near_word_is_suggested_and_a_far_one_is_not() -> None:
     assert suggestion("prot", ["port", "host"]) == '; did you mean "port"?'
     assert suggestion("zebra", ["port", "host"]) == ""
+
+
+@pytest.mark.parametrize("name", ["bass_url", "apiKey", "Cache_Write_5m", "maxOutputTokensEver"])
+def test_a_mistyped_name_is_shown(name: str) -> None:
+    assert list(explain([Mistake(("providers", 0, name), "is not a setting")], "h.toml", {}, {})) == [
+        f"[[providers]] #1 {name}: is not a setting"
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["FrDxcoNVCcyuDhWkEDMCYbOgGGamZjfxwCBZzlaa", "qbwhzikrtnxcyplmdjvafgeosuqbwhzikrt", "xKcVbNmQwErT", "a1b2c3"]
+)
+def test_a_secret_in_the_place_of_a_name_is_not(name: str) -> None:
+    assert list(explain([Mistake(("providers", 0, name), "is not a setting")], "h.toml", {}, {})) == [
+        "[[providers]] #1 …: is not a setting"
+    ]

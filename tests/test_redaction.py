@@ -7,6 +7,7 @@ import html
 import json
 import pprint
 import textwrap
+import time
 from urllib.parse import quote
 
 import pytest
@@ -145,3 +146,18 @@ def test_what_stands_around_a_secret_stays() -> None:
 
 def test_a_word_too_short_to_be_a_secret_takes_nothing_along() -> None:
     assert Redactor(Secret("sk-any")).clean("any sk-any") == "any sk-any"
+
+
+@pytest.mark.parametrize(
+    "unit", ["a", "a://", "eyJabcdefgh.", "token=", "token='", "bearer ", "sk-", "?key=", "x-api-key: ", "\\", "cookie:"]
+)
+def test_no_text_takes_more_than_its_length(unit: str) -> None:
+    redactor = Redactor(Secret("sk-quiteSECRET0123456789"))
+
+    def seconds(length: int) -> float:
+        text = (unit * length)[:length]
+        started = time.process_time()
+        redactor.clean(text)
+        return time.process_time() - started
+
+    assert min(seconds(100_000) for _ in range(3)) < 1.5

@@ -13,7 +13,7 @@ import signal
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import closing
 from pathlib import Path
 
@@ -25,7 +25,13 @@ from tests.harness.mixed import MIXED, STUBBORN, desert, over, strike, throw
 from tests.harness.simulator import Simulator
 
 # Passed by a first start only, in this order.
-_FIRST = ("control.migration.begun", "control.migration.uncommitted", "control.migration.committed", "control.starter.written")
+_FIRST = (
+    "control.migration.begun",
+    "control.migration.statement",
+    "control.migration.uncommitted",
+    "control.migration.committed",
+    "control.starter.written",
+)
 # The latest time at which a point is hit, where few requests pass it; 8 elsewhere.
 _LATEST = {
     "relay.progress.written": 2,
@@ -40,6 +46,8 @@ _LATEST = {
     "control.relay_end.unlocked": 1,
     "control.key.uncommitted": 2,
     "control.key.committed": 2,
+    "control.payment.uncommitted": 2,
+    "control.payment.committed": 2,
     "control.rotation.drafted": 1,
     "control.rotation.uncommitted": 1,
     "control.rotation.committed": 1,
@@ -47,6 +55,8 @@ _LATEST = {
     "control.rotation.wiped": 1,
     "control.rotation.promoted": 1,
 }
+# Beside SQLite's file lie backups of it, which a rotation of the master key reaches.
+_OF_SQLITE = {"control.rotation.backup"}
 # Needs another relay that has credit to give back.
 _OF_TWO = {"relay.lease.returned"}
 _OF_ONE_ROLE = 4
@@ -64,9 +74,11 @@ def run(place: Path, effort: Effort) -> Figures:
         for turn in range(effort.rounds):
             # The last round has two relays, so that a single one passes every point.
             workers = 2 - (effort.rounds - 1 - turn) % 2
-            with siege(place / f"home-{turn}", simulator, workers) as besieged:
+            with siege(place / f"home-{turn}", simulator, workers, effort.postgres) as besieged:
                 _first_start(besieged, hits)
-                for points in _lives(dice, workers):
+                if effort.postgres is None:
+                    _back_up(besieged.gateway.home / "halley.db")
+                for points in _lives(dice, workers, _passed(effort)):
                     blow = _live(besieged, dice, points)
                     hits.update(points)
                     found = besieged.audit(blow)
@@ -75,7 +87,7 @@ def run(place: Path, effort: Effort) -> Figures:
             crashed += found.endings["crash"]
             slowest = max(slowest, besieged.slowest_s)
             say(f"{turn + 1} rounds, {hits.total()} crashes, {requests} requests")
-    missed = crash.POINTS.keys() - hits.keys()
+    missed = _passed(effort) - hits.keys()
     assert not missed, f"never hit: {sorted(missed)}"
     return {
         "points": len(hits),
@@ -85,6 +97,11 @@ def run(place: Path, effort: Effort) -> Figures:
         "ended_crash": crashed,
         "slowest_settled_s": round(slowest, 1),
     }
+
+
+def _passed(effort: Effort) -> set[str]:
+    """The points that there are on the database of the campaign."""
+    return set(crash.POINTS) - (_OF_SQLITE if effort.postgres is not None else set())
 
 
 def _permits(besieged: Siege) -> Path:
@@ -112,8 +129,10 @@ def _first_start(besieged: Siege, hits: Counter[str]) -> None:
     hits.update(_FIRST)
     besieged.settle_in()
     besieged.gateway.stop()
-    # As a migration would have left it; a rotation of the master key has to reach it.
-    store = besieged.gateway.home / "halley.db"
+
+
+def _back_up(store: Path) -> None:
+    """As a migration would have left it; a rotation of the master key has to reach it."""
     with closing(sqlite3.connect(store)) as source, closing(sqlite3.connect(f"{store}.before-0001-from-0000-1")) as copy:
         source.backup(copy)
 
@@ -131,9 +150,10 @@ def _start(besieged: Siege) -> None:
             break
 
 
-def _lives(dice: random.Random, workers: int) -> list[tuple[str, ...]]:
-    """Every other point once, a few of each role to a life."""
-    roles = [[point for point in crash.POINTS if point.startswith(role) and point not in _FIRST] for role in ("relay.", "control.")]
+def _lives(dice: random.Random, workers: int, passed: Set[str]) -> list[tuple[str, ...]]:
+    """Every other point that is passed once, a few of each role to a life."""
+    known = [point for point in crash.POINTS if point in passed and point not in _FIRST]
+    roles = [[point for point in known if point.startswith(role)] for role in ("relay.", "control.")]
     for points in roles:
         points[:] = [point for point in points if workers > 1 or point not in _OF_TWO]
         dice.shuffle(points)
@@ -175,7 +195,10 @@ def _hold_out(besieged: Siege, crowd: Crowd, left: set[str]) -> None:
 
 
 def _provoke(besieged: Siege, dice: random.Random, left: set[str]) -> None:
-    """What traffic alone does not bring about: new keys, a new master key, and relays that die."""
+    """What traffic alone does not bring about: payments, new keys, a new master key, and relays that die."""
+    if any(point.startswith("control.payment.") for point in left):
+        for _ in range(2):
+            besieged.pay()
     if any(point.startswith("control.key.") for point in left):
         for _ in range(2):
             with contextlib.suppress(OSError, http.client.HTTPException):
@@ -187,4 +210,4 @@ def _provoke(besieged: Siege, dice: random.Random, left: set[str]) -> None:
         strike(besieged.gateway.children(), dice.choice(besieged.relays))
 
 
-CAMPAIGN = Campaign("crashpoints", "G2", "kill -9 at every named crash point", Effort(rounds=1), Effort(rounds=50), run)
+CAMPAIGN = Campaign("crashpoints", "G2", "kill -9 at every named crash point", Effort(rounds=1), Effort(rounds=50), run, on_postgres=True)

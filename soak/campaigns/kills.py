@@ -31,7 +31,7 @@ def run(place: Path, effort: Effort) -> Figures:
     with Simulator(place) as simulator:
         for first in range(0, effort.rounds, group):
             workers = 1 + (first // group) % 2
-            with siege(place / f"home-{first}", simulator, workers) as besieged:
+            with siege(place / f"home-{first}", simulator, workers, effort.postgres) as besieged:
                 besieged.gateway.start()
                 besieged.settle_in()
                 found = Audited(())
@@ -39,6 +39,7 @@ def run(place: Path, effort: Effort) -> Figures:
                     what = BLOWS[turn % len(BLOWS)] if effort.rounds <= len(BLOWS) else dice.choice(BLOWS)
                     with Crowd(besieged.gateway.url) as crowd:
                         throw(crowd, dice, besieged.keys, _AT_ONCE)
+                        besieged.pay()
                         hold_out(crowd, dice.uniform(0.0, 1.5))
                         desert(crowd, dice, 8)
                         blow = time.monotonic()
@@ -65,4 +66,5 @@ def run(place: Path, effort: Effort) -> Figures:
     }
 
 
-CAMPAIGN = Campaign("kills", "G2", "kill -9 of relays, control and supervisor at random moments", Effort(rounds=6), Effort(rounds=200), run)
+_ABOUT = "kill -9 of relays, control and supervisor at random moments"
+CAMPAIGN = Campaign("kills", "G2", _ABOUT, Effort(rounds=6), Effort(rounds=200), run, on_postgres=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -22,25 +21,23 @@ from msgspec import inspect as shape
 
 from halley.config_build import ConfigError, Mistake, build, explain, from_text, suggestion
 from halley.config_checks import NOTHING_KNOWN, Known, contradictions
-from halley.money import Price
+from halley.pricelist import NOTHING, Factor, Written
 from halley.secret import Secret, hidden, revealed
 from halley.toml_lines import Address, positions
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Days = Annotated[int, Meta(ge=0, le=36500)]
+Hours = Annotated[int, Meta(ge=0, le=720)]
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
 Name = Annotated[str, Meta(extra={"spelling": "name"})]
 ModelId = Annotated[str, Meta(extra={"spelling": "model"})]
 Url = Annotated[str, Meta(extra={"spelling": "url"})]
 Usd = Annotated[str, Meta(extra={"spelling": "usd"})]
-Factor = Annotated[str, Meta(extra={"spelling": "factor"})]
 Date = Annotated[str, Meta(extra={"spelling": "date"})]
 Network = Annotated[str, Meta(extra={"spelling": "network"})]
 Reference = Annotated[Secret, Meta(extra={"spelling": "reference"})]
 Pointer = Annotated[str, Meta(extra={"spelling": "pointer"})]
-# USD per million tokens (`per_request`: USD per request) as decimal strings, by the names that `money.Price` has.
-Prices = Annotated[dict[str, str], Meta(extra={"spelling": "price", "keys": Price.__struct_fields__})]
 
 
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,6 +59,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body_rate: Count = 16384
     idle_seconds: Seconds = 73.0
     write_stall_seconds: Seconds = 30.0
+    heartbeat_seconds: Annotated[float, Meta(ge=0, le=3600)] = 15.0
     max_connections: Count = 16384
     shed_lag_ms: Annotated[int, Meta(ge=10, le=60000)] = 200
     shed_memory_mb: Count | None = None
@@ -104,6 +102,7 @@ class Billing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_days: Days = 30
     responses_days: Days = 30
+    idempotency_hours: Hours = 24
     tasks_days: Days = 30
     files_days: Days = 7
     audit_days: Days = 365
@@ -121,6 +120,18 @@ class Egress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fetch_plain_http: bool = False
 
 
+class Alerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    webhook_url: Url = ""
+    webhook_secrets: tuple[Reference, ...] = ()
+    allow_private: bool = False
+    ledger_check_hours: Annotated[float, Meta(gt=0, le=8760)] = 24.0
+
+
+class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    support_url: Url = ""
+    docs_url: Url = ""
+
+
 class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     kind: str
@@ -129,6 +140,8 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     api_keys: tuple[Reference, ...] = ()
     enabled: bool = True
     cancel: Literal["stops_billing", "bills_to_end"] | None = None
+    region: Annotated[str, Meta(pattern="^[a-z0-9-]{0,32}$")] = ""
+    service_tier: Annotated[str, Meta(pattern="^[a-z0-9_-]{0,32}$")] = ""
 
 
 class Offer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -136,7 +149,7 @@ class Offer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: str = ""
     weight: Annotated[int, Meta(ge=1, le=1000)] = 1
     priority: int = 0
-    cost: Prices = {}
+    cost: Written = NOTHING
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -147,25 +160,39 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     modalities: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     offers: tuple[Offer, ...] = ()
-    price: Prices = {}
+    price: Written = NOTHING
     hidden: bool = False
 
 
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     usd: Usd
     reset: str = ""
+    anchor: Date | None = None
 
 
 class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     credit: Literal["prepaid", "unlimited"] = "prepaid"
     budget: Budget | None = None
+    end_user_budget: Budget | None = None
+
+
+class Team(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: Name
+    account: Name = "default"
+    budget: Budget | None = None
+
+
+class Payment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: Name
+    secrets: Annotated[tuple[Reference, ...], Meta(min_length=1)]
 
 
 class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     key: Reference
     account: Name = "default"
+    team: Name | None = None
     models: tuple[ModelId, ...] | None = None
     budget: Budget | None = None
     rpm: Count | None = None
@@ -173,6 +200,8 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     concurrency: Count | None = None
     ips: tuple[Network, ...] | None = None
     expires: Date | None = None
+    routes: tuple[str, ...] | None = None
+    scopes: tuple[Literal["inference", "usage-read", "admin"], ...] | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -184,10 +213,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     billing: Billing = Billing()
     retention: Retention = Retention()
     egress: Egress = Egress()
+    alerts: Alerts = Alerts()
+    contract: Contract = Contract()
     providers: tuple[Provider, ...] = ()
     models: tuple[Model, ...] = ()
     accounts: tuple[Account, ...] = ()
+    teams: tuple[Team, ...] = ()
     keys: tuple[Key, ...] = ()
+    payments: tuple[Payment, ...] = ()
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -227,6 +260,8 @@ def run_directory(home: Path) -> Path:
         return near
     digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:10]
     owner = os.getuid() if hasattr(os, "getuid") else 0
+    import tempfile  # costs a fifth of the start of a command, and is hardly ever needed
+
     return Path(tempfile.gettempdir()) / f"halley-{owner}-{digest}"
 
 
@@ -352,5 +387,6 @@ def _providers_from(environ: Mapping[str, str], well_known: Mapping[str, str]) -
 
 def _whole(document: Mapping[str, object], settings: Settings) -> bool:
     """Whether no element of a list was too wrong to be built: only then do positions in the settings mean positions in the file."""
-    rows = {"providers": settings.providers, "models": settings.models, "accounts": settings.accounts, "keys": settings.keys}
+    names = ("providers", "models", "accounts", "teams", "keys", "payments")
+    rows: dict[str, tuple[object, ...]] = {name: getattr(settings, name) for name in names}
     return all(isinstance(listed := document.get(name, []), list) and len(cast("list[object]", listed)) == len(rows[name]) for name in rows)

@@ -29,6 +29,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+_HUMPS = re.compile(r"[a-z][A-Z]")
+
+
 class Mistake(msgspec.Struct, frozen=True):
     """One thing that is wrong, and the address at which it is wrong."""
 
@@ -91,10 +94,15 @@ def _address_text(address: Address) -> str:
 def _path_text(path: Iterable[str | int]) -> str:
     text = ""
     for part in path:
-        if isinstance(part, str) and (len(part) > 40 or sum(character.isdigit() for character in part) > 2):
-            part = "…"  # no name of a setting
+        if isinstance(part, str) and not _like_a_name(part):
+            part = "…"
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
+
+
+def _like_a_name(part: str) -> bool:
+    """Whether it may be shown as a mistyped name of a setting. A secret in its place has digits all over, or no words."""
+    return len(part) <= 32 and sum(character.isdigit() for character in part) <= 2 and len(_HUMPS.findall(part)) <= 3
 
 
 def from_text(kind: shape.Type, text: str) -> object:
@@ -126,7 +134,7 @@ def _read(kind: shape.Type, value: object, at: Address, mistakes: list[Mistake])
         case shape.UnionType(types=types):
             if value is None and any(isinstance(each, shape.NoneType) for each in types):
                 return None
-            return _read(next(each for each in types if not isinstance(each, shape.NoneType)), value, at, mistakes)
+            return _read(_alternative(types, value), value, at, mistakes)
         case shape.VarTupleType(item_type=item):
             return tuple(_elements(item, value, at, mistakes))
         case shape.DictType(value_type=inner):
@@ -138,6 +146,13 @@ def _read(kind: shape.Type, value: object, at: Address, mistakes: list[Mistake])
             return value
         case _:
             return _scalar(kind, value, at, mistakes)
+
+
+def _alternative(types: Iterable[shape.Type], value: object) -> shape.Type:
+    """Which of the types is meant: the list, where one may be written, else the first that is not nothing."""
+    given = [each for each in types if not isinstance(each, shape.NoneType)]
+    lists = [each for each in given if isinstance(each, shape.VarTupleType)]
+    return lists[0] if lists and isinstance(value, list | tuple) else given[0]
 
 
 def _struct(kind: shape.StructType, value: object, at: Address, mistakes: list[Mistake]) -> object:
@@ -258,17 +273,9 @@ def _noted(mistakes: list[Mistake], at: Address, message: str) -> _Wrong:
 
 
 def _spelled(value: object, extra: Mapping[str, object], at: Address, mistakes: list[Mistake]) -> object:
-    """Holds a string, or the values of a table, against the spelling that its annotation names."""
+    """Holds a string against the spelling that its annotation names."""
     spelling = str(extra["spelling"])
-    keys = cast("tuple[str, ...]", extra.get("keys", ()))
-    if isinstance(value, dict):
-        for name, each in cast("dict[str, str]", value).items():
-            if keys and name not in keys:
-                mistakes.append(Mistake((*at, name), f"is not a price{suggestion(name, keys)} (known: {', '.join(keys)})"))
-            else:
-                # Prices by the token are written per million, all others per unit: they differ in how fine they may be.
-                _checked(each, f"unit_{spelling}" if name.startswith("per_") else spelling, (*at, name), mistakes)
-    elif isinstance(value, str | Secret):
+    if isinstance(value, str | Secret):
         _checked(value if isinstance(value, str) else value.reveal(), spelling, at, mistakes)
     return cast("object", value)
 

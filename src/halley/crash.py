@@ -44,6 +44,8 @@ POINTS: Final[dict[str, str]] = {
     "control.relay_end.unlocked": "a dead relay's segments are deleted, and its lock is still there",
     "control.key.uncommitted": "a key is written, and not committed",
     "control.key.committed": "a key is committed, and nobody has seen its text",
+    "control.payment.uncommitted": "a payment is credited, and not committed",
+    "control.payment.committed": "a payment is credited, and who told it has not heard",
     "control.starter.written": "the starter key's file is there, and its row is not committed",
     "control.rotation.drafted": "the next master key is on disk, and nothing is under it",
     "control.rotation.uncommitted": "everything is wrapped anew, and not committed",
@@ -52,6 +54,7 @@ POINTS: Final[dict[str, str]] = {
     "control.rotation.wiped": "nothing is under the old master key, and it is still in its place",
     "control.rotation.promoted": "the next master key has taken the old one's place, and nobody has been told",
     "control.migration.begun": "the store is about to be migrated",
+    "control.migration.statement": "a statement of a migration is done, and others are not",
     "control.migration.uncommitted": "the store is migrated, and not committed",
     "control.migration.committed": "the store is migrated, and its pepper is not made",
 }

@@ -28,6 +28,7 @@ class Condition(Enum):
     NO_CREDIT = Wire(402, "insufficient_quota", "insufficient_quota", "billing_error", "FAILED_PRECONDITION")
     NOT_ALLOWED = Wire(403, "permission_error", "permission_denied", "permission_error", "PERMISSION_DENIED")
     UNKNOWN_MODEL = Wire(404, "invalid_request_error", "model_not_found", "not_found_error", "NOT_FOUND")
+    NOT_FOUND = Wire(404, "invalid_request_error", "not_found", "not_found_error", "NOT_FOUND")
     UNKNOWN_URL = Wire(404, "invalid_request_error", "unknown_url", "not_found_error", "NOT_FOUND")
     WRONG_METHOD = Wire(405, "invalid_request_error", "unknown_url", "not_found_error", "NOT_FOUND")
     TOO_SLOW = Wire(408, "invalid_request_error", "request_timeout", "timeout_error", "DEADLINE_EXCEEDED")

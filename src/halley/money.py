@@ -16,6 +16,8 @@ NanoDollars = int
 PicoDollars = int  # 1000 of them are a nano-dollar
 
 NANO = 1_000_000_000
+QUOTA = 500_000
+NANO_PER_QUOTA = NANO // QUOTA
 _MAX_USD = Decimal(10) ** 9
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,2})?")
 
@@ -62,6 +64,11 @@ def _scaled(text: str, digits: int, unit: str) -> int:
         return int(scaled)
 
 
+def quota_units(amount: NanoDollars) -> int:
+    """In the units in which CometAPI counts, 500,000 a dollar; rounded down."""
+    return amount * QUOTA // NANO
+
+
 def show(amount: NanoDollars) -> str:
     """Dollars for a person: at least two decimals, at most nine, no trailing zeros beyond cents."""
     return _shown(amount, 9)
@@ -84,10 +91,28 @@ def _shown(amount: int, digits: int) -> str:
     return f"{sign}{whole}.{decimals}"
 
 
-class Price(msgspec.Struct, frozen=True):
+class Tier(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Other rates per token for a request whose prompt has more than `above` tokens: for all of its tokens. None: as below."""
+
+    above: int
+    input: PicoDollars | None = None
+    output: PicoDollars | None = None
+    cache_read: PicoDollars | None = None
+    cache_write_5m: PicoDollars | None = None
+    cache_write_1h: PicoDollars | None = None
+    reasoning: PicoDollars | None = None
+    audio_in: PicoDollars | None = None
+    audio_out: PicoDollars | None = None
+    image_in: PicoDollars | None = None
+    image_out: PicoDollars | None = None
+
+
+class Price(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one model costs. Every rate is in pico-dollars per unit (token, unless its name says otherwise); None means not priced apart.
 
-    An absent cache or reasoning or audio or image rate falls back to the plain rate of its direction.
+    An absent cache or reasoning or audio or image rate falls back to the plain rate of its direction. `tools` are rates per call of a tool
+    that the provider runs; `service_tiers` are factors in millionths, by which the tokens of an answer of that tier are multiplied.
+    `images` are rates of images of a size and quality (`1024x1024/high`, or the size alone), `vendor` of units that a vendor counts in.
     """
 
     input: PicoDollars = 0
@@ -101,3 +126,13 @@ class Price(msgspec.Struct, frozen=True):
     image_in: PicoDollars | None = None
     image_out: PicoDollars | None = None
     per_request: PicoDollars = 0
+    per_image: PicoDollars = 0
+    per_second: PicoDollars = 0
+    per_minute: PicoDollars = 0
+    per_character: PicoDollars = 0
+    per_page: PicoDollars = 0
+    tools: dict[str, PicoDollars] = {}
+    tiers: tuple[Tier, ...] = ()
+    service_tiers: dict[str, int] = {}
+    images: dict[str, PicoDollars] = {}
+    vendor: dict[str, PicoDollars] = {}

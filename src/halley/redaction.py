@@ -24,6 +24,7 @@ SHORTEST: Final = 8
 RUN: Final = 12
 
 _NAMES = r"api[_-]?key|x-goog-api-key|access[_-]?token|refresh[_-]?token|id[_-]?token|client[_-]?secret|secret|password|passwd|pwd|token"
+# What may be long has a limit or is consumed at once: a hostile text takes no longer than any other.
 _SHAPES = re.compile(
     r"(?P<lead>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{6,}"
     r"|(?P<cookie>\b(?:set-)?cookie[\"']?\s*[:=]\s*[\"']?)[^\r\n\"']{4,}"
@@ -31,9 +32,9 @@ _SHAPES = re.compile(
     r"|(?P<head>\b(?:x-api-key|x-goog-api-key|api-key|authorization|mj-api-secret)[\"']?\s*[:=]\s*[\"']?(?:(?:bearer|basic)\s+)?+)"
     r"(?!\$\()[^\s\"',;]{4,}"
     r"|(?P<query>[?&](?:api_?key|key|token|access_token|signature|sig|code)=)[^&\s\"'#]+"
-    rf"|(?P<named>\b(?:{_NAMES})[\"']?\s*[:=]\s*[\"']?)(?=[^\s\"',;&]*\d)(?!\$\()[^\s\"',;&]{{8,}}"
-    r"|(?P<user>[a-z][a-z0-9+.-]*://)[^/\s\"'@]*@"
-    r"|\b(?:sk|rk|pk|xai|gsk|hf|r8|fw|pplx|nvapi|ghp|whsec)[-_][A-Za-z0-9_-]{8,}"
+    rf"|(?P<named>\b(?:{_NAMES})[\"']?\s*[:=]\s*[\"']?)(?=[^\s\"',;&]{{0,120}}\d)(?!\$\()[^\s\"',;&]{{8,}}"
+    r"|(?P<user>[a-z][a-z0-9+.-]{0,30}://)[^/\s\"'@]*@"
+    r"|\b(?:sk|rk|pk|pat|xai|gsk|hf|r8|fw|pplx|nvapi|ghp|whsec)[-_][A-Za-z0-9_-]{8,}"
     r"|\bAIza[A-Za-z0-9_-]{20,}"
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
     r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",

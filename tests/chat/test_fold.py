@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from msgspec import Raw
+from msgspec import Raw, json
 
-from halley.chat.events import Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
+from halley.chat.events import LOGPROBS, Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
 from halley.chat.fold import BrokenStream, fold
 from halley.chat.model import Answer, Audio, Citation, Finish, Inline, Opaque, Refusal, Seal, Text, Thinking, ToolCall
 from halley.chat.usage import Usage
@@ -42,6 +42,24 @@ def test_every_kind_of_part_is_put_together() -> None:
         finish=Finish("stop"),
         usage=usage,
     )
+
+
+def likely(*tokens: str) -> Noted:
+    entries = ",".join(f'{{"token":"{token}","logprob":-0.1}}' for token in tokens)
+    return Noted(dialect="openai_chat", what=LOGPROBS, raw=Raw(f'{{"content":[{entries}]}}'.encode()))
+
+
+def test_log_probabilities_come_in_pieces_and_the_tier_comes_last() -> None:
+    text: list[Event] = [PartStarted(Text("")), Delta("ab"), PartEnded()]
+    answer = fold([START, *text, likely("a"), likely(), likely("b", "c"), Finished(Finish("stop"), service_tier="flex")])
+    assert answer.logprobs is not None
+    assert [each["token"] for each in json.decode(answer.logprobs)["content"]] == ["a", "b", "c"]
+    assert (answer.service_tier, answer.extras) == ("flex", ())
+
+
+def test_log_probabilities_of_another_shape_are_kept_as_they_came() -> None:
+    odd = Noted(dialect="openai_chat", what=LOGPROBS, raw=Raw(b"[1]"))
+    assert fold([START, likely("a"), odd, END]).logprobs == Raw(b"[1]")
 
 
 @pytest.mark.parametrize(

@@ -33,3 +33,16 @@ def test_an_unknown_command_is_a_usage_error() -> None:
 def test_a_missing_dependency_is_named_with_its_remedy() -> None:
     assert 'install "halley[server]"' in main._missing("up", "uvicorn")
     assert "not part of this installation" in main._missing("up", "halley.cli.up")
+
+
+def test_a_command_that_finds_a_running_control_loads_neither_the_database_nor_the_catalogue() -> None:
+    code = (
+        "import importlib, sys\n"
+        "for name in 'keys accounts credit balance budgets teams users tokens ledger logs models'.split():\n"
+        "    importlib.import_module(f'halley.cli.{name}')\n"
+        "import halley.control.asks\n"
+        "heavy = {'sqlalchemy', 'alembic', 'cryptography', 'starlette', 'asyncio', 'halley.exchanges', 'halley.policy.catalogue'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr

@@ -37,6 +37,8 @@ def target(gateway: Gateway) -> Target:
     def key(name: str, *flags: str) -> str:
         return gateway.cli_json("keys", "create", "--name", name, *flags)["key"]
 
+    gateway.cli("accounts", "create", "spender")
+    gateway.cli("credit", "spender", "2")
     # `default` is unlimited until credit is added to it; then it spends from leases like any customer.
     gateway.cli("credit", "default", "10")
     keys = {
@@ -47,6 +49,7 @@ def target(gateway: Gateway) -> Target:
         "penniless": key("penniless", "--account", "penniless"),
         "expired": key("expired", "--expires", "2026-01-01"),
         "revoked": key("revoked"),
+        "admin": key("admin", "--account", "spender", "--scopes", "inference,usage-read,admin"),
     }
     gateway.cli("keys", "revoke", "revoked")
     keys["wrong"] = keys["main"][:-1] + ("a" if keys["main"][-1] != "a" else "b")

@@ -173,6 +173,49 @@ def test_the_head_carries_our_fields_and_none_of_the_upstreams(seen: Seen) -> No
     assert not [name for name in head["fields"] if name.startswith("openai-") or name in ("server", "set-cookie", "via")]
 
 
+CONFLICT = {"class": "ConflictError", "status": 409, "code": "idempotency_conflict"}
+
+
+def test_a_request_with_an_idempotency_key_is_answered_twice_and_sent_on_once(seen: Seen) -> None:
+    """The SDKs try again after a 409 of themselves, unless it tells them not to."""
+    facts = seen("asked_twice")
+    assert (facts["same"], facts["text"]) == (True, seen("plain")["text"])
+    assert (facts["replayed"], facts["original"]) == ([None, "true"], True)
+    assert (facts["other"], facts["sent"]) == (CONFLICT, [2, 3])
+
+
+def test_a_stream_with_an_idempotency_key_is_given_once(seen: Seen) -> None:
+    assert seen("stream_asked_twice") == {"text": seen("plain")["text"], "again": CONFLICT, "sent": 2}
+
+
+def test_an_account_is_read_and_managed_by_the_sdk_with_its_own_key(seen: Seen) -> None:
+    facts = seen("account")
+    (logged,) = facts["logs"]["data"]
+    charge = logged["charge_nano"]
+    assert charge > 0 and logged["id"] == facts["request_id"]
+    log = facts["log"]
+    assert (log["charge_nano"], log["model"], log["status"], log["cancel"]) == (charge, MODELS["chat"], 200, "stops_billing")
+    assert sum(line["amount_nano"] for line in log["lines"]) == charge
+    # What may be spent is the key's budget, which is less than its account has.
+    assert (facts["budget"]["usd"], facts["budget"]["reset"], facts["budget"]["left_nano"]) == ("0.50", "day", 500_000_000)
+    assert facts["subscription"] == {
+        "object": "billing_subscription", "has_payment_method": True, "soft_limit_usd": 0.5, "hard_limit_usd": 0.5,
+        "system_hard_limit_usd": 0.5, "access_until": 0,
+    }  # fmt: skip
+    assert facts["usage"] == {"object": "list", "total_usage": pytest.approx(charge / 1e7)}
+    token, left = facts["token"]["data"], (500_000_000 - charge) // 2000
+    assert (facts["token"]["code"], token["object"], token["total_used"]) == (True, "token_usage", charge // 2000)
+    assert (token["total_available"], token["unlimited_quota"], token["expires_at"]) == (left, False, 0)
+    (of_key,) = facts["quota"]["keys"]
+    assert (of_key["used_quota"], of_key["remain_quota"]) == (pytest.approx(charge / 1e9), pytest.approx(0.5 - charge / 1e9))
+    assert facts["balance"]["credit"] == "prepaid" and 0 < facts["balance"]["left_nano"] <= 2_000_000_000 - charge
+    (key,) = facts["keys"]["data"]
+    assert (key["id"], key["used_nano"], key["requests"], key["budget"]["spent_nano"]) == (facts["id"], charge, 1, charge)
+    refused = facts["made_by_itself"]
+    assert (refused["class"], refused["status"], "scope admin" in refused["message"]) == ("PermissionDeniedError", 403, True)
+    assert (facts["revoked"], facts["after"]["class"], facts["after"]["status"]) == ("revoked", "AuthenticationError", 401)
+
+
 def test_the_sdk_retries_an_upstream_that_fails_once(seen: Seen) -> None:
     assert TEXT.search(seen("retried_by_the_sdk")["text"])
 

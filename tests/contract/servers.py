@@ -43,17 +43,25 @@ def script(happy: bytes, refusal: bytes | None = None) -> Callable[[bytes], byte
     return answer
 
 
+def whole(request: bytes) -> bool:
+    head, blank, body = request.partition(b"\r\n\r\n")
+    length = next((line[15:] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), b"0")
+    return bool(blank) and len(body) >= int(length)
+
+
 def _serve(connection: socket.socket, answer: Callable[[bytes], bytes | None], context: ssl.SSLContext | None) -> None:
     connection.settimeout(10)
     try:
         stream = context.wrap_socket(connection, server_side=True) if context else connection
         with stream:
             request = b""
-            while b"\r\n\r\n" not in request or (request.startswith(b"POST") and not request.endswith(b"}")):
+            while not whole(request):
                 data = stream.recv(65536)
                 if not data:
                     return
                 request += data
+                if request[:1] == b"\x16":  # a TLS handshake at a door that speaks HTTP
+                    return stream.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
             raw = answer(request)
             if raw is None:
                 stream.recv(1)  # says nothing until the other side gives up

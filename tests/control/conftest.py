@@ -16,9 +16,15 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from sqlalchemy import make_url
 
 from halley.config import Launch, Settings
+from halley.config import Store as StoreSettings
+from halley.store import postgres as engines
+from halley.store import steps
 from halley.store.messages import FromControl, FromRelay, Hello, LeaseState, frame, unpack_from_control
+from tests.harness import commands
+from tests.harness.postgres import Server
 
 SRC = Path(__file__).parents[2] / "src"
 WAIT_S = 20.0
@@ -26,8 +32,10 @@ WAIT_S = 20.0
 
 class ControlProcess:
     def __init__(self, home: Path, settings: Settings, run: Path) -> None:
-        self.home, self.run = home, run
+        self.home, self.run, self.url = home, run, settings.store.url
         self.environ = {**os.environ, "PYTHONPATH": str(SRC), "HALLEY_HOME": str(home), "HALLEY_DETECT": "0"}
+        if self.url:
+            self.environ["HALLEY_STORE_URL"] = self.url
         ready, told = os.pipe()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "halley.control", "--channel-fd", str(told)],
@@ -79,8 +87,7 @@ class ControlProcess:
             time.sleep(0.01)
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "halley.cli.main", *arguments]
-        return subprocess.run(command, env=self.environ, capture_output=True, text=True, timeout=60, check=False)
+        return commands.run(arguments, self.environ, Path.cwd(), 60.0)
 
 
 class Relay:
@@ -114,12 +121,32 @@ def short() -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.fixture(scope="session")
+def template(postgres: Server) -> str:
+    """A database with the schema and nothing in it, to be copied."""
+    name = postgres.create()
+    engine = engines.engine(make_url(postgres.url(name)))
+    with engine.begin() as connection:
+        steps.upgrade(connection)
+    engine.dispose()
+    return name
+
+
 @pytest.fixture
-def start(short: Path) -> Iterator[Callable[..., ControlProcess]]:
+def url(request: pytest.FixtureRequest) -> str:
+    """Where stores are: SQLite, unless the test asks for the other."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return ""
+    server: Server = request.getfixturevalue("postgres")
+    return server.url(server.create(request.getfixturevalue("template")))
+
+
+@pytest.fixture
+def start(short: Path, url: str) -> Iterator[Callable[..., ControlProcess]]:
     with ExitStack() as stack:
 
         def begin(settings: Settings | None = None) -> ControlProcess:
-            control = ControlProcess(short, settings or Settings(), short / "run")
+            control = ControlProcess(short, msgspec.structs.replace(settings or Settings(), store=StoreSettings(url)), short / "run")
 
             def end() -> None:
                 if control.process.poll() is None:

@@ -18,7 +18,11 @@ from tests.harness.gateway import Gateway
 SRC = Path(__file__).parents[2] / "src"
 
 
-@pytest.mark.parametrize("running", [True, False], ids=["through control", "on the store"])
+# Of PostgreSQL one is enough: what commands ask control for is tested with control.
+ON_BOTH = [("sqlite", True), ("sqlite", False), ("postgresql", False)]
+
+
+@pytest.mark.parametrize(("url", "running"), ON_BOTH, indirect=["url"], ids=["through control", "on the store", "on PostgreSQL"])
 def test_the_commands_work_with_and_without_a_running_gateway(start: Callable[..., Any], running: bool) -> None:
     control = start()
     if not running:
@@ -33,6 +37,13 @@ def test_the_commands_work_with_and_without_a_running_gateway(start: Callable[..
     assert "ci" in listed.stdout and key["key"] not in listed.stdout
     rotated = control.cli("keys", "rotate", "ci")
     assert keytext.well_formed(rotated.stdout.strip()) and rotated.stdout.strip() != key["key"]
+    assert json.loads(control.cli("keys", "change", "ci", "--lift", "rpm", "--routes", "chat", "--json").stdout)["limits"]["rpm"] is None
+    disabled = json.loads(control.cli("keys", "change", "ci", "--disable", "--scopes", "usage-read", "--json").stdout)
+    assert disabled["disabled_at"] is not None and disabled["limits"]["models"] == ["a", "b"] and disabled["id"] == key["id"]
+    assert json.loads(control.cli("keys", "change", "ci", "--enable", "--json").stdout)["disabled_at"] is None
+    assert control.cli("keys", "change", "ci", "--routes", "nothing").returncode == 2
+    assert control.cli("keys", "change", "ci", "--lift", "nothing").returncode == 2
+    assert control.cli("keys", "change", "nobody", "--disable").returncode == 1
     assert control.cli("keys", "revoke", "ci").returncode == 0
     credited = control.cli("credit", "default", "2.5", "--json")
     assert json.loads(credited.stdout)["available_nano"] == 2_500_000_000 and "prepaid now" in credited.stderr
@@ -47,11 +58,35 @@ def test_the_commands_work_with_and_without_a_running_gateway(start: Callable[..
     verified = control.cli("ledger", "verify", "--json")
     assert verified.returncode == 0 and json.loads(verified.stdout)["clean"] is True
     assert json.loads(control.cli("models", "--json").stdout).keys() == {"models"}
+    ahead = control.cli("migrate", "--plan", "--json")
+    assert ahead.returncode == 0 and json.loads(ahead.stdout)["steps"] == []
     migrated = control.cli("migrate", "--json")
     assert migrated.returncode == (1 if running else 0)
 
 
 @pytest.mark.parametrize("running", [True, False], ids=["through control", "on the store"])
+def test_users_and_their_tokens_are_made_listed_and_taken_away(start: Callable[..., Any], running: bool) -> None:
+    control = start()
+    if not running:
+        assert control.stop() == 0
+    assert json.loads(control.cli("users", "create", "bob", "--json").stdout)["users"][0]["roles"] == {"default": "member"}
+    wide = control.cli("tokens", "create", "--name", "ci", "--user", "bob")
+    assert wide.returncode == 1 and "usage-read" in wide.stderr
+    assert control.cli("tokens", "create", "--name", "ci", "--scopes", "root").returncode == 2
+    made = control.cli("tokens", "create", "--name", "ci", "--user", "bob", "--scopes", "usage-read", "--expires", "2099-01-01", "--json")
+    token = json.loads(made.stdout)
+    assert keytext.well_formed(token["token_text"], keytext.TOKEN) and token["expires_at"] == 4070908800.0
+    mine = control.cli("tokens", "create", "--name", "mine").stdout.strip()
+    assert keytext.well_formed(mine, keytext.TOKEN)
+    listed = control.cli("tokens", "list")
+    assert "bob" in listed.stdout and "operator" in listed.stdout and token["token_text"] not in listed.stdout and mine not in listed.stdout
+    assert control.cli("users", "remove", "bob").returncode == 0
+    assert [each["name"] for each in json.loads(control.cli("tokens", "list", "--json").stdout)["tokens"]] == ["mine"]
+    assert control.cli("tokens", "revoke", "mine").returncode == 0 and control.cli("tokens", "revoke", "mine").returncode == 1
+    assert "no account" in control.cli("users", "list").stdout
+
+
+@pytest.mark.parametrize(("url", "running"), ON_BOTH, indirect=["url"], ids=["through control", "on the store", "on PostgreSQL"])
 def test_the_master_key_is_rotated_with_and_without_a_running_gateway(start: Callable[..., Any], running: bool) -> None:
     control = start()
     path = control.home / "master.key"

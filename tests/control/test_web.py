@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -58,3 +60,14 @@ def test_documentation_is_rendered_without_raw_html(monkeypatch: pytest.MonkeyPa
 def test_figures_are_written_with_one_type_line_per_name() -> None:
     figures = {'a_total{x="1"}': 1, "b": 2, 'a_total{x="2"}': 3}
     assert web.render(figures) == '# TYPE a_total counter\na_total{x="1"} 1\na_total{x="2"} 3\n# TYPE b gauge\nb 2\n'
+
+
+def test_a_bug_is_told_with_nothing_but_the_requests_id(start: Callable[..., Any]) -> None:
+    control = start()
+    token = control.cli("tokens", "create", "--name", "ci").stdout.strip()
+    with closing(sqlite3.connect(control.home / "halley.db", timeout=10)) as raw:
+        raw.execute("DROP TABLE usage_days")
+        raw.commit()
+    status, _, body = control.http("web.sock", "GET", "/api/usage", authorization=token, x_request_id="req_1")
+    assert (status, msgspec.json.decode(body)["error"]["code"]) == (500, "internal_error") and b"usage_days" not in body
+    assert control.http("web.sock", "GET", "/api/balance", authorization=token)[0] == 200

@@ -10,7 +10,7 @@ import pytest
 from halley.chat.doors import Asked, Doors, ProviderError, Target, Unreadable, Written
 from halley.chat.events import Delta, Event, Failed, Finished, PartEnded, PartStarted, Started
 from halley.chat.model import Answer, Ask, Extra, Finish, Loss, Text, Turn
-from halley.dialects.bridge import Bridge
+from halley.dialects.bridge import Bridge, carried
 from halley.errors import Condition, Refused
 
 ASK = Ask(model="m", turns=(Turn("user", (Text("hello"),)),), seed=7, stop=("x",))
@@ -44,6 +44,10 @@ class ToyWriter:
 
     def write(self, events: Sequence[Event]) -> bytes:
         return b" ".join(type(event).__name__.encode() for event in events) + b"\n"
+
+
+def joined(ask: Ask, target: Target, asked: Asked) -> Bridge:
+    return Bridge(TOY, TOY, target, asked, carried(ask, TOY, TOY, target))
 
 
 def _write_ask(ask: Ask, target: Target) -> Written:
@@ -95,7 +99,7 @@ TOY = Doors(
 
 
 def bridge() -> Bridge:
-    return Bridge(TOY, TOY, ASK, TARGET, Asked(ASK, "mine", "1", 7))
+    return joined(ASK, TARGET, Asked(ASK, "mine", "1", 7))
 
 
 def test_losses_are_named_as_the_caller_spells_them() -> None:
@@ -109,17 +113,17 @@ def test_losses_are_named_as_the_caller_spells_them() -> None:
 
 def test_what_must_not_be_lost_refuses_the_attempt() -> None:
     with pytest.raises(Refused, match="not hot"):
-        Bridge(TOY, TOY, Ask(model="m", turns=(), temperature=2.0), TARGET, Asked(ASK, "mine", "1", 7))
+        joined(Ask(model="m", turns=(), temperature=2.0), TARGET, Asked(ASK, "mine", "1", 7))
 
 
 def test_a_field_without_which_the_answer_is_another_is_refused_and_not_lost() -> None:
     kept = Extra("kept", "previous_response_id", msgspec.Raw(b'"resp_1"'), "responses are kept elsewhere", "previous_response_not_found")
     ask = msgspec.structs.replace(ASK, extras=(kept,))
     with pytest.raises(Refused) as caught:
-        Bridge(TOY, TOY, ask, TARGET, Asked(ask, "mine", "1", 7))
+        joined(ask, TARGET, Asked(ask, "mine", "1", 7))
     assert (caught.value.param, caught.value.code) == ("previous_response_id", "previous_response_not_found")
     own = msgspec.structs.replace(ASK, extras=(msgspec.structs.replace(kept, dialect="toy"),))
-    assert Bridge(TOY, TOY, own, TARGET, Asked(own, "mine", "1", 7)).body == b"theirs"
+    assert joined(own, TARGET, Asked(own, "mine", "1", 7)).body == b"theirs"
 
 
 def test_a_stream_goes_over_frame_by_frame_and_is_over_at_its_end() -> None:

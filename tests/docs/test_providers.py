@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from halley.providers.compatible import KINDS, RELAYED
+from halley.providers.compatible import KINDS
 from halley.providers.row import ProviderKind
 
 PAGE = (Path(__file__).parents[2] / "docs" / "providers.md").read_text(encoding="utf-8")
@@ -12,7 +12,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "providers.md").read_text(encoding=
 
 def row(name: str, kind: ProviderKind) -> str:
     where = f"`{kind.base_url}`" if kind.base_url else f"yours: `{kind.pattern}`" if kind.pattern else "in the gateway"
-    dialects = ", ".join(kind.speaks) if name in RELAYED else f"*{', '.join(kind.speaks)}*"
+    dialects = ", ".join(kind.speaks)
     pays = "stops billing" if kind.cancel == "stops_billing" else "bills to the end"
     docs = f"[{kind.title}]({kind.docs})" if kind.docs.startswith("https") else kind.title
     cells = (f"`{name}`", docs, where, f"`{kind.env}`" if kind.env else "none", dialects, pays, "yes" if kind.takes_urls else "no")

@@ -36,7 +36,7 @@ def test_inputs(given: object, inputs: tuple[object, ...]) -> None:
     assert [loss.path for loss in made.losses] == ["odd"]
 
 
-@pytest.mark.parametrize("given", [[], ["a", 1], [[1], "a"], ["a"] * 2049, None, {}])
+@pytest.mark.parametrize("given", ["", [], ["a", 1], [[1], "a"], ["a"] * 2049, None, {}])
 def test_what_is_no_input(given: object) -> None:
     with pytest.raises(Refused) as caught:
         OPENAI.peek(json.dumps({"model": "m", "input": given}).encode(), b"")

@@ -33,7 +33,13 @@ def test_what_is_no_request(body: bytes) -> None:
 
 
 def test_answers() -> None:
-    for body, answered in ((b'{"results":[]}', True), (b'{"error":{}}', False)):
+    for body, usage, answered in (
+        (b'{"results":[]}', None, True),
+        (b'{"results":[],"usage":{"prompt_tokens":7,"total_tokens":7}}', Usage(7), True),
+        (b'{"results":[],"usage":{"prompt_tokens":-1}}', None, True),
+        (b'{"results":[],"usage":null}', None, True),
+        (b'{"error":{}}', None, False),
+    ):
         whole = read_whole(body)
-        assert whole is not None and (whole.usage, whole.answered) == (Usage(), answered)
+        assert whole is not None and (whole.usage, whole.answered) == (usage, answered)
     assert read_whole(b"no") is None

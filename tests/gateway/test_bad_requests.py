@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from halley.serve.routes import METHODS, SERVED
+from halley.serve.routes import METHODS, SERVED, find
 from halley.store import keytext
 from tests.gateway import corpus
 from tests.gateway.corpus import Line
@@ -136,6 +136,7 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
             "MODEL": "sim/tokens-3",
             "MODEL_UPPER": "SIM/TOKENS-3",
             "MODEL_EXPENSIVE": "sim/echo",
+            "MODEL_EMBED": "sim/tokens-3",
         }
         yield Attacked(gateway, simulator, values, good)
 
@@ -209,7 +210,12 @@ def _question(text: str) -> dict[str, object]:
 
 def _is_served(path: str) -> bool:
     bare = path.partition("?")[0].encode()
-    return bare in METHODS or any(route == bare for _, route in SERVED) or not bare.startswith((b"/v1", b"/api", b"{{"))
+    return (
+        bare in METHODS
+        or find(b"POST", bare) is not None
+        or any(route == bare for _, route in SERVED)
+        or not bare.startswith((b"/v1", b"/api", b"{{"))
+    )
 
 
 def _check_error(expect: Mapping[str, Any], fields: Mapping[str, str], body: bytes) -> None:

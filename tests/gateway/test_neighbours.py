@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from halley.policy.catalogue import packaged
 from tests.harness.audit import audit
 from tests.harness.gateway import Gateway
 from tests.harness.http import Reply
+from tests.harness.process import until
 from tests.harness.simulator import Simulator
 
 PROVIDERS = {
@@ -171,6 +173,34 @@ def test_tokens_are_counted_by_the_provider_or_estimated(house: House, client: s
     assert house.asked() - asked == (0 if provider == "chat" else 2)
 
 
+def test_what_is_large_is_not_translated_to_be_counted(house: House) -> None:
+    text = "word " * 150_000
+    for client, provider, estimated in (("gemini", "messages", "1"), ("messages", "messages", None)):
+        asked = house.asked()
+        reply, raw = house.ask(*counting(client, f"{provider}/tokens-5", text), carrier=KEYS.get(client, ""))
+        assert (reply.status, reply.fields.get("x-halley-estimated")) == (200, estimated), raw
+        assert counted(client, raw) > 10_000
+        assert house.asked() - asked == (0 if estimated else 1)
+
+
+PICTURE = {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}
+
+
+def test_a_count_that_its_provider_refuses_is_estimated(house: House) -> None:
+    """Gemini CLI counts what a tool returned without its call, which is no conversation elsewhere."""
+    parts = [{"functionResponse": {"name": "look", "response": {"output": "seen"}, "parts": [PICTURE]}}]
+    path, body = "/v1beta/models/messages/tokens-5:countTokens", {"contents": [{"role": "user", "parts": parts}]}
+    asked = house.asked()
+    reply, raw = house.ask(path, body, carrier="x-goog-api-key")
+    assert (reply.status, reply.fields.get("x-halley-estimated")) == (200, "1"), raw
+    assert counted("gemini", raw) > 0
+    assert house.asked() == asked + 1
+    # Whoever speaks the provider's dialect reads its own words.
+    turn = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "seen"}]}
+    reply, raw = house.ask("/v1/messages/count_tokens", {"model": "messages/tokens-5", "messages": [turn]}, carrier="x-api-key")
+    assert (reply.status, reply.fields.get("x-halley-estimated")) == (400, None), raw
+
+
 def test_counting_needs_no_credit(house: House) -> None:
     key = house.gateway.cli_json("keys", "create", "--name", "poor", "--account", "poor")["key"]
     for provider, status in (("chat", 200), ("messages", 200)):
@@ -213,10 +243,19 @@ def test_an_address_inside_is_not_handed_on_by_counting(house: House, body: dict
 # ---- moderation, rerank, completions -----------------------------------------------------------------------------------------------------
 
 
-def test_moderation_is_free_of_tokens(house: House) -> None:
+def test_moderation_judges_each_text(house: House) -> None:
     reply, raw = house.ask("/v1/moderations", {"model": "chat/tokens-5", "input": ["a text", "another"]})
     assert reply.status == 200, raw
     assert [each["flagged"] for each in json.loads(raw)["results"]] == [False, False]
+    ended: dict[str, Any] = {}
+
+    def has_ended() -> bool:
+        told = house.gateway.cli("logs", "--json", reply.fields["x-request-id"], check=False).stdout
+        ended.update(json.loads(told or "{}"))  # nothing before it is folded
+        return ended.get("ending") is not None
+
+    until(has_ended, lambda: f"not ended: {ended}")
+    assert (ended["ending"], ended["estimated"]) == ("unreported", True) and ended["charge"] > 0
     reply, raw = house.ask("/v1/moderations", {"input": "a text"})
     assert (reply.status, json.loads(raw)["error"]["code"]) == (404, "model_not_found")
     assert b"omni-moderation-latest" in raw
@@ -278,7 +317,10 @@ def test_a_bad_body_is_refused_by_the_name_of_its_field_and_nothing_is_asked(hou
 
 
 def test_the_list_of_models_has_the_shape_that_its_client_reads(house: House) -> None:
-    names = sorted(["local/docs-assistant", *(f"{name}/{script}" for name in PROVIDERS for script in SCRIPTS)])
+    # Providers of kinds that the packaged catalogue knows bring its models.
+    brought = [model.id for model in packaged().models if model.kind in dict(PROVIDERS.values())]
+    assert brought
+    names = sorted(["local/docs-assistant", *brought, *(f"{name}/{script}" for name in PROVIDERS for script in SCRIPTS)])
     reply, raw = house.ask("/v1/models", method="GET")
     assert (reply.status, [each["id"] for each in json.loads(raw)["data"]]) == (200, names)
     reply, raw = house.ask("/v1/models?limit=3", method="GET", carrier="x-api-key", **{"anthropic-version": "2023-06-01"})
@@ -296,10 +338,11 @@ def test_the_list_of_models_has_the_shape_that_its_client_reads(house: House) ->
         if not token:
             break
     assert found == names
-    reply, raw = house.ask("/v1/models", method="GET", carrier="x-goog-api-key")
-    first, *_, last = json.loads(raw)["models"]
+    reply, raw = house.ask("/v1/models?pageSize=1000", method="GET", carrier="x-goog-api-key")
+    first, *rest = json.loads(raw)["models"]
+    last = next(each for each in rest if each["name"] == "models/messages/tokens-5")
     assert first["name"] == f"models/{names[0]}" and "embedContent" in first["supportedGenerationMethods"]
-    assert last["name"] == "models/messages/tokens-5" and "embedContent" not in last["supportedGenerationMethods"]
+    assert "embedContent" not in last["supportedGenerationMethods"]
 
 
 @pytest.mark.parametrize(
@@ -326,7 +369,20 @@ def test_a_page_that_is_none_is_refused(house: House, query: str) -> None:
     assert (reply.status, json.loads(raw)["error"]["type"]) == (400, "invalid_request_error")
 
 
+@pytest.mark.parametrize("version", ["", "S2", "2023-06"])
+def test_a_list_in_a_version_that_is_none_is_refused(house: House, version: str) -> None:
+    reply, raw = house.ask("/v1/models", method="GET", **{"anthropic-version": version})
+    assert (reply.status, json.loads(raw)["error"]["type"]) == (400, "invalid_request_error")
+
+
 def test_afterwards_the_books_agree(house: House) -> None:
     found = audit(house.gateway, house.simulator)
     assert set(found.endings) <= {"complete", "failed", "unreported"}
     assert found.endings["complete"] > 10
+
+
+def test_the_document_of_what_is_served_needs_no_key(house: House) -> None:
+    with house.gateway.client() as client:
+        reply = client.ask("GET", "/openapi.json")
+        assert (reply.status, reply.fields["content-type"]) == (200, "application/json")
+        assert {"/v1/messages", "/v1/rerank", "/openapi.json"} <= reply.json()["paths"].keys()

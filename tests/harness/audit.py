@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Mapping
 from decimal import Decimal
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Any, NamedTuple
 
 from tests.harness import books, http, settlement
@@ -27,6 +28,7 @@ from tests.harness.witness import Witnessed, witness
 
 __all__ = ["Audited", "Tokens", "audit", "cost"]
 
+Pot = tuple[str, int, str]
 Bill = Mapping[str, tuple[Attempt, ...]]
 
 # For the whole of a large ledger, beside whatever else the machine does.
@@ -99,6 +101,7 @@ def _examine(
                 settlement.check_row(row, rates(row))
         witnessed = witness(rows, books.journals(connection, *places, since=since))
         _check_accounts(books.balances(connection), books.credited(connection), books.charged(connection))
+        _check_pots(connection)
     requests = tuple(_request(row, (bill or {}).get(row.id, ()), unread) for row in rows.values())
     if bill is not None:
         unknown = bill.keys() - rows.keys()
@@ -107,6 +110,21 @@ def _examine(
             if request.ending:
                 settlement.check_bill(request)
     return Audited(requests, witnessed)
+
+
+def _check_pots(connection: Connection) -> None:
+    """What is spent of each budget in each period is what its requests were charged, and no more than its relays were lent."""
+    kept = books.pots(connection)
+    wanted, charged, lent = Counter[Pot](), Counter[Pot](), Counter[Pot]()
+    for _, pot, charge in books.budgeted(connection):
+        wanted[pot] += charge
+    for pot, taken, out in books.pot_leases(connection):
+        assert 0 <= taken <= out, f"a relay has spent {taken} of {out} that it was lent of {pot}"
+        charged[pot] += taken
+        lent[pot] += out
+    for pot in kept.keys() | wanted.keys() | lent.keys():
+        found, there = kept.get(pot, (0, 0)), (wanted[pot], charged[pot], lent[pot])
+        assert found == (wanted[pot], lent[pot]) and charged[pot] == wanted[pot], f"{pot} has {found}; requests, leases, lent: {there}"
 
 
 def _request(row: Row, attempts: tuple[Attempt, ...], unread: Container[str]) -> Request:

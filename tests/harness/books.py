@@ -10,14 +10,14 @@ import json
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 # What stands in which place of a journal's line, after the name of its kind.
 _PLACES = {
-    "start": "request at account key route model price_version hold leased stream input_estimate client_request_id",
+    "start": "request at account key route model price_version hold leased stream input_estimate client_request_id pots",
     "progress": "request at provider usage charge",
     "end": "request at ending status provider usage estimated charge loss attempts",
 }
@@ -64,9 +64,23 @@ class Journals(NamedTuple):
     whole: frozenset[str]
 
 
+# Homes whose store is no file of theirs, and who makes a copy of it.
+_ELSEWHERE: dict[Path, Callable[[], sqlite3.Connection]] = {}
+
+
+def elsewhere(home: Path, copy: Callable[[], sqlite3.Connection]) -> None:
+    """The home's store is in another database: `copy` has its tables, as of one moment, in SQLite."""
+    _ELSEWHERE[home] = copy
+
+
 @contextmanager
 def store(home: Path) -> Iterator[sqlite3.Connection]:
     """The SQLite store as a file, for reading only, as of one moment."""
+    if home in _ELSEWHERE:
+        with closing(_ELSEWHERE[home]()) as copied:
+            copied.row_factory = sqlite3.Row
+            yield copied
+        return
     with closing(sqlite3.connect(f"file:{home / 'halley.db'}?mode=ro", uri=True, timeout=10.0)) as connection:
         connection.row_factory = sqlite3.Row
         connection.execute("BEGIN")
@@ -114,6 +128,24 @@ def charged(connection: sqlite3.Connection) -> dict[tuple[str, bool], int]:
     return {(row["account"], bool(row["leased"])): row["charge"] for row in connection.execute(query)}
 
 
+def pots(connection: sqlite3.Connection) -> dict[tuple[str, int, str], tuple[int, int]]:
+    """By budget, start of the period and end user: what is spent, and what is lent."""
+    return {(row["budget"], row["start"], row["user"]): (row["spent"], row["lent"]) for row in connection.execute("SELECT * FROM pots")}
+
+
+def pot_leases(connection: sqlite3.Connection) -> Iterator[tuple[tuple[str, int, str], int, int]]:
+    """The place of a pot, what one relay has spent of it, and what it was lent and has not returned."""
+    for row in connection.execute("SELECT * FROM pot_leases"):
+        yield (row["budget"], row["start"], row["user"]), row["charged"], row["granted"] - row["returned"]
+
+
+def budgeted(connection: sqlite3.Connection) -> Iterator[tuple[str, tuple[str, int, str], int]]:
+    """Requests that were held in pots: id, place of the pot, and the charge once there is one."""
+    query = "SELECT p.request, p.budget, p.start, p.user, r.charge FROM request_pots AS p JOIN requests AS r ON r.id = p.request"
+    for row in connection.execute(query):
+        yield row["request"], (row["budget"], row["start"], row["user"]), row["charge"] or 0
+
+
 def rates(connection: sqlite3.Connection) -> dict[str, dict[str, int]]:
     """By price version, pico-dollars per unit."""
     return {row["version"]: json.loads(row["rates"]) for row in connection.execute("SELECT * FROM prices")}
@@ -143,17 +175,24 @@ def journals(connection: sqlite3.Connection, *places: Path, since: float = 0.0) 
         if segment := _SEGMENT.fullmatch(name):
             found.append((segment["relay"], int(segment["number"]), path))
     lines: list[Line] = []
+    there: set[tuple[str, int]] = set()
     for relay, number, path in sorted(found):
         position = 0
-        for line in path.read_bytes().split(b"\n")[:-1]:
+        try:
+            text = path.read_bytes()
+        except FileNotFoundError:  # it was looked for before control deleted it
+            continue
+        there.add((relay, number))
+        for line in text.split(b"\n")[:-1]:
             position += len(line) + 1
             with contextlib.suppress(ValueError):
                 kind, *values = json.loads(line)
+                if kind in ("kept", "sealed"):  # these move no money
+                    continue
                 # The shorter of both: what an end says beyond its attempts is of no account.
                 content = dict(zip(_PLACES[kind].split(), values, strict=False))
                 if content["at"] < since:
                     continue
                 lines.append(Line(relay, relay in closed or (number, position) <= at.get(relay, (-1, 0)), kind, content))
-    there = {(relay, number) for relay, number, _ in found}
     whole = {relay for relay, (last, _) in at.items() if all((relay, number) in there for number in range(last + 1))}
     return Journals(tuple(lines), frozenset(whole))

@@ -16,7 +16,6 @@ import base64
 import json
 import os
 import random
-import re
 import string
 import zlib
 from collections.abc import Collection, Iterator
@@ -34,7 +33,6 @@ class Canaries:
     def __init__(self, dice: random.Random) -> None:
         self._dice = dice
         self._forms: dict[bytes, str] = {}
-        self._pattern: re.Pattern[bytes] | None = None
         self.named: dict[str, str | bytes] = {}
 
     def __len__(self) -> int:
@@ -44,7 +42,6 @@ class Canaries:
         assert len(secret) >= _ENOUGH, f"{name} is too short to be looked for"
         self.named[name] = secret
         self._forms |= {form[:_ENOUGH]: name for form in spellings(secret if isinstance(secret, bytes) else secret.encode())}
-        self._pattern = None
 
     def text(self, name: str) -> str:
         """What a person writes: blanks, quotes, signs that every encoding changes."""
@@ -70,9 +67,8 @@ class Canaries:
 
     def found(self, data: bytes, but: Collection[str] = ()) -> set[str]:
         """The names of the secrets that are in it."""
-        if self._pattern is None:
-            self._pattern = re.compile(b"|".join(map(re.escape, sorted(self._forms))))
-        return {self._forms[found.group()] for found in self._pattern.finditer(data)} - set(but)
+        # Form by form: one pattern of them all takes eight times as long.
+        return {name for form, name in self._forms.items() if form in data} - set(but)
 
     def check(self, where: str, data: bytes | str, but: Collection[str] = ()) -> None:
         """Raises AssertionError that names the place and the secret, and shows neither."""

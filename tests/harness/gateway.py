@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.harness import books
+from tests.harness import books, commands
 from tests.harness.http import Client
 from tests.harness.process import HALLEY, LIMIT_S, environment, until
 
@@ -117,9 +117,7 @@ class Gateway:
 
     def cli(self, *arguments: str, check: bool = True, limit_s: float = LIMIT_S) -> subprocess.CompletedProcess[str]:
         """Runs `halley ARGUMENTS` on this home."""
-        done = subprocess.run(
-            [*HALLEY, *arguments], capture_output=True, text=True, env=self.environ, cwd=self.place, timeout=limit_s, check=False
-        )
+        done = commands.run(arguments, self.environ, self.place, limit_s)
         assert done.returncode == 0 or not check, f"halley {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
         return done
 

@@ -19,7 +19,7 @@ from halley.chat import seals
 from halley.chat.doors import Asked, Doors, Target, Unreadable
 from halley.chat.model import Ask, Loss, Text, Turn
 from halley.dialects import DOORS
-from halley.dialects.bridge import Bridge, spelled
+from halley.dialects.bridge import Bridge, carried
 from halley.errors import Refused
 from halley.wire import sse
 
@@ -60,10 +60,10 @@ def target(doors: Doors) -> Target:
 def _ask(body: bytes, mine: Doors, other: Doors) -> str:
     """An ask of `mine` at a provider that speaks `other`."""
     try:
-        written = other.write_ask(read(mine, body), target(other))
+        written = carried(read(mine, body), mine, other, target(other))
     except Refused as refusal:
         return _document({"refused": {"message": refusal.message, "param": refusal.param}})
-    return _document({"losses": _losses(spelled(written.losses, mine)), "body": json.loads(written.body)})
+    return _document({"losses": _losses(written.losses), "body": json.loads(written.body)})
 
 
 def _asked(mine: Doors) -> Asked:
@@ -81,7 +81,7 @@ def _stream(data: bytes, mine: Doors, other: Doors) -> str:
     """Frame by frame, so that the golden shows what each of the provider's frames makes."""
     asked = _asked(other)
     ask = asked.ask
-    bridge = Bridge(other, mine, ask, target(mine), asked)
+    bridge = Bridge(other, mine, target(mine), asked, carried(ask, other, mine, target(mine)))
     stream = bridge.stream()
     out = b"".join([stream.feed(frame) for frame in sse.frames(data)]) + stream.end()
     lost = "".join(f": lost {loss.path}: {loss.reason}\n" for loss in stream.losses)

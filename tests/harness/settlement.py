@@ -136,7 +136,14 @@ def _near(request: Request, generated: int) -> None:
 
 
 def _left(request: Request) -> None:
-    (_estimated if request.estimated else _priced)(request)
+    last = request.attempts[-1] if request.attempts else None
+    if request.estimated:
+        _estimated(request)
+    elif last is not None and last.reported is None:
+        # The report was on its way before the client left, and the simulator notes one only when it has said its last word.
+        assert request.usage == last.generated, f"the row's usage is not all that was generated: {request}"
+    else:
+        _priced(request)
 
 
 def _free(request: Request) -> None:

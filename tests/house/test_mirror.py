@@ -17,6 +17,13 @@ from tests.house.tree import ROOT, modules, name, parsed
 ELSEWHERE: dict[str, str] = {
     # Values that processes exchange: written and read in the tests of both ends.
     "chat/usage.py": "policy/test_pricing.py",
+    # Shapes for the OpenAPI document, held against what is written.
+    "chat/published.py": "control/test_openapi.py",
+    "dialects/openai_responses/published.py": "control/test_openapi.py",
+    "dialects/gemini/published.py": "control/test_openapi.py",
+    "exchanges/standing.py": "house/test_openapi.py",
+    "chat/jsonword.py": "dialects/test_goldens.py",
+    "chat/count.py": "exchanges/test_counting.py",
     "chat/peek.py": "dialects/openai_chat/test_request.py",
     "chat/meter.py": "dialects/openai_chat/test_reply.py",
     "dialects/openai_chat/": "dialects/openai_chat/test_doors.py",
@@ -39,6 +46,23 @@ ELSEWHERE: dict[str, str] = {
     "dialects/openai_responses/envelope.py": "dialects/openai_responses/test_write_answer.py",
     "policy/snapshot.py": "policy/test_routing.py",
     "store/journal.py": "serve/test_journal.py",
+    # How requests end early is a part of the loop, and is tested with it.
+    "serve/leaving.py": "serve/test_relay.py",
+    "serve/heartbeats.py": "gateway/test_heartbeats.py",
+    # Kept answers are seen by clients: over real sockets, with both processes and a provider of each dialect.
+    "serve/keeping.py": "gateway/test_kept_answers.py",
+    "serve/retrieval.py": "gateway/test_kept_answers.py",
+    "serve/claims.py": "gateway/test_idempotency.py",
+    "exchanges/kept.py": "gateway/test_kept_answers.py",
+    "exchanges/compaction.py": "gateway/test_kept_answers.py",
+    # Other gateways' files and databases, as the command that reads them.
+    "cli/carried.py": "cli/test_imports.py",
+    "cli/from_litellm.py": "cli/test_imports.py",
+    "cli/from_new_api.py": "cli/test_imports.py",
+    "store/foreign.py": "cli/test_imports.py",
+    "cli/balance.py": "cli/test_logs.py",
+    # Told over sockets, signed and forged.
+    "store/payments.py": "gateway/test_payments.py",
     # Read by every command; `config check` is the one that shows all of it.
     "cli/settings.py": "cli/test_config.py",
     # The parts of a connection, tested through its two ends on real sockets.
@@ -50,6 +74,7 @@ ELSEWHERE: dict[str, str] = {
     "net/upstream.py": "net/test_client.py",
     "serve/lector.py": "serve/test_lectern.py",
     # The loop and what it is made of, tested through whole requests on scripted sockets.
+    "chat/hosted.py": "serve/test_settle.py",
     "serve/": "serve/test_relay.py",
     # Tables and values of the store, and the control process around it.
     "store/schema.py": "store/test_database.py",
@@ -57,14 +82,30 @@ ELSEWHERE: dict[str, str] = {
     "store/keytext.py": "store/test_customers.py",
     "store/values.py": "store/test_customers.py",
     "store/messages.py": "control/test_process.py",
+    "control/openapi/": "control/test_openapi.py",
     "control/": "control/test_process.py",
+    # What callers ask of it comes in through a relay.
+    "control/account/": "gateway/test_account.py",
+    "store/logbook.py": "gateway/test_account.py",
     "cli/door.py": "control/test_commands.py",
     "cli/keys.py": "control/test_commands.py",
     "cli/accounts.py": "control/test_commands.py",
+    # Budgets as operators and clients meet them: with both processes.
+    "cli/teams.py": "processes/test_budgets.py",
+    "cli/budgets.py": "processes/test_budgets.py",
+    "serve/budgets.py": "processes/test_budgets.py",
+    "store/alerts.py": "processes/test_alerts.py",
+    "control/herald.py": "processes/test_alerts.py",
+    "store/lending.py": "store/test_pots.py",
+    "store/spending.py": "gateway/test_panels.py",
+    "cli/users.py": "control/test_commands.py",
+    "cli/tokens.py": "control/test_commands.py",
     "cli/credit.py": "control/test_commands.py",
     "cli/secrets.py": "control/test_commands.py",
     "cli/ledger.py": "control/test_commands.py",
     "cli/migrate.py": "control/test_commands.py",
+    "cli/backup.py": "store/test_dump.py",
+    "cli/move.py": "store/test_moving.py",
     "cli/models.py": "control/test_commands.py",
     # What an exchange is: a record, filled in and used by the ways of a whole request.
     "exchanges/record.py": "serve/test_relay.py",
@@ -75,6 +116,12 @@ ELSEWHERE: dict[str, str] = {
     "serve/translation.py": "gateway/test_neighbours.py",
     "serve/estimates.py": "gateway/test_neighbours.py",
     # Whole processes and programs, tested through their door: an HTTP port or a command line.
+    # Other hosts' places, credentials and framings, seen by a whole gateway.
+    "simulator/clouds.py": "gateway/test_every_provider.py",
+    "simulator/identities.py": "gateway/test_every_provider.py",
+    "serve/fetching.py": "gateway/test_pictures.py",
+    "serve/doorways.py": "gateway/test_every_provider.py",
+    "providers/framings.py": "gateway/test_every_provider.py",
     "simulator/": "simulator/test_upstream.py",
     "cli/simulate.py": "simulator/test_upstream.py",
     "supervise/": "processes/test_supervisor.py",
@@ -85,6 +132,8 @@ ELSEWHERE: dict[str, str] = {
     "supervise/signals.py": "processes/test_reload.py",
     "contract/": "contract/test_smoke.py",
     "cli/smoke.py": "contract/test_smoke.py",
+    "cli/tester.py": "contract/test_smoke.py",
+    "cli/contract.py": "contract/test_contract.py",
 }
 
 

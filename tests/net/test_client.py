@@ -231,6 +231,33 @@ def test_a_close_not_yet_seen_by_the_loop_is_found_before_writing(loop: str) -> 
     run(loop, work)
 
 
+def test_a_server_that_closes_what_it_has_just_used_is_asked_before_each_call(loop: str) -> None:
+    closed = asyncio.Event()
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await closed.wait()
+
+    async def work() -> None:
+        async with upstream(script) as up:
+            assert (await up.answer()).body == b"ok"
+            assert up.pool.wary_until < up.pool.clock.now
+            closed.set()
+            await until(lambda: up.pool.idle == 0)
+            assert up.pool.wary_until > up.pool.clock.now
+            closed.clear()
+            assert (await up.answer()).body == b"ok"
+            (kept,) = up.pool.connections
+            kept.pause()  # the loop will not see the close
+            closed.set()
+            await until(lambda: up.gone == 2)
+            inbox = await up.answer()
+            assert (inbox.fault, inbox.body, up.pool.dialled) == (None, b"ok", 3)
+
+    run(loop, work)
+
+
 def test_a_connection_cut_after_the_request_left_is_not_retried(loop: str) -> None:
     seen: list[bytes] = []
 
@@ -351,6 +378,35 @@ def test_idle_connections_are_closed_in_time_and_a_full_pool_lets_calls_wait(loo
             assert up.pool.dialled == 2
             await until(lambda: up.gone == 2)
             assert up.pool.open == 0
+
+    run(loop, work)
+
+
+def test_a_retired_pool_still_serves_who_holds_it_and_keeps_nothing(loop: str) -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            _, body = await read_request(reader)
+            if body == b"silence":
+                await reader.read()
+                return
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    async def work() -> None:
+        async with upstream(script, size=1, deadlines=Deadlines(5, 0.2, 0.2)) as up:
+            before = [up.ask(b"first"), up.ask(b"waits")]
+            up.pool.retire()
+            after = up.ask(b"late")
+            for inbox, body in zip((*before, after), (b"first", b"waits", b"late"), strict=True):
+                await inbox.ended.wait()
+                assert (inbox.fault, inbox.body) == (None, body)
+            await until(lambda: up.pool.open == 0 and up.pool._sweep not in up.clock.every_second)
+            # Long after the last connection is closed there is a deadline again.
+            inbox = await up.answer(b"silence")
+            assert inbox.fault is not None and inbox.fault.kind == "first_byte_timeout"
+            await until(lambda: up.pool.open == 0 and up.pool._sweep not in up.clock.every_second)
+            up.pool.close()
+            with pytest.raises(RuntimeError, match="closed"):
+                up.ask()
 
     run(loop, work)
 

@@ -137,7 +137,7 @@ _words = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.lists(_words, max_size=4), st.binary(max_size=6)), min_size=1, max_size=4))
 def test_requests_in_reads_of_their_own_are_those_of_connections_of_their_own(asks: list[tuple[list[bytes], bytes]]) -> None:
     reads: list[bytes] = []

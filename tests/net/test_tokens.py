@@ -195,3 +195,19 @@ def test_who_is_gone_hears_nothing_and_closing_tells_the_others(loop: str) -> No
         assert not gone.heard and isinstance(there.heard[0], UpstreamError)
 
     run(loop, work)
+
+
+def test_a_retired_account_renews_nothing_and_still_gives_tokens_to_who_asks(loop: str) -> None:
+    async def work() -> None:
+        endpoint = Endpoint(token("first", 1), (500, b""), token("second"))
+        async with tokens(endpoint.serve) as kept:
+            assert isinstance(await heard(kept), Secret)
+            kept.retire()
+            await until(lambda: kept._each_second not in kept._clock.every_second)
+            assert isinstance(await heard(kept), UpstreamError)
+            found = await heard(kept)
+            assert isinstance(found, Secret) and found.reveal() == "second"
+            await until(lambda: kept._each_second not in kept._clock.every_second)
+            assert len(endpoint.asked) == 3
+
+    run(loop, work)

@@ -1,14 +1,12 @@
 """The catalogue in force: packaged, marked up, overridden, hidden."""
 
-from decimal import Decimal
-
-import pytest
-
+from halley import pricelist
 from halley.money import Price, rate_per_million
 from halley.policy import catalogue
 from halley.policy.catalogue import FileModel, FileOffer
-from halley.policy.pricing import Worst
+from halley.policy.pricing import is_free
 from halley.policy.snapshot import ProviderRow
+from halley.pricelist import NOTHING, Written
 from halley.providers.compatible import KINDS
 from halley.secret import Secret
 
@@ -16,20 +14,19 @@ OPENAI = ProviderRow("main", "openai", "https://api.openai.com/v1", Secret("k"))
 LOCAL = ProviderRow("local", "local", "http://127.0.0.1:1/v1", Secret(""))
 
 
-def row(name: str, *, hidden: bool = False, price: dict[str, str] | None = None, offers: tuple[FileOffer, ...] = ()) -> FileModel:
-    return FileModel(name, (), None, None, (), (), offers, price or {}, hidden)
+def row(name: str, *, hidden: bool = False, price: Written = NOTHING, offers: tuple[FileOffer, ...] = ()) -> FileModel:
+    return FileModel(name, (), None, None, (), (), offers, price, hidden)
 
 
 def test_every_packaged_model_has_a_kind_a_price_a_source_and_a_date() -> None:
-    packaged = catalogue.packaged()
-    assert len(packaged) >= 20
+    packaged = catalogue.packaged().models
+    assert len(packaged) >= 400
     for model in packaged:
         assert model.kind in KINDS
-        price = catalogue.read_price(model.cost)
-        assert price.input > 0
-        assert price.output > 0
-        assert model.source.startswith("https://")
-        assert model.date.startswith("20")
+        price = pricelist.read(model.cost)
+        assert not is_free(price) or model.model_type == "moderation"
+        assert (model.source or catalogue.packaged().default_source).startswith("https://")
+    assert catalogue.packaged().date.startswith("20")
 
 
 def test_a_known_provider_brings_its_models_at_cost_times_markup() -> None:
@@ -41,38 +38,50 @@ def test_a_known_provider_brings_its_models_at_cost_times_markup() -> None:
 
 
 def test_the_file_overrides_hides_and_adds() -> None:
-    offer = FileOffer("main", "gpt-4o", 1, 0, {})
+    offer = FileOffer("main", "gpt-4o", 1, 0, NOTHING)
     rows = {
         model.id: model
         for model in catalogue.build(
-            (row("gpt-4o", price={"input": "9", "output": "9"}), row("o3", hidden=True), row("mine", offers=(offer,))), (OPENAI,)
+            (row("gpt-4o", price=Written(input="9", output="9")), row("o3", hidden=True), row("mine", offers=(offer,))), (OPENAI,)
         )
     }
     assert rows["gpt-4o"].price == Price(rate_per_million("9"), rate_per_million("9"))
     assert rows["gpt-4o"].offers
     assert "o3" not in rows
     assert rows["mine"].offers[0].model == "gpt-4o"
-    assert Worst.of(rows["mine"].price).free
+    assert is_free(rows["mine"].price)
 
 
 def test_the_embedded_model_is_free_and_says_what_it_is() -> None:
     (model,) = catalogue.build((), (LOCAL,))
     assert model.id == "local/docs-assistant"
-    assert Worst.of(model.price).free
+    assert is_free(model.price)
     assert model.description is not None
     assert "not a language model" in model.description
 
 
-def test_a_price_version_names_exactly_its_rates() -> None:
-    assert catalogue.version(Price(1, 2)) == catalogue.version(Price(1, 2))
-    assert len({catalogue.version(price) for price in (Price(1, 2), Price(2, 1), Price(1, 2, 0), Price(1, 2, per_request=1))}) == 4
+def test_a_model_of_two_kinds_has_both_offers_and_the_dearer_price() -> None:
+    groq, together = (ProviderRow(kind, kind, f"https://{kind}.test/v1", Secret("k")) for kind in ("groq", "together"))
+    costs = {model.kind: pricelist.read(model.cost) for model in catalogue.packaged().models if model.id == "openai/gpt-oss-120b"}
+    assert {"groq", "together"} <= costs.keys()
+    (found,) = (model for model in catalogue.build((), (groq, together)) if model.id == "openai/gpt-oss-120b")
+    assert {offer.provider: offer.cost for offer in found.offers} == {kind: costs[kind] for kind in ("groq", "together")}
+    assert found.price.input + found.price.output == max(costs[kind].input + costs[kind].output for kind in ("groq", "together"))
 
 
-@pytest.mark.parametrize("rates", [{"input": "cheap"}, {"input": "-1"}, {"colour": "1"}, {"input": "0.0000001"}, {"input": "NaN"}])
-def test_a_price_that_cannot_be_read_is_refused_with_its_key(rates: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match=next(iter(rates))):
-        catalogue.read_price(rates)
+def test_an_offer_of_a_known_kind_costs_what_the_package_says() -> None:
+    rows = catalogue.build((row("mine", offers=(FileOffer("main", "gpt-4o", 1, 0, NOTHING),)),), (OPENAI,))
+    (mine,) = (model for model in rows if model.id == "mine")
+    assert mine.offers[0].cost == next(pricelist.read(model.cost) for model in catalogue.packaged().models if model.id == "gpt-4o")
 
 
-def test_markup_is_rounded_half_up_per_rate() -> None:
-    assert catalogue.marked_up(Price(5, 15), Decimal("1.1")) == Price(6, 17)
+def test_a_model_is_flagged_before_and_after_its_provider_takes_it_away() -> None:
+    assert catalogue.status(None, "2026-11-26") == "active"
+    assert catalogue.status("2027-02-25", "2026-11-26") == "active"
+    assert catalogue.status("2027-02-24", "2026-11-26") == "retiring"
+    assert catalogue.status("2026-11-27", "2026-11-26") == "retiring"
+    assert catalogue.status("2026-11-26", "2026-11-26") == "shut_down"
+
+
+def test_a_day_is_that_of_utc() -> None:
+    assert (catalogue.day_of(0.0), catalogue.day_of(86399.9), catalogue.day_of(1795719554.9)) == ("1970-01-01", "1970-01-01", "2026-11-26")

@@ -69,6 +69,6 @@ def test_control_on_a_full_disk_folds_nothing_and_catches_up(tmp_path: Path) -> 
         with full(control, 4096):
             for _ in range(STREAMS):
                 assert ask(gateway.url, "POST", "/v1/chat/completions", encoded(QUICK), key=key)[0] == 200
-            until(lambda: "could not be folded" in gateway.logs(), lambda: f"nobody said it:\n{gateway.logs()}")
+            until(lambda: "the database is away" in gateway.logs(), lambda: f"nobody said it:\n{gateway.logs()}")
         assert audit(gateway, simulator).endings == {"complete": STREAMS + 1}
         assert gateway.children()["control"] == control, "it did not die of it"

@@ -6,9 +6,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from halley.providers.auth import SCHEMES, SIGNERS
-from halley.providers.compatible import KINDS, RELAYED
-from halley.providers.row import bases, callable_in
+from halley.providers.auth import SIGNERS
+from halley.providers.compatible import KINDS
+from halley.providers.framings import FRAMINGS
+from halley.providers.row import bases
 
 
 def test_there_is_a_row_for_each_of_the_usual_hosts() -> None:
@@ -54,8 +55,7 @@ def test_what_needs_a_key_says_in_which_variable_it_usually_is() -> None:
     assert [name for name, kind in KINDS.items() if kind.needs_key and not kind.env] == []
 
 
-def test_what_the_relay_calls_today_takes_a_key_that_is_the_same_for_every_request() -> None:
-    assert {"openai", "anthropic", "gemini", "azure", "bedrock-key", "local", "openai-compatible"} <= RELAYED.keys() < KINDS.keys()
-    for kind in RELAYED.values():
-        called = [dialect for dialect in kind.speaks if callable_in(kind, dialect)]
-        assert called and all(kind.scheme(dialect) in SCHEMES for dialect in called)
+def test_every_row_has_a_scheme_and_a_framing_that_relays_know() -> None:
+    for kind in KINDS.values():
+        assert all(kind.scheme(dialect) in SIGNERS for dialect in kind.speaks)
+        assert all(spoken.framing == "sse" or spoken.framing in FRAMINGS for spoken in kind.speaks.values())

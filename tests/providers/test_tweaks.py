@@ -7,7 +7,7 @@ import json
 import pytest
 
 from halley.providers.compatible import KINDS
-from halley.providers.tweaks import TWEAKS, apply
+from halley.providers.tweaks import TWEAKS, apply, moved, take_in
 from halley.wire.jsonbody import Malformed
 
 BODY = b'{ "model": "m", "stream":true, "messages": [ {"role":"user","content":"\\u00e9"} ], "max_tokens": 1e2 }'
@@ -30,6 +30,28 @@ def test_a_host_with_its_own_version_gets_it_whatever_the_client_wrote() -> None
 def test_an_absent_member_changes_nothing() -> None:
     assert apply(b'{ "a": 1 }', ("model-in-path",)) == b'{ "a": 1 }'
     assert apply(b'{"model":"m"}', ("model-in-path",)) == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("body", "said", "written", "unknown"),
+    [
+        (b'{"a":1}', b"", b'{"a":1}', ()),
+        (b'{"a":1}', b"claude-code-20250219", b'{"a":1}', ("claude-code-20250219",)),
+        (
+            b'{ "a": 1 }',
+            b"effort-2025-11-24, x,context-1m-2025-08-07,effort-2025-11-24",
+            b'{ "a": 1 ,"anthropic_beta":["effort-2025-11-24","context-1m-2025-08-07"]}',
+            ("x",),
+        ),
+        (b'{"anthropic_beta":["mine"]}', b"effort-2025-11-24", b'{"anthropic_beta":["mine"]}', ()),
+    ],
+)
+def test_what_a_head_says_stands_in_the_body_of_a_host_that_wants_it_there(
+    body: bytes, said: bytes, written: bytes, unknown: tuple[str, ...]
+) -> None:
+    rows = moved(KINDS["bedrock"].speaks["messages"].tweaks)
+    assert take_in(body, rows, {b"anthropic-beta": said} if said else {}) == (written, unknown)
+    assert moved(KINDS["vertex"].speaks["messages"].tweaks) == ()
 
 
 def test_what_is_no_object_is_refused() -> None:

@@ -154,6 +154,7 @@ class Rig:
         path: bytes = b"/v1/chat/completions",
         fields: dict[bytes, bytes] | None = None,
         method: bytes = b"POST",
+        query: bytes = b"",
     ) -> Client:
         client = Client()
         head = {b"host": b"gateway:4100", b"content-type": b"application/json", **(fields or {})}
@@ -163,7 +164,7 @@ class Rig:
             connection=client,
             method=method,
             path=path,
-            query=b"",
+            query=query,
             fields=head,
             body=body,
             version="1.1",
@@ -201,6 +202,11 @@ class Rig:
         return asked[-1]
 
 
+def _rotated(name: str, now: str, before: str, until: float) -> KeyRow:
+    digests = [hmac.digest(PEPPER, make_key(text), "sha256") for text in (now, before)]
+    return KeyRow(name, digests[0], "acme", now, former_digest=digests[1], former_until=until)
+
+
 def snapshot(*, unlimited: bool = True, offers: tuple[OfferRow, ...] | None = None, **fields: object) -> Snapshot:
     served = offers or (OfferRow("first", "sim/echo"),)
     base: dict[str, object] = {
@@ -211,6 +217,11 @@ def snapshot(*, unlimited: bool = True, offers: tuple[OfferRow, ...] | None = No
             KeyRow("key_2", hmac.digest(PEPPER, make_key("narrow"), "sha256"), "acme", "narrow", models=("sim/other",)),
             KeyRow("key_3", hmac.digest(PEPPER, make_key("slow"), "sha256"), "acme", "slow", rpm=1),
             KeyRow("key_4", hmac.digest(PEPPER, make_key("expired"), "sha256"), "acme", "expired", expires_at=1.0),
+            KeyRow("key_5", hmac.digest(PEPPER, make_key("embedder"), "sha256"), "acme", "embedder", routes=("embeddings",)),
+            KeyRow("key_6", hmac.digest(PEPPER, make_key("bypath"), "sha256"), "acme", "bypath", routes=("/v1/chat/completions",)),
+            KeyRow("key_7", hmac.digest(PEPPER, make_key("reader"), "sha256"), "acme", "reader", routes=()),
+            _rotated("key_8", "rotatednow", "rotatedbefore", 1e12),
+            _rotated("key_9", "rotatedtwice", "rotatedlongago", 1.0),
         ),
         "accounts": (AccountRow("acme", unlimited),),
         "providers": (

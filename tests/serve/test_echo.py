@@ -60,3 +60,16 @@ def test_the_fields_around_an_answer_are_searched_too(form: str, status: int) ->
     cleaned = Echo(Secret(KEY)).fields(call)
     assert cleaned is call.fields and cleaned[1:] == fields[1:] and b"***" in cleaned[0][1] and form[-20:-3].encode() not in cleaned[0][1]
     assert Echo(Secret("")).fields(SimpleNamespace(status=status, fields=fields)) == fields
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_token_that_holds_for_a_while_is_searched_for_too_and_the_one_before_it(form: str) -> None:
+    echo = Echo(Secret("the key that lasts"), Secret(""))
+    lasting, words = b"the key that lasts", json.dumps({"error": {"message": f"{form} is wrong"}}).encode()
+    for token in ("first-token-0123456789", KEY, "third-token-0123456789"):
+        echo.guard(Secret(token))
+    message = json.loads(echo.clean(words))["error"]["message"]
+    assert "***" in message and form[-20:-3] not in message
+    assert echo.cut(KEY.encode() + lasting) == b"******"
+    echo.guard(Secret("fourth-token-0123456789"))
+    assert echo.cut(KEY.encode() + lasting) == KEY.encode() + b"***"

@@ -318,6 +318,12 @@ def test_no_second_attempt_for_a_client_that_is_gone(tmp_path: Path) -> None:
         (KEY, {b"content-type": b"application/json; charset=utf-16"}, 415, "unsupported_media_type"),
         (KEY, {b"content-type": b"Application/JSON; Charset=UTF-8"}, 200, ""),
         (make_key("narrow"), {}, 403, "permission_denied"),
+        (make_key("embedder"), {}, 403, "permission_denied"),
+        (make_key("bypath"), {}, 200, ""),
+        (make_key("reader"), {}, 403, "permission_denied"),
+        (make_key("rotatednow"), {}, 200, ""),
+        (make_key("rotatedbefore"), {}, 200, ""),
+        (make_key("rotatedlongago"), {}, 401, "invalid_api_key"),
     ],
 )
 def test_who_may_ask_and_how(tmp_path: Path, key: bytes | None, fields: dict[bytes, bytes], status: int, code: str) -> None:

@@ -58,6 +58,12 @@ async def test_a_named_tool_is_called_with_the_arguments_that_the_script_wants(t
         ((_, name, arguments),) = (await converse(sim, tongue, "sim/args-said", told, stream=stream, tools=["first"])).calls
         assert (name, arguments) == ("first", {"path": "/tmp/a", "more": {"deep": 1}})
         assert await call("args-said") == ("first", {})
+        assert await call("args-called") == ("first", {"city": "sample"})
+        cities = {'Use first("Kiel", 3), please.': "Kiel", "Use it for 'Grüße 世界'.": "Grüße 世界", "Use first(no).": "sample"}
+        for words, city in cities.items():
+            told = [user(tongue, words)]
+            ((_, _, arguments),) = (await converse(sim, tongue, "sim/args-called", told, stream=stream, tools=["first"])).calls
+            assert arguments == {"city": city}
         said = await converse(sim, tongue, "sim/no-tools", [user(tongue, "go")], stream=stream, tools=["first"])
         assert not said.calls
 

@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from halley.secret import SecretBytes
-from halley.store import customers, schema
+from halley.store import alerts, customers, schema
 from halley.store.database import HEAD, Store, StoreError, StoreLock, open_store
 from halley.store.vault import Vault, VaultError
 
@@ -24,6 +24,7 @@ def everything(home: Path) -> dict[str, tuple[bytes, int, int]]:
 
 def test_the_migrations_build_exactly_the_schema(store: Store) -> None:
     with store.begin() as connection:
+        assert alerts.alerts.metadata is schema.metadata
         assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
 
 

@@ -6,7 +6,7 @@ say. A stream's doors keep the state of one stream and are made anew for each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -25,13 +25,14 @@ class Unreadable(ValueError):
 class Target(NamedTuple):
     """What a writer has to know of the provider that will read its ask. `origin` is `chat.seals.origin` of it; `cap_field` its name for the
     output cap where the dialect has two; `most_output` the model's own limit, for a dialect that demands a cap; `takes_urls`: whether it
-    fetches media by itself."""
+    fetches media by itself; `exact_ids` how many letters and digits the id of a call must have, where that is fixed."""
 
     model: str
     origin: str
     cap_field: str = ""
     most_output: int | None = None
     takes_urls: bool = True
+    exact_ids: int = 0
 
 
 class Written(NamedTuple):
@@ -48,12 +49,13 @@ class Written(NamedTuple):
 
 class Asked(NamedTuple):
     """What a writer of answers has to know of the request that it answers: the ask, the model's name as the caller spelled it, the
-    request's id (without its prefix, fit to make other ids from) and the time, Unix seconds."""
+    request's id (without its prefix, fit to make other ids from), the time, Unix seconds, and which answer it goes on from."""
 
     ask: Ask
     model: str
     id: str
     created: int
+    previous: str | None = None
 
 
 class ProviderError(NamedTuple):
@@ -131,6 +133,35 @@ class Doors(NamedTuple):
     read_error: ReadError
     write_error: WriteError
     spelling: dict[str, str]
+
+
+class Reply(NamedTuple):
+    """A whole answer, as its client gets it, and its id."""
+
+    id: str
+    body: bytes
+
+
+class History(NamedTuple):
+    """What a dialect needs beyond its doors whose callers may go on from an earlier answer, or ask for it.
+
+    A record is what is kept of one request and its answer, bytes of the dialect's own. `reply` finds a whole answer in a body, `last` in
+    the last frames of a stream. `expand` writes a request with the records of all that was said before it; `resolve` with those parts of
+    other answers that it only names, by the answers' ids (raises Refused). `missing` is what is said where there is no earlier answer,
+    `elsewhere` where the provider that has it does not serve the model. `shown`, `inputs` (by a query; raises Refused) and `deleted` are
+    what a client sees of it later.
+    """
+
+    reply: Callable[[bytes], Reply | None]
+    last: Callable[[bytes], Reply | None]
+    record: Callable[[bytes, bytes], bytes]
+    expand: Callable[[bytes, Sequence[bytes]], bytes]
+    resolve: Callable[[bytes, Mapping[str, bytes]], bytes]
+    missing: Callable[[str], Refused]
+    elsewhere: Callable[[str, str, str], Refused]
+    shown: Callable[[bytes], bytes]
+    inputs: Callable[[Sequence[bytes], bytes], bytes]
+    deleted: Callable[[str], bytes]
 
 
 A = TypeVar("A")

@@ -14,6 +14,8 @@ import msgspec
 from halley.chat.model import Citation, Finish, Part, Seal
 from halley.chat.usage import Usage
 
+LOGPROBS = "logprobs"
+
 
 class Started(msgspec.Struct, frozen=True, gc=False):
     """`id` and `model` are the provider's, empty where it has not said them; `created` is Unix seconds. `usage` is what is known of the
@@ -46,7 +48,8 @@ class PartEnded(msgspec.Struct, frozen=True):
 
 
 class Noted(msgspec.Struct, frozen=True):
-    """Something about the answer rather than of it: usage so far (the last one counts), log probabilities or an extra of one dialect."""
+    """Something about the answer rather than of it: usage so far (the last one counts), log probabilities or an extra of one dialect.
+    Of log probabilities (`what` is `LOGPROBS`) `raw` is `{"content": [{token, logprob, bytes, top_logprobs}]}`, as far as they go."""
 
     usage: Usage | None = None
     dialect: str = ""
@@ -55,10 +58,11 @@ class Noted(msgspec.Struct, frozen=True):
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """The answer is whole. `usage` is the final one, None if the provider never said."""
+    """The answer is whole. `usage` is the final one, None if the provider never said; `service_tier` what served it, in OpenAI's words."""
 
     finish: Finish
     usage: Usage | None = None
+    service_tier: str | None = None
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False):

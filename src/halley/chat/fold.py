@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from halley.chat.events import Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
+from halley.chat.events import LOGPROBS, Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
 from halley.chat.model import Answer, Audio, Extra, Inline, Part, Refusal, Text, Thinking, ToolCall
 from halley.chat.usage import Usage
+from halley.wire.jsonbody import BROKEN
+
+
+class _Likely(msgspec.Struct):
+    content: list[msgspec.Raw] | None = None
+
+
+_decode_likely = msgspec.json.Decoder(_Likely).decode
 
 
 class BrokenStream(ValueError):
@@ -23,6 +31,7 @@ def fold(events: Iterable[Event]) -> Answer:
     said: list[str] = []
     usage: Usage | None = None
     extras: list[Extra] = []
+    likely: list[msgspec.Raw] = []
     for event in events:
         match event:
             case Started():
@@ -42,7 +51,9 @@ def fold(events: Iterable[Event]) -> Answer:
                 open_part = None
             case Noted():
                 usage = event.usage or usage
-                if event.raw is not None:
+                if event.raw is not None and event.what == LOGPROBS:
+                    likely.append(event.raw)
+                elif event.raw is not None:
                     extras.append(Extra(event.dialect, event.what, event.raw))
             case Finished(finish=finish):
                 if started is None or open_part is not None:
@@ -54,11 +65,24 @@ def fold(events: Iterable[Event]) -> Answer:
                     parts=tuple(parts),
                     finish=finish,
                     usage=event.usage or usage,
+                    logprobs=joined(likely) if likely else None,
+                    service_tier=event.service_tier,
                     extras=tuple(extras),
                 )
             case Failed(message=message):
                 raise BrokenStream(message)
     raise BrokenStream("the stream was cut")
+
+
+def joined(likely: Sequence[msgspec.Raw]) -> msgspec.Raw:
+    """Log probabilities that a stream said in pieces; of another shape, the last of them as it is."""
+    content: list[msgspec.Raw] = []
+    try:
+        for raw in likely:
+            content += _decode_likely(raw).content or ()
+    except BROKEN:
+        return likely[-1]
+    return msgspec.Raw(msgspec.json.encode({"content": content}))
 
 
 def _complete(part: Part, said: str, end: PartEnded) -> Part:

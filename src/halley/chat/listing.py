@@ -8,7 +8,10 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from halley.chat.published import Parameter
 from halley.errors import Condition, Refused
+
+NUMBER = "^[0-9]{1,9}$"
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -24,10 +27,14 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 class Lister(NamedTuple):
-    """The list of models in one dialect's words. `write` takes what the query asked for, and raises Refused."""
+    """The list of models in one dialect's words. `write` takes what the query asked for, and raises Refused. `page` and `entry` are the
+    shapes of what is written, `query` what may be asked for."""
 
     write: Callable[[Sequence[Listed], dict[str, str]], bytes]
     write_one: Callable[[Listed], bytes]
+    page: type[msgspec.Struct]
+    entry: type[msgspec.Struct]
+    query: tuple[Parameter, ...] = ()
 
 
 def asked(query: bytes) -> dict[str, str]:

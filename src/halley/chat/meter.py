@@ -14,7 +14,10 @@ import msgspec
 
 from halley.chat.usage import Usage
 from halley.wire import sse
+from halley.wire.jsonbody import BROKEN
 
+_COMMENT = re.compile(rb"^:[^\r\n]*(?:\r\n|\n|\r)(?:\r?\n|\r)?", re.MULTILINE)
+_COMMENT_LINE = re.compile(rb"\n:")  # a third of the time of `in`, which looks for the colon
 _TAIL = 4096
 _LONG_TAIL = 4 * _TAIL
 # How much of the end of one read is searched for usage, which by every grammar is followed by nothing but the end.
@@ -33,7 +36,8 @@ class Meter:
     """Counts bytes and frames, and keeps the last usage seen. An unfinished frame waits for its end.
 
     `usage` is the final report, `partial` the last one that came while the answer was still growing. `done`: the end marker's frame has
-    been read, nothing of meaning follows. `frames` is one read behind: a stream that ends with its usage is not counted to the end.
+    been read, nothing of meaning follows. `bytes` and `frames` are one read behind: a stream that ends with its usage is not counted to
+    the end. Comments, which keep a connection open and say nothing, are in neither; `counted` has both up to now.
 
     Marks of a dialect: `usage_word` stands before every report, `usage_begun` are its usual spellings up to the brace and `usage_key` all
     of them; `finish` matches what says why the answer ended; `done_word` is cheap to look for, and `done_frame` matches the whole line of
@@ -86,21 +90,23 @@ class Meter:
                 self._recent = [self._tail]
                 self._recent_size = _TAIL
         splitter = self._splitter
-        if not splitter.rest and data.endswith(b"\n\n"):
+        if not splitter.waiting and data.endswith(b"\n\n"):
             complete = data
         else:
             complete = splitter.complete(data)
-            if len(splitter.rest) > _REST_LIMIT:
-                complete += splitter.rest
-                splitter.rest = b""
+            if splitter.waiting > _REST_LIMIT:
+                complete += splitter.drop()
             if not complete:
                 return b""
         last = self._last
         if last:
-            self.frames += (last.count(b"\n") or last.count(b"\r")) // self.lines or 1  # as `_count`, without the call
+            if last.count(b"\n") == self.lines and last[:1] != b":":  # one frame; as `counted`, without the call
+                self.bytes += len(last)
+                self.frames += 1
+            else:
+                self.bytes, self.frames = self.counted
         self._last = complete
         size = len(complete)
-        self.bytes += size
         # A line of its own: the same letters may stand in an answer's text. An upstream may go on talking after it, in the same read.
         marker = complete.rfind(self.done_word)
         if marker >= 0:
@@ -142,6 +148,9 @@ class Meter:
     def _measure(self, complete: bytes) -> None:
         """Find the first frame with content: what stands around it in every such frame, and how much came before it."""
         for frame in sse.frames(complete):
+            frame = _without_comments(frame)
+            if not frame:
+                continue
             content = self.content.search(frame)
             if content is not None and content[1]:
                 self._overhead = len(frame) - len(content[1])
@@ -175,7 +184,7 @@ class Meter:
     def _ended_before(self, late: int) -> bool:
         """Whether a finish reason came before the last `late` bytes of whole frames."""
         read = b"".join(self._recent)
-        here = max(len(read) - len(self._splitter.rest) - late, 0)
+        here = max(len(read) - self._splitter.waiting - late, 0)
         return self.finish.search(read, max(here - _TAIL, 0), here) is not None
 
     @property
@@ -186,7 +195,7 @@ class Meter:
             return False
         try:
             _decode_any(payload)
-        except (msgspec.DecodeError, RecursionError):
+        except BROKEN:
             return True
         return False
 
@@ -198,7 +207,7 @@ class Meter:
     @property
     def _said(self) -> bytes:
         """The same without a frame that was cut short: nobody is shown it, so it says nothing."""
-        rest = len(self._splitter.rest)
+        rest = self._splitter.waiting
         return self._tail[:-rest] if rest and self._cut_short else self._tail
 
     # -- what a dialect knows -------------------------------------------------------------------------------------------------
@@ -225,8 +234,9 @@ class Meter:
         tail = self._said
         end = self.finish.search(tail)
         trailer = tail[tail.rfind(b"data:", 0, end.start()) :] if end is not None else b""
-        frames = self.frames + self._count(self._last) - self._lead_frames - (trailer.count(b"\n\n") or trailer.count(b"\n\r\n"))
-        return max(self.bytes - self._lead_bytes - len(trailer) - frames * self._overhead, 0)
+        size, count = self.counted
+        frames = count - self._lead_frames - (trailer.count(b"\n\n") or trailer.count(b"\n\r\n"))
+        return max(size - self._lead_bytes - len(trailer) - frames * self._overhead, 0)
 
     @property
     def finished(self) -> bool:
@@ -242,6 +252,14 @@ class Meter:
         said = self._said
         return self.error_word in said and self.error.search(said) is not None
 
-    def _count(self, complete: bytes) -> int:
-        """How many frames. Counting single bytes is more than twice as fast as counting pairs."""
-        return ((complete.count(b"\n") or complete.count(b"\r")) // self.lines or 1) if complete else 0
+    @property
+    def counted(self) -> tuple[int, int]:
+        """Bytes and frames up to now, the last read included. Counting single bytes is more than twice as fast as counting pairs."""
+        last = _without_comments(self._last)
+        if not last:
+            return self.bytes, self.frames
+        return self.bytes + len(last), self.frames + ((last.count(b"\n") or last.count(b"\r")) // self.lines or 1)
+
+
+def _without_comments(complete: bytes) -> bytes:
+    return complete if complete[:1] != b":" and _COMMENT_LINE.search(complete) is None else _COMMENT.sub(b"", complete)

@@ -226,14 +226,27 @@ class FreeTool(msgspec.Struct, frozen=True, tag="free"):
     at: str = ""
 
 
+class Location(msgspec.Struct, frozen=True):
+    """Roughly where whoever asks is."""
+
+    country: str | None = None
+    region: str | None = None
+    city: str | None = None
+    timezone: str | None = None
+
+    def words(self) -> dict[str, str]:
+        """The fields that are given; every dialect that has them spells them the same."""
+        return {name: word for name in self.__struct_fields__ if (word := getattr(self, name)) is not None}
+
+
 class WebSearch(msgspec.Struct, frozen=True, tag="web_search"):
-    """The provider's own web search. `location` has the keys country, region, city, timezone."""
+    """The provider's own web search."""
 
     size: Literal["low", "medium", "high"] | None = None
     most_uses: int | None = None
     allowed: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
-    location: dict[str, str] | None = None
+    location: Location | None = None
     at: str = ""
 
 

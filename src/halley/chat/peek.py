@@ -18,7 +18,8 @@ _NOTHING_DEEP: Mapping[str, bytes] = {}
 
 class Peek(msgspec.Struct):
     """`cap` is the larger of the caps that were given, 0 where nothing is generated; `image_urls` are what a provider would fetch;
-    `members` is what the body's top level is changed by."""
+    `members` is what the body's top level is changed by. `previous` is the earlier answer that it goes on from, `named` are those of which
+    it names parts, and `keeps` says that its own answer may be gone on from."""
 
     model: str
     stream: bool
@@ -27,6 +28,9 @@ class Peek(msgspec.Struct):
     wants_usage: bool
     image_urls: list[str]
     members: Members | Places
+    previous: str | None = None
+    keeps: bool = False
+    named: list[str] = []
 
 
 def opened(body: bytes, core: frozenset[str], what: str, deep: Mapping[str, bytes] = _NOTHING_DEEP) -> Members:

@@ -18,7 +18,7 @@ from halley.cli.settings import read, unmet
 from halley.config import ConfigError, Settings, find, home, run_directory
 from halley.supervise.doors import status
 
-SERVER_PACKAGES = ("uvloop", "httptools", "uvicorn", "starlette", "sqlalchemy", "alembic", "cryptography", "markdown-it-py")
+SERVER_PACKAGES = ("uvloop", "httptools", "uvicorn", "starlette", "sqlalchemy", "pg8000", "alembic", "cryptography", "markdown-it-py")
 PRIVATE_FILES = ("master.key", "starter-key")
 _GIB = 1024**3
 

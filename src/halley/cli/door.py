@@ -1,6 +1,6 @@
 """How the admin commands reach the store: through the running control process of the same HALLEY_HOME, else by opening it themselves.
 
-Nothing of the server is imported before it is needed: a command that finds a running control never loads the database.
+Nothing of the server is imported before it is needed: a command that finds a running control loads neither the database nor the catalogue.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from halley import config
-from halley.cli.settings import read, unmet
 from halley.config import ConfigError, Launch
 from halley.errors import HalleyError
 from halley.supervise.doors import home_directory, node_runs
@@ -98,6 +97,7 @@ def _open(connection: _Socket, path: Path, home: Path) -> bool:
 
 def plan(flags: Mapping[str, object] | None = None) -> Plan:
     """What control would be started with here: the configuration as `halley up` would find it."""
+    from halley.cli.settings import read, unmet
     from halley.control.__main__ import plan_of
 
     home = config.home(os.environ)
@@ -117,6 +117,8 @@ def _by_ourselves(home: Path, operation: str, question: Any, answer: type[A], fl
     try:
         desk.look_in()
         found = OPERATIONS[operation].run(desk, question)
+        if OPERATIONS[operation].changes:
+            desk.announced()
     finally:
         desk.close()
     if not isinstance(found, answer):

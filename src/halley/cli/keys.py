@@ -1,9 +1,11 @@
-"""`halley keys`: create, list, rotate and revoke client keys. The text of a key goes to standard output once and is stored nowhere."""
+"""`halley keys`: create, list, change, rotate and revoke client keys. The text of a key goes to standard output once and is stored
+nowhere."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -18,42 +20,67 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 
 @click.group()
 def keys() -> None:
-    """Create, list, rotate and revoke keys."""
+    """Create, list, change, rotate and revoke keys."""
+
+
+def _limited(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say what a key may do."""
+    for option in reversed(
+        (
+            click.option("--models", help="Comma-separated model ids; without it, every model."),
+            click.option("--routes", help="Comma-separated names such as chat, or paths; without it, everything that calls a model."),
+            click.option("--scopes", help="Comma-separated: inference, usage-read, admin; without it, the first two."),
+            click.option("--ips", help="Comma-separated addresses or networks that may use it; without it, all."),
+            click.option("--rpm", type=click.IntRange(1), help="Requests a minute."),
+            click.option("--tpm", type=click.IntRange(1), help="Tokens a minute."),
+            click.option("--concurrency", type=click.IntRange(1), help="Requests at the same time."),
+            click.option("--team", help="The team of its account whose budget it spends from too."),
+            click.option("--expires", help="ISO date or time (UTC unless it says otherwise), such as 2027-01-31."),
+        )
+    ):
+        command = option(command)
+    return command
 
 
 @keys.command()
-@click.option("--name", required=True, help="What the key is for; unique among live keys.")
+@click.option("--name", required=True, help="What the key is for; unique among live keys of the account.")
 @click.option("--account", default="default", show_default=True, help="Whose credit it spends.")
-@click.option("--models", help="Comma-separated model ids; without it, every model.")
-@click.option("--ips", help="Comma-separated addresses or networks that may use it; without it, all.")
-@click.option("--rpm", type=click.IntRange(1), help="Requests a minute.")
-@click.option("--tpm", type=click.IntRange(1), help="Tokens a minute.")
-@click.option("--concurrency", type=click.IntRange(1), help="Requests at the same time.")
-@click.option("--expires", help="ISO date or time (UTC unless it says otherwise), such as 2027-01-31.")
+@_limited
 @_JSON
-def create(
-    name: str,
-    account: str,
-    models: str | None,
-    ips: str | None,
-    rpm: int | None,
-    tpm: int | None,
-    concurrency: int | None,
-    expires: str | None,
-    as_json: bool,
-) -> None:
+def create(name: str, account: str, as_json: bool, **options: Any) -> None:
     """Make a key and show it, this once."""
     from halley.control.asks import CreateKey, NewKey
-    from halley.control.plan import expiry, networks
     from halley.store.values import Limits
 
-    try:
-        expires_at = expiry(expires) if expires is not None else None
-        allowed = networks(_listed(ips))
-    except ValueError as fault:
-        raise click.UsageError(str(fault)) from None
-    limits = Limits(_listed(models), allowed, rpm, tpm, concurrency, expires_at)
+    limits = Limits(**_limits(options))
     _show(ask("keys.create", CreateKey(name, account, limits), NewKey), as_json)
+
+
+@keys.command()
+@click.argument("key")
+@click.option("--name", help="Another name.")
+@click.option("--enable/--disable", "enabled", default=None, help="Refuse it for a while, or take it into use again.")
+@click.option("--lift", help="Comma-separated limits that are lifted, such as rpm,models.")
+@_limited
+@_JSON
+def change(key: str, name: str | None, enabled: bool | None, lift: str | None, as_json: bool, **options: Any) -> None:
+    """Change KEY (an id or a name) at every relay, at once; what is not named stays as it is."""
+    from halley.control.asks import ChangeKey, Keys, Nothing
+
+    live = [each for each in ask("keys.list", Nothing(), Keys).keys if each.revoked_at is None and key in (each.id, each.name)]
+    if len(live) != 1:
+        raise click.ClickException(f'{"There is no live key" if not live else "Several accounts have a key named"} "{key}".')
+    lifted = ["expires_at" if each == "expires" else each for each in _listed(lift) or ()]
+    unknown = set(lifted) - set(live[0].limits.__struct_fields__)
+    if unknown:
+        raise click.UsageError(f"{', '.join(sorted(unknown))} is no limit; there are {', '.join(live[0].limits.__struct_fields__)}")
+    limits = msgspec.structs.replace(live[0].limits, **{**dict.fromkeys(lifted), **_limits(options)})
+    disabled = None if enabled is None else not enabled
+    (changed,) = ask("keys.change", ChangeKey(live[0].id, name, limits, disabled), Keys).keys
+    if as_json:
+        click.echo(msgspec.json.encode(changed))
+    else:
+        click.echo(f"Changed {changed.name} ({changed.id}).", err=True)
 
 
 @keys.command()
@@ -68,12 +95,13 @@ def generate(as_json: bool) -> None:
 
 @keys.command()
 @click.argument("key")
+@click.option("--overlap", type=click.FloatRange(0), default=0.0, show_default=True, help="Seconds for which the old text stays good.")
 @_JSON
-def rotate(key: str, as_json: bool) -> None:
-    """Replace KEY (an id or a name) by a new one with the same limits; the old one ends at once."""
-    from halley.control.asks import Named, NewKey
+def rotate(key: str, overlap: float, as_json: bool) -> None:
+    """Give KEY (an id or a name) a new text; everything else of it stays."""
+    from halley.control.asks import NewKey, RotateKey
 
-    _show(ask("keys.rotate", Named(key), NewKey), as_json)
+    _show(ask("keys.rotate", RotateKey(key, overlap), NewKey), as_json)
 
 
 @keys.command()
@@ -106,6 +134,27 @@ def list_keys(revoked: bool, as_json: bool) -> None:
         if key.revoked_at is not None:
             ended = f"  revoked {datetime.fromtimestamp(key.revoked_at, UTC):%Y-%m-%d %H:%M}"
         click.echo(f"{key.id}  {key.shown}  {key.account}  {key.name}  {key.source}{ended}")
+
+
+def _limits(options: dict[str, Any]) -> dict[str, Any]:
+    """The fields of `Limits` that were given."""
+    from halley.control.plan import callable_routes, expiry, known_scopes, networks
+
+    try:
+        found = {
+            "models": _listed(options["models"]),
+            "ips": networks(_listed(options["ips"])),
+            "rpm": options["rpm"],
+            "tpm": options["tpm"],
+            "concurrency": options["concurrency"],
+            "expires_at": expiry(options["expires"]) if options["expires"] is not None else None,
+            "routes": callable_routes(_listed(options["routes"])),
+            "scopes": known_scopes(_listed(options["scopes"])),
+            "team": options["team"],
+        }
+    except ValueError as fault:
+        raise click.UsageError(str(fault)) from None
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _listed(text: str | None) -> tuple[str, ...] | None:

@@ -19,12 +19,13 @@ def ledger() -> None:
 
 
 @ledger.command()
+@click.option("--sample", type=click.IntRange(1), help="Recompute the charges of so many requests only, the newest.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def verify(as_json: bool) -> None:
+def verify(sample: int | None, as_json: bool) -> None:
     """Recompute every figure from the rows below it. Exit code 0 when all agree, else 1, with the differences named."""
-    from halley.control.asks import Nothing, Verified
+    from halley.control.asks import Verified, Verify
 
-    found = ask("ledger.verify", Nothing(), Verified, wait_s=_WAIT_S)
+    found = ask("ledger.verify", Verify(sample), Verified, wait_s=_WAIT_S)
     if as_json:
         click.echo(msgspec.json.encode(found))
     else:

@@ -13,8 +13,11 @@ from halley.config import ConfigError, Settings, find, load, located
 from halley.config_build import Mistake
 from halley.config_checks import Known
 from halley.config_secrets import client_key, resolve_secret
+from halley.exchanges import CALLABLE
+from halley.policy import webhooks
 from halley.policy.catalogue import packaged
-from halley.providers.compatible import RELAYED
+from halley.providers import credentials
+from halley.providers.compatible import KINDS
 from halley.secret import Secret
 from halley.toml_lines import Address
 
@@ -24,7 +27,6 @@ _WITHOUT_EFFECT = (
     ("limits", "redis"),
     ("limits", "upload_bytes"),
     ("retention", "log_days"),
-    ("retention", "responses_days"),
     ("retention", "tasks_days"),
     ("retention", "files_days"),
     ("retention", "audit_days"),
@@ -44,11 +46,12 @@ def without_effect(settings: Settings) -> list[str]:
 def read(config: Path | None = None, flags: Mapping[str, object] | None = None) -> Settings:
     """Settings as `halley up` would run with. Raises ConfigError; `flags` maps `section.key` to a value, None meaning not given."""
     # Only variables that hold a key for nothing else: a token that somebody has for other reasons makes no provider.
-    well_known = {kind.env: name for name, kind in RELAYED.items() if kind.base_url and kind.env.endswith("_KEY")}
+    well_known = {kind.env: name for name, kind in KINDS.items() if kind.base_url and kind.env.endswith("_KEY")}
     known = Known(
-        kinds=RELAYED.keys(),
-        free=[name for name, kind in RELAYED.items() if kind.free],
-        packaged={(model.id, model.kind) for model in packaged()},
+        kinds=KINDS.keys(),
+        free=[name for name, kind in KINDS.items() if kind.free],
+        packaged={(model.id, model.kind) for model in packaged().models},
+        routes=CALLABLE,
     )
     return load(find(config, os.environ, Path.cwd()), os.environ, flags or {}, well_known=well_known, known=known)
 
@@ -65,17 +68,38 @@ def _references(settings: Settings) -> Iterable[Mistake]:
         if provider.enabled:
             references.append((("providers", index, "api_key"), provider.api_key))
             references += [(("providers", index, "api_keys", place), each) for place, each in enumerate(provider.api_keys)]
+    for index, payment in enumerate(settings.payments):
+        references += [(("payments", index, "secrets", place), each) for place, each in enumerate(payment.secrets)]
     for address, reference in references:
         if reference:
             try:
-                resolve_secret(reference, os.environ)
+                secret = resolve_secret(reference, os.environ)
             except ConfigError as fault:
                 yield Mistake(address, str(fault))
+            else:
+                yield from _unfit(settings, address, secret)
     for index, key in enumerate(settings.keys):
         try:
             client_key(key.key, os.environ)
         except ConfigError as fault:
             yield Mistake(("keys", index, "key"), str(fault))
+
+
+def _unfit(settings: Settings, address: Address, secret: Secret) -> Iterable[Mistake]:
+    """A secret that is none of the kind that is needed there."""
+    match address:
+        case ("providers", int(index), *_):
+            provider = settings.providers[index]
+            wrong = credentials.fault(KINDS[provider.kind], secret, provider.base_url, provider.region)
+            if wrong is not None:
+                yield Mistake(address, wrong)
+        case ("payments", *_):
+            try:
+                webhooks.read_secret(secret)
+            except webhooks.BadSecret as fault:
+                yield Mistake(address, str(fault))
+        case _:
+            return
 
 
 def _certificates(settings: Settings) -> Iterable[Mistake]:

@@ -1,6 +1,6 @@
-"""Names what evidence shows: stable codes, each with its cause, its fix and its exit code. Pure; no byte of a reply enters a sentence.
+"""Names what evidence shows: the one code that explains an attempt, from status, head, body and the model list. Pure.
 
-Only a product word of `server`/`via` and a redirect's host are quoted. docs/smoke.md has a heading for every code.
+A network fact outranks the checks that it makes pointless, and what cannot be told apart gets the wider name: nothing is guessed.
 """
 
 from __future__ import annotations
@@ -10,198 +10,173 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-from halley.contract.evidence import UNREAD, Evidence, items, member
-from halley.contract.profiles import Case
+from halley.contract.checks import Wrong
+from halley.contract.contracts import Case, Contract
+from halley.contract.evidence import UNREAD, Evidence, items, member, members
+from halley.contract.findings import Finding, finding
+from halley.contract.streams import events
 
-GO, BROKEN, MISSING, REFUSED, NETWORK, ACCEPTED = 0, 1, 3, 4, 5, 6
-PRECEDENCE = (ACCEPTED, BROKEN, REFUSED, NETWORK, MISSING)
-VERDICTS = {
-    GO: "go",
-    BROKEN: "contract_broken",
-    MISSING: "evidence_missing",
-    REFUSED: "key_refused",
-    NETWORK: "network",
-    ACCEPTED: "bad_key_accepted",
-}
+_MODEL_CODES = ("model_not_found", "invalid_model", "model_not_available", "model_not_active", "model_not_allowed", "model_disabled")
+# What may follow a model's name without making it another model: a date, a numbered revision, or a word for the newest. A version is none.
+_REVISION = re.compile(
+    r"(?:[-@:](?:\d{3,4}|\d{6}|\d{8}|\d{4}-\d{2}-\d{2}|latest|free|default|(?:preview|exp)(?:-\d{2}-(?:\d{4}|\d{2}))?))+$"
+)
 
 
-class Finding(msgspec.Struct, frozen=True):
-    code: str
-    cause: str
-    fix: str
+class Setting(msgspec.Struct, frozen=True):
+    """What of the run a judgement needs. `listed` is None where no model list was seen; `provider` is whom the operator expects."""
+
+    model: str
+    listed: frozenset[str] | None = None
+    provider: str = ""
+    fields: frozenset[str] = frozenset()
+    """Names that stood in the body: only these may be quoted from a reply."""
 
 
-# code: (exit, cause, fix); `{who}` is the product that answered or the host redirected to, `{status}` the HTTP status.
-TABLE: dict[str, tuple[int, str, str]] = {
-    "bad-key-accepted": (
-        ACCEPTED,
-        "a request without a valid key was answered with {status}",
-        "stop the release: the endpoint does not check keys; escalate at once",
-    ),
-    "content-in-error": (
-        BROKEN,
-        "a refusal carries generated content",
-        "the endpoint generates before it refuses; report it to its operator",
-    ),
-    "error-shape": (BROKEN, "a refusal has neither an error nor a message field", "compare the error shape with the endpoint's reference"),
-    "unexpected-status": (
-        BROKEN,
-        "the status is {status} where the contract asks for another",
-        "read the kept reply and compare it with the reference",
-    ),
-    "event-stream": (
-        BROKEN,
-        "an event stream came although stream was false",
-        "look for a proxy or a default that turns streaming on; the reply must be application/json",
-    ),
-    "content-type": (BROKEN, "the body is JSON but its Content-Type does not say so", "the endpoint must send application/json"),
-    "error-with-200": (BROKEN, "status 200 with a top-level error field", "the endpoint hides a failure behind 200; read the kept reply"),
-    "no-choices": (BROKEN, "the reply has no choices array", "check that the URL is a chat completions endpoint"),
-    "empty-choices": (BROKEN, "the choices array is empty", "report it with the model and the kept reply; it breaks every client"),
-    "content-missing": (
-        BROKEN,
-        "choices[0].message.content is absent, null, empty or not a string",
-        "try a chat model; if it is one, report it with the kept reply",
-    ),
-    "request-rejected": (
-        BROKEN,
-        "the request was rejected with {status}",
-        "compare model, messages and stream with the reference; the kept reply may name the field",
-    ),
-    "model-rejected": (BROKEN, "the model was rejected with {status}", "choose an id from the model list of this key"),
-    "wrong-base-url": (
-        BROKEN,
-        "this URL has no chat completions endpoint ({status})",
-        "take the API's base URL, ending in /v1, not that of its website or documentation",
-    ),
-    "missing-v1": (BROKEN, "the base URL has another version segment than /v1 and the endpoint was not found", "end the base URL in /v1"),
-    "doubled-v1": (GO, "the base URL has /v1 twice", "remove one /v1"),
-    "key-refused": (
-        REFUSED,
-        "the given key was refused with {status}",
-        "check that the key is active, without blanks or prefix, and meant for this endpoint as a Bearer token",
-    ),
-    "html-page": (
-        NETWORK,
-        "{who} answered {status} with an HTML page",
-        "a proxy, a login page or a website answered instead of the API; check base URL and network path",
-    ),
-    "server-error": (NETWORK, "{who} answered {status}", "no verdict on model or key; repeat when the endpoint is up"),
-    "redirected": (NETWORK, "{status} redirects to {who}; not followed", "set the base URL to the final address if you trust that host"),
-    "proxy-authentication": (NETWORK, "{who} asks for proxy authentication (407)", "configure the proxy or leave it out"),
-    "not-json": (
-        NETWORK,
-        "the body of {who} is not JSON (status {status})",
-        "look at the kept reply; something between here and the API may have changed it",
-    ),
-    "compressed-reply": (
-        NETWORK,
-        "the body is compressed although identity was asked for",
-        "look for a proxy that compresses without being asked",
-    ),
-    "dns": (NETWORK, "the host name does not resolve", "check the base URL and this machine's resolver"),
-    "connection-refused": (NETWORK, "nothing listens on that host and port", "start the server or correct the port"),
-    "unreachable": (NETWORK, "the host cannot be reached", "check route, firewall and egress rules"),
-    "connect-timeout": (NETWORK, "no connection in time", "check firewall and egress rules"),
-    "tls": (
-        NETWORK,
-        "the TLS handshake failed or the certificate is not trusted",
-        "check scheme and certificate; trust a private authority with SSL_CERT_FILE",
-    ),
-    "timeout": (NETWORK, "no complete reply in time", "raise --timeout or look at the upstream's health"),
-    "cut": (NETWORK, "the connection ended before the reply did", "look for a proxy that closes early"),
-    "protocol": (NETWORK, "what came back is not HTTP/1.1", "check scheme (http or https) and port"),
-    "rate-limited": (MISSING, "the happy path was rate-limited (429)", "wait and run again: the contract could not be seen"),
-    "no-credit": (MISSING, "the account has no credit (402)", "add credit and run again: the contract could not be seen"),
-    "reply-too-large": (
-        MISSING,
-        "the reply is over 1 MiB and was not read to its end",
-        "look at the kept part; a smoke test's reply is small",
-    ),
-    "capture-failed": (MISSING, "the reply of a failed check could not be kept", "make HALLEY_HOME writable"),
-    "record-failed": (MISSING, "a record could not be written", "check the path and its permissions"),
-    "model-list-missing": (GO, "no model list at /models", "check the model id in the endpoint's reference instead"),
-    "model-not-listed": (GO, "the model is not in the list of this key", "choose an id from the list"),
-    "environment-mismatch": (
-        GO,
-        "--environment and the host of the base URL do not fit together",
-        "correct one of them before the record is taken as proof",
-    ),
-    "proxy-environment": (
-        GO,
-        "a proxy is set in the environment; the smoke test connects directly",
-        "compare with a client that uses the proxy",
-    ),
-    "key-blank": (GO, "the key begins or ends with a blank", "remove it: servers may refuse such a key"),
-    "key-bearer-prefix": (GO, "the key begins with Bearer, which is sent before every key", "store the key alone"),
-    "key-quoted": (GO, "the key stands in quotes", "remove the quotes"),
-    "several-keys": (GO, "several key variables hold different keys", "unset all but one"),
-    "plain-http": (GO, "the key goes over plain HTTP to another machine", "use https"),
-}
-
-
-def finding(code: str, *, who: str = "", status: int | None = None) -> Finding:
-    _, cause, fix = TABLE[code]
-    return Finding(code, cause.format(who=who, status=status if status is not None else "no status"), fix)
-
-
-def exit_code(codes: list[str]) -> int:
-    classes = {TABLE[code][0] for code in codes}
-    return next((each for each in PRECEDENCE if each in classes), GO)
-
-
-def failure(case: Case, evidence: Evidence) -> str | None:
-    """The code of what is wrong with this attempt, or None if all checks hold. A network fact outranks the checks it makes pointless."""
-    accepted = case.credential != "given" and evidence.status is not None and 200 <= evidence.status < 300 and not evidence.is_html()
-    if accepted:
-        return "bad-key-accepted"
-    if evidence.status is None or (evidence.fault and evidence.status == 200):
-        return evidence.fault.kind if evidence.fault else "protocol"
-    if case.credential == "given" and evidence.status in (401, 403) and not evidence.is_html():
-        return "key-refused"
+def failure(contract: Contract, case: Case, evidence: Evidence, setting: Setting) -> Wrong | None:
+    """What is wrong with this attempt, or None."""
+    status, given = evidence.status, case.credential == "given"
+    if not given and status is not None and 200 <= status < 300 and not evidence.is_html():
+        return Wrong("bad-key-accepted")
+    if status is None or (evidence.fault and status == 200):
+        return _fault(evidence)
+    if given and 400 <= status < 600 and _names_model(evidence):
+        return Wrong("model-rejected")
+    if given and status in (401, 403) and not evidence.is_html():
+        return Wrong("key-refused")
     if evidence.is_html():
-        return "html-page"
-    if 300 <= evidence.status < 400:
-        return "redirected"
-    if evidence.status >= 500:
-        return "server-error"
-    if evidence.status == 407:
-        return "proxy-authentication"
+        return Wrong("website" if given and status < 500 else "html-page")
+    if 300 <= status < 400:
+        return Wrong("redirected")
+    if status >= 500:
+        return Wrong("proxy-error" if status in (502, 503, 504) and not members(evidence.value()) else "server-error")
+    if status == 407:
+        return Wrong("proxy-authentication")
     if evidence.fault:
-        return evidence.fault.kind
+        return _fault(evidence)
     if evidence.capped:
-        return "reply-too-large"
-    if case.credential == "given" and 400 <= evidence.status < 500:
-        return _rejection(evidence)
-    return next((check.code for check in case.checks if not check.holds(evidence)), None)
+        return Wrong("reply-too-large")
+    if given and 400 <= status < 500:
+        return _rejection(evidence, setting)
+    wrong = next((wrong for check in case.checks if (wrong := check(evidence))), None)
+    return wrong or (_fallback(contract, evidence, setting) if given else None)
 
 
-def _rejection(evidence: Evidence) -> str:
-    if evidence.status in (402, 429):
-        return "no-credit" if evidence.status == 402 else "rate-limited"
+def is_absent(evidence: Evidence) -> bool:
+    """Whether the endpoint says that it has no such surface."""
+    return evidence.status in (404, 405, 501) and not _names_model(evidence)
+
+
+def _fault(evidence: Evidence) -> Wrong:
+    fault = evidence.fault
+    return Wrong(fault.kind, f": {fault.detail}" if fault.detail else "") if fault else Wrong("protocol")
+
+
+def _error(evidence: Evidence) -> object:
+    """The error of a reply, wherever servers put it."""
+    value = evidence.value()
+    value = items(value)[0] if items(value) else value
+    found = member(value, "error")
+    return found if members(found) else value
+
+
+def _names_model(evidence: Evidence) -> bool:
+    error = _error(evidence)
+    return member(error, "code") in _MODEL_CODES or member(error, "type") in _MODEL_CODES or member(error, "param") == "model"
+
+
+def _rejection(evidence: Evidence, setting: Setting) -> Wrong:
+    status = evidence.status
+    if status in (402, 429):
+        return Wrong("no-credit" if status == 402 or member(_error(evidence), "code") == "insufficient_quota" else "rate-limited")
+    if status in (404, 405):
+        if not evidence.body.strip() or evidence.value() is UNREAD or setting.listed is None or setting.model in setting.listed:
+            return Wrong("wrong-base-url")
+        return Wrong("model-rejected")
+    if not evidence.body.strip():
+        return Wrong("empty-body")
     if evidence.value() is UNREAD:
-        return "not-json"
-    code = member(member(evidence.value(), "error"), "code")
-    if code in ("model_not_found", "invalid_model"):
-        return "model-rejected"
-    if evidence.status in (404, 405):
-        return "missing-v1" if "/v1/" not in evidence.url else "wrong-base-url"
-    return "request-rejected"
+        return Wrong("not-json")
+    named = member(_error(evidence), "param")
+    return Wrong("request-rejected", f"; the reply names `{named}`" if isinstance(named, str) and named in setting.fields else "")
 
 
-def explain(code: str, evidence: Evidence) -> Finding:
+def _plain_name(model: str) -> str:
+    return _REVISION.sub("", model.rpartition("/")[2].strip().lower())
+
+
+def is_same_model(asked: str, answered: str) -> bool:
+    """A date, a version or the provider's name around it leave a model what it is; anything else makes it another."""
+    return _plain_name(asked) == _plain_name(answered)
+
+
+def _answering_model(contract: Contract, evidence: Evidence) -> str:
+    """As the reply names it; in a stream, by the first event that does, in the field of its dialect or inside the object that begins it."""
+    values = [event.value for event in events(evidence.body)] if contract.stream else [evidence.value()]
+    for value in values:
+        for place in (value, member(value, "response"), member(value, "message")):
+            found = member(place, contract.model_field)
+            if isinstance(found, str) and found:
+                return found
+    return ""
+
+
+def _fallback(contract: Contract, evidence: Evidence, setting: Setting) -> Wrong | None:
+    """A pass that does not prove what was asked: another model or provider answered, or not at the first attempt."""
+    fields = evidence.fields
+    if contract.model_field:
+        answered = _answering_model(contract, evidence)
+        if answered and setting.model and not is_same_model(setting.model, answered):
+            return Wrong("unreviewed-fallback", "another model")
+    if setting.provider:
+        told = fields.get("x-halley-provider") or member(evidence.value(), "provider")
+        if not isinstance(told, str) or told.lower() != setting.provider.lower():
+            return Wrong("unreviewed-fallback", "another provider, or an unnamed one,")
+    attempts = (
+        int_of(fields, "x-halley-attempts", 1) - 1,
+        int_of(fields, "x-litellm-attempted-fallbacks", 0),
+        int_of(fields, "x-litellm-attempted-retries", 0),
+        int_of(fields, "x-portkey-last-used-option-index", 0),
+    )
+    return Wrong("several-attempts") if any(count > 0 for count in attempts) else None
+
+
+def int_of(fields: dict[str, str], name: str, otherwise: int) -> int:
+    text = fields.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else otherwise
+
+
+def _host_of(url: str, location: str) -> str:
+    try:
+        return urlsplit(urljoin(url, location)).hostname or ""
+    except ValueError:
+        return ""
+
+
+def explain(wrong: Wrong, evidence: Evidence) -> Finding:
     who = evidence.sender()
-    if code == "redirected":
-        host = urlsplit(urljoin(evidence.url, evidence.fields.get("location", ""))).hostname or ""
+    if wrong.code == "redirected":
+        host = _host_of(evidence.url, evidence.fields.get("location", ""))
         who = host if re.fullmatch(r"[a-z0-9.:-]{1,253}", host) else "an unnamed host"
-    return finding(code, who=who, status=evidence.status)
+    return finding(wrong.code, who=who, status=evidence.status, what=wrong.what)
+
+
+def names(evidence: Evidence) -> frozenset[str] | None:
+    """The ids of a model list, in the shape of any dialect; None if this is no list."""
+    value = evidence.value() if evidence.status == 200 else UNREAD
+    entries = [*items(member(value, "data")), *items(member(value, "models"))]
+    found = frozenset(
+        name.removeprefix("models/") for entry in entries if isinstance(name := members(entry).get("id") or members(entry).get("name"), str)
+    )
+    return found or None
 
 
 def model_list(evidence: Evidence, model: str) -> str | None:
-    """The advisory code of step 0. A list that the network kept from us says nothing about the endpoint; the next step names that fault."""
-    if evidence.fault:
+    """The advisory code of step 0. A list that the network, a proxy or a refusal kept from us says nothing about the endpoint; the next
+    step names that."""
+    if evidence.fault or evidence.is_html() or evidence.status not in (200, 404, 405, 501):
         return None
-    entries = items(member(evidence.value(), "data")) if evidence.status == 200 else []
-    if not entries:
+    listed = names(evidence)
+    if listed is None:
         return "model-list-missing"
-    return None if any(member(entry, "id") == model for entry in entries) else "model-not-listed"
+    return None if model in listed else "model-not-listed"

@@ -10,10 +10,19 @@ from typing import Literal
 
 import msgspec
 
-FaultKind = Literal["dns", "connection-refused", "unreachable", "connect-timeout", "tls", "timeout", "cut", "protocol"]
+FaultKind = Literal[
+    "dns", "connection-refused", "unreachable", "connect-timeout", "tls", "tls-to-http", "http-to-tls", "timeout", "cut", "protocol",
+    "proxy-unreachable", "proxy-refused", "proxy-authentication", "proxy-unsupported",
+]  # fmt: skip
 
-# Only such a word of a foreign head may appear in a report: it names a product or a host, and is short.
-_PRODUCT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,39}")
+# Only these words of a foreign head may appear in a report, with a version: any other could be an echo of what was sent.
+_PRODUCT = re.compile(
+    r"(?<![a-z0-9])(?:nginx|openresty|tengine|apache|caddy|traefik|haproxy|istio-envoy|envoy|varnish|squid|cloudflare|cloudfront|akamaighost|"
+    r"awselb|awsalb|fastly|vercel|netlify|heroku|vegur|google frontend|gws|gse|esf|microsoft-iis|kong|apisix|tinyproxy|zscaler|uvicorn|"
+    r"hypercorn|gunicorn|granian|daphne|werkzeug|waitress|tornado|jetty|tomcat|kestrel|express|litellm|halley|vllm|ollama|llama\.cpp)"
+    r"(?:/[0-9]{1,4}(?:\.[0-9]{1,5}){0,3})?(?![a-z0-9])",
+    re.IGNORECASE,
+)
 
 
 class Unread(msgspec.Struct, frozen=True):
@@ -24,12 +33,15 @@ UNREAD = Unread()
 
 
 class Fault(msgspec.Struct, frozen=True):
+    """`detail` is in our own words."""
+
     kind: FaultKind
     detail: str = ""
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """`head` and `body` are raw (body after de-chunking, at most 1 MiB; `capped`: more came). `status` is None if no head arrived."""
+    """`head` and `body` are raw (body after de-chunking, at most the attempt's cap; `capped`: more came). `status` is None if no head
+    arrived. `peer` is the address that was connected to, `number` counts the attempts of a run."""
 
     case: str
     url: str
@@ -41,6 +53,8 @@ class Evidence(msgspec.Struct, frozen=True):
     body: bytes = b""
     capped: bool = False
     fault: Fault | None = None
+    peer: str = ""
+    number: int = 0
 
     @property
     def media_type(self) -> str:
@@ -67,10 +81,9 @@ class Evidence(msgspec.Struct, frozen=True):
 
     def sender(self) -> str:
         """Who answered, by its own head: the last `via` hop, else Cloudflare's mark, else `server`, else nobody by name."""
-        via = self.fields.get("via", "").split(",")[-1].split()
-        words = [via[1] if len(via) > 1 else "", "cloudflare" if "cf-ray" in self.fields else "", self.fields.get("server", "").strip()]
-        for word in words:
-            found = _PRODUCT.match(word)
+        hop = self.fields.get("via", "").rpartition(",")[2]
+        for word in (hop, "cloudflare" if "cf-ray" in self.fields else "", self.fields.get("server", "")):
+            found = _PRODUCT.search(word)
             if found:
                 return found.group()
         return "an unnamed server"

@@ -1,222 +1,220 @@
-"""Runs one profile against one base URL: the model list, the happy path, then each error path, one attempt each, and makes the report.
+"""Runs contracts against one base URL: the model list, the contract that all others wait for, then the others, and makes the run's record.
 
-It never retries and never follows; what it cannot see it says. The key leaves it only towards the base URL's own host.
+Each attempt is made once: it never retries and never follows, and it changes neither model, endpoint nor key to get a pass. What it cannot
+see it says. The key leaves it only towards the base URL's own host.
 """
 
 from __future__ import annotations
 
-import ipaddress
+import asyncio
 import os
-import re
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Literal, NamedTuple
-from urllib.parse import urlsplit
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
-from halley.contract import diagnosis, keep
-from halley.contract.diagnosis import Finding
-from halley.contract.evidence import UNREAD, Evidence, content, items, member, members
-from halley.contract.exchange import Attempt, carry_out
-from halley.contract.profiles import INVALID_KEY, Case, Profile
-from halley.contract.records import Row, SmokeTestRun
-from halley.secret import Secret
+from halley import __version__
+from halley.contract import diagnosis, findings, probes, surroundings, verdict
+from halley.contract.addresses import forewarnings, is_local
+from halley.contract.checks import Wrong
+from halley.contract.choosing import Chosen, Shelf, entries
+from halley.contract.contracts import Case, Contract, Fields
+from halley.contract.findings import finding
+from halley.contract.profiles import CONTRACTS
+from halley.contract.proxies import Proxy
+from halley.contract.records import NotRun, Outcome, Row, Run
+from halley.contract.session import Done, Judged, Plan, Say, Session
 
-_PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
-
-Environment = Literal["staging", "production", "local"]
-
-
-class Plan(msgspec.Struct, frozen=True):
-    base: str  # as given, without trailing slashes
-    model: str
-    key: Secret
-    key_source: str
-    profile: Profile
-    environment: Environment
-    timeout_s: float
-    home: Path
-    capture: bool
+Progress = Callable[[int, int, str], None]
+"""Contracts done, contracts in all, and the one that was done last."""
 
 
-class Report(msgspec.Struct, frozen=True):
-    run: SmokeTestRun
-    rows: tuple[Row, ...]
-    findings: tuple[Finding, ...]
-    exit: int
+async def judge(session: Session, contract: Contract, case: Case, fields: Fields | None) -> Judged:
+    evidence = await session.attempt(contract, case, fields)
+    wrong = diagnosis.failure(contract, case, evidence, session.setting(contract, fields))
+    if wrong and case.test_case == "happy_path":
+        if not session.required(contract) and diagnosis.is_absent(evidence):
+            return session.absent(contract, case, evidence)
+        if session.plan.explicit and diagnosis.is_absent(evidence) and wrong.code == "wrong-base-url" and not session.is_gate(contract):
+            wrong = Wrong("surface-missing", contract.name)
+        wrong = await probes.narrow(session, contract, case, fields, wrong, evidence)
+    return session.record(contract, case, evidence, wrong)
 
 
-class BadBase(ValueError):
-    """A base URL that no request can be sent to; the message never repeats it, since it may hold a credential."""
+async def run_contract(session: Session, contract: Contract) -> Done:
+    if contract.load:
+        return await probes.burst(session, contract)
+    fields = contract.sent(session.model(contract), session.plan.fields if contract.name == "chat" else {})
+    seen = session.listed if contract.name == "models" else None
+    if seen is not None:
+        wrong = diagnosis.failure(contract, contract.happy, seen, session.setting(contract, None))
+        gone = wrong and not session.required(contract) and diagnosis.is_absent(seen)
+        first = session.absent(contract, contract.happy, seen) if gone else session.record(contract, contract.happy, seen, wrong)
+    else:
+        first = await judge(session, contract, contract.happy, fields)
+    if first.outcome.result == "not served":
+        return Done(contract, (first,), first.outcome.notes)
+    judged = [first]
+    if contract.task and first.outcome.result == "pass":
+        judged += await probes.follow(session, contract, first.evidence)
+    judged += [await judge(session, contract, case, fields) for case in contract.errors]
+    return Done(contract, tuple(judged))
 
 
-def check_base(text: str) -> str:
-    base = text.strip().rstrip("/")
-    try:
-        parts = urlsplit(base)
-        _ = parts.port, (parts.hostname or "").encode("idna")
-    except ValueError:
-        raise BadBase("the base URL is not a URL") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadBase("the base URL must look like https://host or https://host/v1")
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise BadBase("the base URL must have no credential, query or fragment")
-    if not base.isascii() or any(c <= " " for c in base):
-        raise BadBase("the base URL must be ASCII without blanks")
-    for tail in ("/chat/completions", "/api/text/chat", "/api/text/responses"):
-        if parts.path.endswith(tail):
-            kind = "a documentation path" if tail.startswith("/api/text") else "an endpoint"
-            raise BadBase(f"the base URL ends in {tail}, which is {kind}; leave that part out")
-    return base
+async def choose(session: Session) -> None:
+    """Reads the lists and settles which model each contract asks."""
+    models, catalogue = CONTRACTS["models"], CONTRACTS["catalogue"]
+    gate = CONTRACTS[session.plan.contracts[0]]
+    session.listed = await session.attempt(models, models.happy, None)
+    if session.listed.status != 200 and not session.listed.fault and gate.carrier in ("x-api-key", "x-goog-api-key"):
+        # A vendor that serves its own surface only: its list wants the key where the surface wants it.
+        own = msgspec.structs.replace(models, carrier=gate.carrier, root=gate.root)
+        found = await session.attempt(own, own.happy, None)
+        session.listed = found if found.status == 200 else session.listed
+    wanted = [CONTRACTS[name] for name in session.plan.contracts]
+    listed = tuple(entries(session.listed))
+    offered = ()
+    if any(contract.kind and not session.shelf.named.get(contract.kind) for contract in wanted) and not session.listed.fault:
+        offered = tuple(entries(await session.attempt(catalogue, catalogue.happy, None)))
+    session.shelf = Shelf(listed, offered, session.shelf.named)
+    for contract in wanted:
+        session.chosen[contract.name] = session.shelf.choose(contract)
 
 
-def endpoint_root(base: str) -> str:
-    """The base with a version segment: one that has none gets /v1."""
-    return base if re.fullmatch(r"v\d+[a-z0-9]*", base.rsplit("/", 1)[-1]) and urlsplit(base).path else f"{base}/v1"
-
-
-def is_local(base: str) -> bool:
-    host = urlsplit(base).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def forewarnings(plan: Plan) -> list[str]:
-    """Codes of what can be said before anything is sent."""
-    key, codes = plan.key.reveal(), list[str]()
-    if key != key.strip():
-        codes.append("key-blank")
-    if key.strip().lower().startswith("bearer "):
-        codes.append("key-bearer-prefix")
-    if key.strip()[:1] in ("'", '"'):
-        codes.append("key-quoted")
-    if "/v1/v1" in endpoint_root(plan.base):
-        codes.append("doubled-v1")
-    if (plan.environment == "local") != is_local(plan.base):
-        codes.append("environment-mismatch")
-    if plan.base.startswith("http:") and not is_local(plan.base):
-        codes.append("plain-http")
-    return codes
-
-
-class _Judged(NamedTuple):
-    """One attempt at a case: what came back, the row that says so, and whether the case holds."""
-
-    evidence: Evidence
-    row: Row
-    holds: bool
-
-
-class _Run:
-    __slots__ = ("codes", "findings", "id", "number", "plan", "root", "say")
-
-    def __init__(self, plan: Plan, run_id: str, say: Callable[[str], None]) -> None:
-        self.plan, self.id, self.say = plan, run_id, say
-        self.root = endpoint_root(plan.base)
-        self.codes: list[str] = []
-        self.findings: dict[Finding, None] = {}
-        self.number = 0
-
-    def note(self, found: Finding) -> None:
-        if found not in self.findings:
-            self.findings[found] = None
-            self.say(f"{found.code}: {found.cause}. Fix: {found.fix}.")
-        self.codes.append(found.code)
-
-    async def attempt(self, name: str, method: str, path: str, credential: str | None, body: bytes) -> Evidence:
-        self.number += 1
-        fields = [("Accept", "application/json"), ("Accept-Encoding", "identity"), ("User-Agent", "halley-smoke")]
-        if body:
-            fields.append(("Content-Type", "application/json"))
-        if credential is not None:
-            fields.append(("Authorization", f"Bearer {credential}"))
-        return await carry_out(Attempt(name, method, self.root + path, tuple(fields), body), self.plan.timeout_s)
-
-    def keep(self, evidence: Evidence) -> None:
-        if not self.plan.capture or not (evidence.head or evidence.body):
-            return
-        try:
-            path = keep.capture(self.plan.home, self.id, self.number, evidence, self.plan.key.reveal())
-        except OSError:
-            self.note(diagnosis.finding("capture-failed"))
-        else:
-            self.say(f"{evidence.case}: the reply is kept in {path}")
-
-    async def judge(self, case: Case) -> _Judged:
-        plan = self.plan
-        credential = {"given": plan.key.reveal(), "none": None, "invalid": INVALID_KEY}[case.credential]
-        evidence = await self.attempt(case.name, "POST", plan.profile.path, credential, plan.profile.body(plan.model))
-        code, notes = diagnosis.failure(case, evidence), [case.name]
-        if code:
-            found = diagnosis.explain(code, evidence)
-            found = Finding(found.code, self.masked(found.cause), found.fix)
-            self.note(found)
-            notes += [found.code, found.cause]
-            self.keep(evidence)
-        elif case.credential != "given" and evidence.status not in (401, 403):
-            notes.append(f"refused with {evidence.status}, where 401 or 403 is usual")
-        endpoint = self.masked(urlsplit(evidence.url).path)
-        row = Row(self.id, evidence.started, endpoint, case.test_case, evidence.status, "fail" if code else "pass", "; ".join(notes))
-        return _Judged(evidence, row, code is None)
-
-    def masked(self, text: str) -> str:
-        """Text of foreign origin without the key; a key under six characters would take ordinary words apart."""
-        key = self.plan.key.reveal().strip()
-        return text.replace(key, "[masked]") if len(key) >= 6 else text
-
-
-async def run(plan: Plan, run_id: str, say: Callable[[str], None], warned: list[str]) -> Report:
+async def run(plan: Plan, run_id: str, say: Say, warned: Sequence[str] = (), progress: Progress | None = None) -> Run:
     """`say` gets talk for people, `warned` are codes that the caller has already found. Raises nothing that the network can cause."""
-    state = _Run(plan, run_id, say)
-    for code in [*warned, *forewarnings(plan)]:
-        state.note(diagnosis.finding(code))
-    key = plan.key.reveal()
-    listed = await state.attempt("model list", "GET", "/models", key, b"")
-    advice = diagnosis.model_list(listed, plan.model)
-    if advice:
-        state.note(diagnosis.finding(advice))
-    happy = await state.judge(plan.profile.happy)
-    refusals = [await state.judge(case) for case in plan.profile.errors]
-    if any(each.evidence.fault for each in (happy, *refusals)) and any(os.environ.get(name) for name in _PROXIES):
-        state.note(diagnosis.finding("proxy-environment"))
-    outcome = diagnosis.exit_code(state.codes)
-    rows = (happy.row, *(each.row for each in refusals))
-    return Report(_record(state, listed, happy, refusals, outcome), rows, tuple(state.findings), outcome)
+    session = Session(plan, run_id, say)
+    for code in [*warned, *forewarnings(plan.base, session.root, plan.key.reveal(), plan.environment)]:
+        session.note(finding(code))
+    started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    await choose(session)
+    assert session.listed is not None
+    gate = CONTRACTS[plan.contracts[0]]
+    if gate.kind == "text" and session.model(gate):
+        advice = diagnosis.model_list(session.listed, session.model(gate))
+        if advice:
+            session.note(finding(advice))
+    done = await _carry_out(session, gate, progress)
+    if session.proxy is not None and any(findings.TABLE[code][0] == findings.NETWORK for code in session.codes):
+        session.note(finding("proxy-used", what=session.masked(_named(session.proxy))))
+    return _report(session, started, done)
 
 
-def _record(state: _Run, listed: Evidence, happy: _Judged, refusals: Sequence[_Judged], outcome: int) -> SmokeTestRun:
-    plan, value = state.plan, happy.evidence.value()
-    text = content(value)
-    bodies = [each.evidence.value() for each in refusals]
-    return SmokeTestRun(
-        run_id=state.id,
-        timestamp_utc=happy.evidence.started,
-        environment=plan.environment,
-        endpoint_base=state.masked(plan.base),
-        model_id_used=state.masked(plan.model),
-        request_summary=plan.profile.summary,
-        http_status=happy.evidence.status,
-        response_structure_valid=happy.holds,
-        choices_present=bool(items(member(value, "choices"))),
-        content_non_empty=isinstance(text, str) and text != "",
-        error_field_present="error" in members(value),
-        auth_rejection_status=refusals[-1].evidence.status,
-        auth_rejection_error_body_valid=all(body is not UNREAD and members(body).keys() & {"error", "message"} for body in bodies),
-        pass_fail="PASS" if outcome == diagnosis.GO else "FAIL",
-        notes="; ".join(_notes(state, listed, happy, refusals)),
+async def _carry_out(session: Session, gate: Contract, progress: Progress | None) -> dict[str, Done]:
+    """The gate first, alone; then the others side by side, each after what it waits for; last what sends many requests, since the others
+    would be refused with it."""
+    plan, done = session.plan, dict[str, Done]()
+    total = len(plan.contracts)
+    slots = asyncio.Semaphore(max(1, plan.parallel))
+    ended = {name: asyncio.Event() for name in plan.contracts}
+
+    async def one(name: str) -> None:
+        contract = CONTRACTS[name]
+        if contract.after in ended:
+            await ended[contract.after].wait()
+        reason = _obstacle(session, contract, done, gate)
+        if reason:
+            hidden = await _hidden_list(session, contract) if contract is gate else None
+            done[name] = Done(contract, (hidden,) if hidden else (), reason)
+        else:
+            async with slots:
+                done[name] = await run_contract(session, contract)
+        ended[name].set()
+        if progress is not None:
+            progress(len(done), total, name)
+
+    await one(gate.name)
+    later = [name for name in plan.contracts[1:] if CONTRACTS[name].load]
+    async with asyncio.TaskGroup() as group:
+        for name in plan.contracts[1:]:
+            if name not in later:
+                group.create_task(one(name))
+    for name in later:
+        await one(name)
+    return {name: done[name] for name in plan.contracts}
+
+
+async def _hidden_list(session: Session, gate: Contract) -> Judged | None:
+    """Where no model could be taken because something hid the list: that something, which explains more than the lack of a model."""
+    assert session.listed is not None
+    listing = msgspec.structs.replace(gate, method="GET")
+    case = Case("model list", "happy_path", "given", CONTRACTS["models"].happy.checks)
+    wrong = diagnosis.failure(CONTRACTS["models"], case, session.listed, session.setting(gate, None))
+    if wrong is None:
+        return None
+    wrong = await probes.narrow(session, gate, case, None, wrong, session.listed)
+    if wrong.code != "missing-v1" and findings.TABLE[wrong.code][0] not in (findings.NETWORK, findings.REFUSED):
+        return None
+    return session.record(listing, case, session.listed, wrong)
+
+
+def _obstacle(session: Session, contract: Contract, done: Mapping[str, Done], gate: Contract) -> str:
+    """Why a contract is not run; empty if it is."""
+    first = done.get(gate.name)
+    if first is not None:
+        hopeless = (findings.NETWORK, findings.REFUSED)
+        stopped = next((each.code for each in first.judged if each.code and findings.TABLE[each.code][0] in hopeless), "")
+        if stopped or not first.judged:
+            return f"{gate.name} did not get through: {stopped or first.reason}"
+    before = done.get(contract.after)
+    if before is not None and (not before.judged or before.judged[0].outcome.result != "pass"):
+        return f"{contract.after} comes first and did not pass"
+    if contract.load and not session.plan.allow_load:
+        return "it sends many requests: allow it with --allow-load"
+    if contract.kind and not session.model(contract):
+        return session.chosen[contract.name].why if session.listed and session.listed.status == 200 else _unlisted(session)
+    return ""
+
+
+def _unlisted(session: Session) -> str:
+    status = session.listed.status if session.listed else None
+    return f"no model list at /models ({status or 'no reply'}): check the base URL, or name a model with --model ID"
+
+
+def _named(proxy: Proxy) -> str:
+    return f"{proxy.name}, from {proxy.variable}"
+
+
+def _report(session: Session, started: str, done: Mapping[str, Done]) -> Run:
+    plan = session.plan
+    not_run = [NotRun(name, each.reason) for name, each in done.items() if each.reason]
+    gaps = [each for each in not_run if (plan.explicit or each.contract == plan.contracts[0]) and not done[each.contract].judged]
+    for gap in gaps:
+        session.note(finding("evidence-gap", what=f"{gap.contract} ({gap.reason})"))
+    outcome = findings.exit_code(session.codes)
+    outcomes = tuple(each.outcome for every in done.values() for each in every.judged)
+    rows = tuple(
+        Row(session.id, each.started, each.endpoint, each.test_case, each.status, each.result, each.notes)
+        for each in outcomes
+        if each.result != "not served"
     )
+    seen = surroundings.look(
+        os.environ, base=session.masked(plan.base), root=session.masked(session.root), address=session.peer, environment=plan.environment,
+        key_from=plan.key_source, read=plan.variables, headers=tuple(sorted(session.headers)), timeout_s=plan.timeout_s,
+        proxy=session.masked(_named(session.proxy)) if session.proxy else "",
+    )  # fmt: skip
+    chosen = {(each.kind, each.model, each.why): each for each in session.chosen.values() if each.kind}
+    return Run(
+        run_id=session.id, version=__version__, command=session.masked(plan.command), timestamp_utc=started, profile=plan.profile,
+        verdict=findings.VERDICTS[outcome], exit=outcome, diagnosis=verdict.diagnosis(session.codes), surroundings=seen,
+        models=tuple(Chosen(each.kind, session.masked(each.model), each.why) for each in chosen.values()), outcomes=outcomes,
+        not_run=tuple(not_run), findings=tuple(session.findings), uncertainty=tuple(_uncertainty(plan, not_run, outcomes)),
+        smoke_test_run=verdict.template(session, done, started, outcome), rows=rows, support_url=plan.support_url, docs_url=plan.docs_url,
+    )  # fmt: skip
 
 
-def _notes(state: _Run, listed: Evidence, happy: _Judged, refusals: Sequence[_Judged]) -> Iterator[str]:
-    yield f"model list {listed.status or 'not seen'}"
-    yield f"key from {state.plan.key_source}"
-    yield "sent accept, accept-encoding, user-agent, content-type, authorization"
-    yield from (each.row.notes for each in (happy, *refusals))
-    if state.codes:
-        yield "findings " + ", ".join(dict.fromkeys(state.codes))
-    statuses = [str(each.evidence.status or "none") for each in refusals]
-    if len(set(statuses)) > 1:
-        yield "rejections " + " and ".join(statuses)
+def _uncertainty(plan: Plan, not_run: Sequence[NotRun], outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """What this run does not prove, said aloud, so that nobody takes it for more."""
+    yield "wording, length, latency, token counts, prices, quotas, uptime, other accounts and regions are not part of a contract"
+    if not_run:
+        yield f"{len(not_run)} contracts were not run to their end; the reasons stand beside them"
+    others = [name for name in CONTRACTS if name not in plan.contracts]
+    if others:
+        yield f"not part of this run: {', '.join(others)}"
+    if is_local(plan.base):
+        yield "the endpoint is on this machine: another network, proxy or certificate was not tested"
+    if plan.headers:
+        names = ", ".join(dict.fromkeys(each.name for each in plan.headers))
+        yield f"{names} went with every request, also with those that had to be refused for their key"
+    if not any(each.case == "invalid credential" for each in outcomes):
+        yield "whether a bad key is refused was not seen"

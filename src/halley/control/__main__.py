@@ -8,20 +8,24 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from halley import crash, logs
-from halley.config import Launch, Provider, Settings
+from halley.chat.usage import tier_named
+from halley.config import Budget, Launch, Provider, Settings
 from halley.config_secrets import client_key, resolve_secret
-from halley.control.plan import Plan, expiry, networks
+from halley.control.plan import PaymentWay, Place, Plan, callable_routes, expiry, networks
 from halley.control.process import Control
 from halley.errors import HalleyError
+from halley.money import usd
+from halley.policy import webhooks
+from halley.policy.budgets import LevelName, read_reset
 from halley.policy.catalogue import LOCAL, FileModel, FileOffer
 from halley.policy.snapshot import ProviderRow
 from halley.providers.compatible import KINDS
 from halley.secret import Secret
-from halley.store.values import FileAccount, FileKey, Limits
+from halley.store.values import FileAccount, FileBudget, FileKey, FileTeam, Limits
 
 
 def plan_of(launch: Launch, environ: Mapping[str, str]) -> Plan:
@@ -44,7 +48,14 @@ def plan_of(launch: Launch, environ: Mapping[str, str]) -> Plan:
         settings.billing.default_output_cap,
         settings.server.public_url,
         detect=not settings.providers and environ.get("HALLEY_DETECT") != "0",
+        teams=tuple(FileTeam(each.account, each.name) for each in settings.teams),
+        budgets=tuple(_budgets(settings)),
         hold_seconds=2 * settings.upstream.total_seconds,
+        answers_kept_s=settings.retention.responses_days * 86400.0,
+        payments=tuple(_payments(settings, environ)),
+        alerts=_place(settings, environ),
+        ledger_check_s=settings.alerts.ledger_check_hours * 3600.0,
+        claims_kept_s=settings.retention.idempotency_hours * 3600.0,
     )
 
 
@@ -54,7 +65,24 @@ def _provider(provider: Provider, environ: Mapping[str, str]) -> ProviderRow:
     key = resolve_secret(reference, environ) if reference else Secret("")
     if reference:
         logs.guard(key)
-    return ProviderRow(provider.name, provider.kind, provider.base_url or kind.base_url, key, provider.cancel or kind.cancel)
+    url, cancel = provider.base_url or kind.base_url, provider.cancel or kind.cancel
+    return ProviderRow(provider.name, provider.kind, url, key, cancel, provider.region, tier_named(provider.service_tier))
+
+
+def _payments(settings: Settings, environ: Mapping[str, str]) -> Iterator[PaymentWay]:
+    for each in settings.payments:
+        secrets = [resolve_secret(reference, environ) for reference in each.secrets]
+        logs.guard(*secrets)
+        yield PaymentWay(each.name, tuple(webhooks.read_secret(secret) for secret in secrets))
+
+
+def _place(settings: Settings, environ: Mapping[str, str]) -> Place | None:
+    alerts = settings.alerts
+    if not alerts.webhook_url:
+        return None
+    secrets = [resolve_secret(reference, environ) for reference in alerts.webhook_secrets]
+    logs.guard(*secrets)
+    return Place(alerts.webhook_url, tuple(webhooks.read_secret(secret) for secret in secrets), alerts.allow_private)
 
 
 def _keys(settings: Settings, environ: Mapping[str, str]) -> tuple[FileKey, ...]:
@@ -63,9 +91,26 @@ def _keys(settings: Settings, environ: Mapping[str, str]) -> tuple[FileKey, ...]
         secret = client_key(each.key, environ)
         logs.guard(secret)
         expires_at = expiry(each.expires) if each.expires is not None else None
-        limits = Limits(each.models, networks(each.ips), each.rpm, each.tpm, each.concurrency, expires_at)
+        allowed = (callable_routes(each.routes), each.scopes)
+        limits = Limits(each.models, networks(each.ips), each.rpm, each.tpm, each.concurrency, expires_at, *allowed, each.team)
         keys.append(FileKey(each.name, each.account, secret, limits))
     return tuple(keys)
+
+
+def _budgets(settings: Settings) -> Iterator[FileBudget]:
+    for account in settings.accounts:
+        yield from _budget(account.name, "account", account.name, account.budget)
+        yield from _budget(account.name, "user", "", account.end_user_budget)
+    for team in settings.teams:
+        yield from _budget(team.account, "team", team.name, team.budget)
+    for key in settings.keys:
+        yield from _budget(key.account, "key", key.name, key.budget)
+
+
+def _budget(account: str, level: LevelName, subject: str, written: Budget | None) -> Iterator[FileBudget]:
+    if written is not None:
+        anchor = int(expiry(written.anchor)) if written.anchor is not None else None
+        yield FileBudget(account, level, subject, usd(written.usd), read_reset(written.reset), anchor)
 
 
 def _model(settings: Settings) -> list[FileModel]:

@@ -17,6 +17,7 @@ from halley.control.link import Link
 from halley.control.office import OPERATIONS
 from halley.control.turns import Turns
 from halley.errors import HalleyError
+from halley.store.database import Away
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -36,6 +37,8 @@ def application(desk: Desk, turns: Turns, readers: Turns, link: Link) -> Starlet
             return _json(400, Refused(str(fault)))
         try:
             answer = await (readers if operation.apart else turns).take(operation.run, desk, asked)
+        except Away as fault:
+            return _json(503, Refused(str(fault)))
         except HalleyError as fault:
             return _json(409, Refused(str(fault)))
         if operation.changes:

@@ -7,17 +7,49 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from halley import crash
 from halley.control.plan import Plan
 from halley.money import NanoDollars
 from halley.policy import catalogue
+from halley.policy.budgets import Pot
 from halley.policy.snapshot import ModelRow, ProviderRow, Snapshot
-from halley.store import customers, fold, ledger, masterkey, replay, sift
-from halley.store.database import Store, StoreLock, open_store
-from halley.store.messages import LeaseState
+from halley.store import (
+    alerts,
+    budgets,
+    claims,
+    customers,
+    fold,
+    kept,
+    ledger,
+    lending,
+    masterkey,
+    nodes,
+    people,
+    pots,
+    prices,
+    replay,
+    sift,
+    verify,
+)
+from halley.store.database import Away, Store, StoreLock, open_store
+from halley.store.messages import (
+    HELD,
+    AnswerGone,
+    Answers,
+    AnswersWanted,
+    Claim,
+    ClaimGone,
+    ClaimWanted,
+    Granted,
+    LeaseAsked,
+    LeaseState,
+    LeaseTold,
+    LeaseWanted,
+    Source,
+)
 from halley.store.values import Limits, Rotated
 from halley.store.vault import VaultError
 
@@ -42,6 +74,8 @@ class Desk:
         self._detected_providers: tuple[ProviderRow, ...] = ()
         self._version = 0
         self.models: tuple[ModelRow, ...] = ()
+        if self.shares:
+            self.beat()
 
     def close(self) -> None:
         for journal in self._journals.values():
@@ -57,7 +91,10 @@ class Desk:
         with self.store.begin() as connection:
             customers.adopt_accounts(connection, plan.accounts, at)
             customers.ensure_default(connection, at)
+            people.ensure_operator(connection, at)
+            budgets.adopt_teams(connection, plan.teams, at)
             customers.adopt_keys(connection, self.store.pepper, plan.keys, at)
+            budgets.adopt(connection, plan.teams, plan.budgets, at)
             if all(key.name != STARTER for key in customers.list_keys(connection)):
                 text, _ = customers.create_key(connection, self.store.pepper, STARTER, customers.DEFAULT, Limits(), at)
                 # The file stands before the row is committed: a key without its text would be lost.
@@ -69,6 +106,7 @@ class Desk:
         """At the start of a single command: as much of `settle_in` as does not depend on which file the gateway is started with."""
         with self.store.begin() as connection:
             customers.ensure_default(connection, self.now())
+            people.ensure_operator(connection, self.now())
         self._build_models()
 
     def rotate_master_key(self, expected: str) -> Rotated:
@@ -86,8 +124,9 @@ class Desk:
         """What every relay should know now; each call has a greater version, also after a restart."""
         plan = self.plan
         self._version = max(self._version + 1, int(self.now() * 1000))
-        with self.store.begin() as connection:
+        with self.store.read() as connection:
             keys, accounts = customers.snapshot_rows(connection)
+            limits = budgets.snapshot_rows(connection)
         return Snapshot(
             self._version,
             self.store.pepper,
@@ -98,6 +137,7 @@ class Desk:
             plan.after_break,
             plan.default_output_cap,
             plan.public_url,
+            limits,
         )
 
     def _build_models(self) -> None:
@@ -105,7 +145,31 @@ class Desk:
         built = {model.id: model for model in (*self._detected, *catalogue.build(plan.models, plan.providers, plan.markup))}
         self.models = tuple(built[name] for name in sorted(built))
         with self.store.begin() as connection:
-            customers.remember_prices(connection, self.models, self.now())
+            prices.remember(connection, self.models, self.now())
+
+    # ---- other nodes of the same database -----------------------------------------------------------------------------------------
+
+    @property
+    def shares(self) -> bool:
+        """Whether other nodes may have the same database."""
+        return self.store.node != nodes.ALONE
+
+    def beat(self) -> nodes.News:
+        """This node is there; what it hears of the others."""
+        with self.store.begin() as connection:
+            return nodes.beat(connection, self.store.node, self.now())
+
+    def announced(self) -> Snapshot:
+        """As `snapshot`, after a change that relays of all nodes must hear of."""
+        if self.shares:
+            with self.store.begin() as connection:
+                nodes.announce(connection, self.store.node)
+        return self.snapshot()
+
+    def want(self, sources: Sequence[Source]) -> None:
+        """What relays here lack, and relays of other nodes may have."""
+        with self.store.begin() as connection:
+            nodes.want(connection, self.store.node, sources)
 
     # ---- journals -----------------------------------------------------------------------------------------------------------------
 
@@ -115,8 +179,8 @@ class Desk:
 
     def borrowers(self) -> list[str]:
         """Relays with a journal, an open lease, or an unclosed place in the ledger: one whose files are lost must end all the same."""
-        with self.store.begin() as connection:
-            known = {lease.relay for lease in ledger.open_leases(connection)}.union(fold.unclosed(connection))
+        with self.store.read() as connection:
+            known = nodes.borrowers(connection, self.store.node, self.now())
         return sorted(known.union(self.journals()))
 
     def secure(self, relay: str) -> int:
@@ -129,7 +193,11 @@ class Desk:
         read = journal.read(place)
         if read is None:
             return None
-        self.folded_requests += sift.book(self.store, relay, read, self.now())
+        try:
+            self.folded_requests += sift.book(self.store, relay, read, self.now())
+        except Away:
+            del self._places[relay]  # whether it was committed only the store knows
+            raise
         self._places[relay] = read.after
         if read.after.segment > place.segment:
             journal.forget_before(read.after.segment)
@@ -137,7 +205,7 @@ class Desk:
 
     def folded(self, relay: str) -> int:
         """How many bytes of a relay's journal are in the ledger."""
-        with self.store.begin() as connection:
+        with self.store.read() as connection:
             return fold.position(connection, relay).offset
 
     def end_if_gone(self, relay: str) -> bool:
@@ -163,17 +231,29 @@ class Desk:
         at = self.now()
         before = at - self.plan.hold_seconds
         with self.store.begin() as connection:
-            relays = fold.overdue(connection, before)
+            relays = nodes.overdue(connection, self.store.node, before, at)
         swept: dict[str, int] = {}
         for relay in sorted(relays):
             while self.fold(relay) is not None:
                 pass  # their ends may be in the journal, behind a backlog
             with self.store.begin() as connection:
                 count = fold.expire(connection, relay, before, at)
+                if count:
+                    alerts.raise_alert(connection, alerts.SWEPT, {"relay": relay, "count": count}, at)
             if count:
                 swept[relay] = count
         self.swept_holds += sum(swept.values())
         return swept
+
+    def differ(self, found: verify.Found) -> None:
+        """The ledger was proved, and it does not agree with itself."""
+        first = found.differences[0]
+        data = {"count": len(found.differences), "check": first.check, "subject": first.subject, "detail": first.detail}
+        at = self.now()
+        with self.store.begin() as connection:
+            # Of several nodes that prove one ledger the first tells it.
+            if not self.shares or not alerts.was_raised(connection, alerts.DIFFERENCE, at - self.plan.ledger_check_s / 2):
+                alerts.raise_alert(connection, alerts.DIFFERENCE, data, at)
 
     def lag(self) -> int:
         """Journal bytes that are on disk and not in the ledger."""
@@ -186,7 +266,7 @@ class Desk:
     def _place(self, relay: str) -> replay.Position:
         place = self._places.get(relay)
         if place is None:
-            with self.store.begin() as connection:
+            with self.store.read() as connection:
                 place = self._places[relay] = fold.position(connection, relay)
         return place
 
@@ -196,55 +276,111 @@ class Desk:
             journal = self._journals[relay] = replay.Journal(self._directory, relay)
         return journal
 
+    # ---- answers that are kept ----------------------------------------------------------------------------------------------------
+
+    def answers(self, wanted: AnswersWanted) -> Answers:
+        """What the store has of them. Their records may still be in a journal: what is not found is folded for."""
+        found = self._answers(wanted)
+        if (wanted.last is not None and not found.line) or len(found.others) < len(wanted.others):
+            self._fold_all()
+            found = self._answers(wanted)
+        return found
+
+    def _fold_all(self) -> list[str]:
+        """What is in the journals now; whose they are."""
+        relays = self.journals()
+        for relay in relays:
+            while self.fold(relay) is not None:
+                pass
+        return relays
+
+    def _answers(self, wanted: AnswersWanted) -> Answers:
+        with self.store.read() as connection:
+            line = () if wanted.last is None else kept.line(connection, wanted.account, wanted.last)
+            others = (kept.find(connection, wanted.account, each) for each in wanted.others[: kept.MOST_ANSWERS])
+            return Answers(wanted.question, line, tuple(each for each in others if each is not None))
+
+    def forget_answer(self, gone: AnswerGone) -> None:
+        with self.store.begin() as connection:
+            kept.forget(connection, gone.account, gone.answer)
+
+    def expire(self) -> int:
+        """Answers and claims older than they are kept; how many there were."""
+        now, plan = self.now(), self.plan
+        with self.store.begin() as connection:
+            return kept.expire(connection, now - plan.answers_kept_s) + claims.expire(connection, now - plan.claims_kept_s)
+
+    # ---- Idempotency-Keys ---------------------------------------------------------------------------------------------------------
+
+    def claim(self, relay: str, wanted: ClaimWanted) -> Answers:
+        """The key for a request of the relay's, or how it stands with it. The end of what runs may be in a journal: it is folded for."""
+        found = self._claim(relay, wanted, ())
+        if found.standing != HELD and not found.ending:
+            found = self._claim(relay, wanted, self._fold_all())
+        return Answers(wanted.question, claim=found)
+
+    def _claim(self, relay: str, wanted: ClaimWanted, folded: Sequence[str]) -> Claim:
+        with self.store.begin() as connection:
+            return claims.claim(connection, wanted, relay, self.now(), self.plan.claims_kept_s, folded)
+
+    def forget_claim(self, gone: ClaimGone) -> None:
+        with self.store.begin() as connection:
+            claims.forget(connection, gone)
+
     # ---- leases -------------------------------------------------------------------------------------------------------------------
 
     def meet(self, relay: str, states: tuple[LeaseState, ...]) -> None:
         """A relay said hello: of both sides' totals the greater ones are true."""
         at = self.now()
         with self.store.begin() as connection:
+            if self.shares:
+                nodes.introduce(connection, relay, self.store.node)
             for state in states:
-                known = ledger.lease(connection, state.account, relay)
+                if isinstance(state.source, Pot):
+                    pots.meet(connection, state.source, relay, state.granted, state.returned)
+                    continue
+                known = ledger.lease(connection, state.source, relay)
                 missing = state.granted - (known.granted if known is not None else 0)
                 if missing > 0:
-                    ledger.grant(connection, state.account, relay, missing, at)
-                ledger.take_back(connection, state.account, relay, state.returned, at)
+                    ledger.grant(connection, state.source, relay, missing, at)
+                ledger.take_back(connection, state.source, relay, state.returned, at)
 
-    def lend(self, account: str, relay: str, need: NanoDollars) -> NanoDollars | None:
-        """The lease's total after lending what the account has for `need`; None when it covers the need only in part or not at all."""
+    def lend(self, relay: str, wanted: LeaseWanted) -> Granted | None:
+        """The leases' totals after lending what account and pots have for what is needed; None when one of them covers it only in part or
+        not at all, and then nothing was lent."""
         with self.store.begin() as connection:
-            credit = ledger.balance(connection, ledger.available(account))
-            # An account that became unlimited a moment ago may still be asked for: its relay learns of it with the next snapshot.
-            amount = need if customers.is_unlimited(connection, account) else ledger.size_of_grant(credit, need, need)
-            total = ledger.grant(connection, account, relay, amount, self.now()) if amount else None
+            amounts = lending.in_full(connection, wanted)
+            granted = lending.grant(connection, relay, wanted, amounts, self.now()) if amounts is not None else None
             crash.here("control.lease.uncommitted")
         crash.here("control.lease.committed")
-        return total
+        return granted
 
-    def lend_rest(self, account: str, relay: str, need: NanoDollars, least: NanoDollars) -> NanoDollars:
-        """As `lend`, but with less than the need if that is at least `least`, else the total as it was."""
+    def lend_rest(self, relay: str, wanted: LeaseWanted) -> Granted:
+        """As `lend`, but from each with less than the need if that is at least the least, else the total as it was."""
         with self.store.begin() as connection:
-            amount = ledger.size_of_grant(ledger.balance(connection, ledger.available(account)), need, least)
-            if amount:
-                return ledger.grant(connection, account, relay, amount, self.now())
-            known = ledger.lease(connection, account, relay)
-            return known.granted if known is not None else 0
+            return lending.grant(connection, relay, wanted, lending.in_part(connection, wanted), self.now())
 
-    def take_back(self, account: str, relay: str, returned: NanoDollars) -> None:
+    def tell(self, relay: str, asked: LeaseAsked) -> LeaseTold:
+        """How the relay's leases of pots stand."""
         with self.store.begin() as connection:
-            ledger.take_back(connection, account, relay, returned, self.now())
+            return lending.told(connection, relay, asked)
 
-    def lenders(self, account: str, but: str) -> list[str]:
-        """Other relays that hold credit of the account."""
+    def take_back(self, source: Source, relay: str, returned: NanoDollars) -> None:
         with self.store.begin() as connection:
-            return [lease.relay for lease in ledger.open_leases(connection, account) if lease.relay != but and lease.outstanding > 0]
+            if isinstance(source, Pot):
+                pots.take_back(connection, source, relay, returned)
+            else:
+                ledger.take_back(connection, source, relay, returned, self.now())
+
+    def lenders(self, wanted: LeaseWanted, but: str) -> list[tuple[str, Source]]:
+        """Other relays that hold credit of what more is wanted of."""
+        with self.store.read() as connection:
+            return [found for found in lending.lenders(connection, wanted) if found[0] != but]
 
     def figures(self) -> dict[str, int]:
         """Control's own metrics."""
-        with self.store.begin() as connection:
-            values = {
-                "halley_open_leases": ledger.count_open_leases(connection),
-                "halley_open_holds": fold.count_open(connection),
-            }
+        with self.store.read() as connection:
+            values = {"halley_open_leases": ledger.count_open_leases(connection), "halley_open_holds": fold.count_open(connection)}
         return values | {
             "halley_journal_lag_bytes": self.lag(),
             "halley_folded_requests_total": self.folded_requests,

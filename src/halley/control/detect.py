@@ -9,8 +9,8 @@ import asyncio
 
 import msgspec
 
+from halley import pricelist
 from halley.money import Price
-from halley.policy import catalogue
 from halley.policy.snapshot import ModelRow, OfferRow, ProviderRow
 from halley.providers.compatible import KINDS
 from halley.secret import Secret
@@ -39,7 +39,7 @@ async def detect(urls: dict[str, str] | None = None) -> tuple[tuple[ProviderRow,
     for (kind, url), names in zip(asked.items(), answers, strict=True):
         if names:
             providers.append(ProviderRow(kind, kind, url, Secret(""), KINDS[kind].cancel))
-            owner, version = KINDS[kind].title, catalogue.version(free)
+            owner, version = KINDS[kind].title, pricelist.version(free)
             models += [
                 ModelRow(f"{kind}/{name}", owner, free, version, (OfferRow(kind, name),), source="detected on loopback") for name in names
             ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import socket
 import time
 from collections.abc import Mapping
@@ -18,9 +19,12 @@ from halley import logs
 from halley.control import admin, web
 from halley.control.desk import Desk
 from halley.control.detect import detect
+from halley.control.herald import Herald
 from halley.control.link import Link
 from halley.control.plan import Plan
 from halley.control.turns import Turns
+from halley.store import verify
+from halley.store.database import Away
 from halley.store.replay import BATCH_BYTES
 
 # The longest time that a journal is without an fsync, and how soon the first record after a pause is folded.
@@ -30,6 +34,8 @@ FOLD_S = 0.5
 BURY_S = 1.0
 # The sweeper looks every so often, or ten times within the life of a hold if that is sooner.
 SWEEP_S = 60.0
+# How soon this node hears what happened at others that share its database.
+BEAT_S = 0.5
 # How long an answer that has begun may still take at the end.
 _ANSWER_S = 5.0
 
@@ -41,6 +47,7 @@ class Control:
         self.plan = plan
         self.turns = Turns("desk")
         self.readers = Turns("reader")
+        self.clerks = Turns("clerk")
         self.desk = Desk(plan, environ)
         self.link = Link(self.desk, self.turns)
         self._tasks: list[asyncio.Task[None]] = []
@@ -51,12 +58,14 @@ class Control:
     async def start(self) -> None:
         """Everything listens when this returns; leftovers of an earlier life are in the ledger by then."""
         await self.turns.take(self.desk.settle_in)
+        if self.desk.shares:
+            self.link.begin(await self.turns.take(self.desk.beat))
         await self._bury()
         run = self.plan.run
         run.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self.link.listen(run / "link.sock")
         spawn = asyncio.get_running_loop().create_task
-        for name, app in (("web.sock", web.application(self.desk, self.turns, self.link)), ("admin.sock", self._admin())):
+        for name, app in (("web.sock", web.application(self.desk, self.turns, self.clerks, self.link)), ("admin.sock", self._admin())):
             path = run / name
             path.unlink(missing_ok=True)
             server = _Server(app, os.fspath(path))
@@ -66,6 +75,10 @@ class Control:
             path.chmod(0o600)
         self._tasks += [spawn(self._fold_rounds(), name="fold"), spawn(self._bury_rounds(), name="bury")]
         self._tasks.append(spawn(self._sweep_rounds(), name="sweep"))
+        herald = Herald(self.desk.store, self.turns, self.plan.alerts, self.desk.now, random.random)
+        self._tasks += [spawn(herald.rounds(), name="alerts"), spawn(self._check_rounds(), name="check")]
+        if self.desk.shares:
+            self._tasks.append(spawn(self._beats(), name="beat"))
         if self.plan.detect:
             self._tasks.append(spawn(self._detect(), name="detect"))
 
@@ -75,7 +88,7 @@ class Control:
         for server in self._servers:
             server.should_exit = True
         for task in self._tasks:
-            if task.get_name() in ("fold", "bury", "sweep", "detect"):
+            if task.get_name() in ("fold", "bury", "sweep", "alerts", "check", "beat", "detect"):
                 task.cancel()
         hurried = asyncio.ensure_future(hurry.wait())
         answering = asyncio.ensure_future(asyncio.wait(self._tasks, timeout=_ANSWER_S))
@@ -86,6 +99,7 @@ class Control:
         await self._bury()
         await self.link.close()
         self.readers.close()
+        self.clerks.close()
         await self.turns.take(self.desk.close)
         self.turns.close()
         for name in ("link.sock", "web.sock", "admin.sock"):
@@ -99,6 +113,8 @@ class Control:
             try:
                 for relay in await self.turns.take(self.desk.journals):
                     await self._fold_when_due(relay)
+            except Away:
+                pass
             except Exception as fault:  # top of a named background loop
                 _log.error("a folding round failed", fault=fault)
                 await asyncio.sleep(BURY_S)
@@ -111,6 +127,8 @@ class Control:
             if behind >= BATCH_BYTES or (behind and now - self._folded_at.get(relay, -FOLD_S) >= FOLD_S):
                 self._folded_at[relay] = now
                 await self._fold_some(relay)
+        except Away:
+            pass  # the store says so, once
         except Exception as fault:  # top of a named background loop: one relay's journal must not hold up the others'
             _log.error("a relay's journal could not be folded", relay=relay, fault=fault)
 
@@ -135,6 +153,8 @@ class Control:
             await asyncio.sleep(BURY_S)
             try:
                 await self._bury()
+            except Away:
+                pass
             except Exception as fault:  # top of a named background loop
                 _log.error("a round over dead relays failed", fault=fault)
 
@@ -145,6 +165,16 @@ class Control:
                 self._folded_at.pop(relay, None)
                 _log.info("the journal of a relay that is gone was closed", relay=relay)
 
+    async def _beats(self) -> None:
+        while True:
+            try:
+                await self.link.hear(await self.turns.take(self.desk.beat))
+            except Away:
+                pass
+            except Exception as fault:  # top of a named background loop
+                _log.error("the other nodes could not be heard", fault=fault)
+            await asyncio.sleep(BEAT_S)
+
     async def _sweep_rounds(self) -> None:
         limit = self.plan.hold_seconds
         while True:
@@ -152,8 +182,27 @@ class Control:
             try:
                 for relay, count in (await self.turns.take(self.desk.sweep)).items():
                     _log.error("holds past their deadline were ended; this is a bug", relay=relay, count=count, limit=limit)
+                await self.turns.take(self.desk.expire)
+            except Away:
+                pass
             except Exception as fault:  # top of a named background loop
-                _log.error("a round over late holds failed", fault=fault)
+                _log.error("a round over late holds and old answers failed", fault=fault)
+
+    async def _check_rounds(self) -> None:
+        while True:
+            await asyncio.sleep(self.plan.ledger_check_s)
+            try:
+                found = await self.readers.take(self._verified)
+                if found.differences:
+                    await self.turns.take(self.desk.differ, found)
+            except Away:
+                pass
+            except Exception as fault:  # top of a named background loop
+                _log.error("a round over the ledger failed", fault=fault)
+
+    def _verified(self) -> verify.Found:
+        with self.desk.store.read() as connection:
+            return verify.verify(connection)
 
     async def _detect(self) -> None:
         providers, models = await detect()

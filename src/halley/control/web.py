@@ -8,6 +8,7 @@ from html import escape
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
@@ -15,24 +16,20 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from halley import logs
-from halley.control import pages
+from halley.chat.published import Failed, Failure
+from halley.control import account, openapi, pages
+from halley.control.account.door import Door
 from halley.control.desk import Desk
 from halley.control.link import Link
+from halley.control.payments import Till
 from halley.control.turns import Turns
 from halley.errors import Condition
+from halley.exchanges import standing
+from halley.store.database import Away
 
+READING = ("GET", "HEAD")
+_log = logs.get("halley.control")
 _POLICY = "default-src 'none'; style-src 'self' 'unsafe-inline'"
-
-
-class _Detail(msgspec.Struct, frozen=True):
-    message: str
-    type: str
-    param: str | None
-    code: str
-
-
-class _Error(msgspec.Struct, frozen=True):
-    error: _Detail
 
 
 class Dressed:
@@ -55,7 +52,7 @@ class Dressed:
         await self._app(scope, receive, dressed)
 
 
-def application(desk: Desk, turns: Turns, link: Link) -> Starlette:
+def application(desk: Desk, turns: Turns, clerks: Turns, link: Link) -> Starlette:
     async def metrics(request: Request) -> Response:
         if not _loopback(request.headers.get("x-halley-peer", "")):
             return refused(Condition.BAD_KEY, "Metrics are shown to loopback peers only.")
@@ -76,6 +73,9 @@ def application(desk: Desk, turns: Turns, link: Link) -> Starlette:
             )
         )
 
+    async def described(request: Request) -> Response:
+        return Response(openapi.document(), media_type="application/json")
+
     async def contents(request: Request) -> Response:
         return HTMLResponse(pages.contents())
 
@@ -93,25 +93,36 @@ def application(desk: Desk, turns: Turns, link: Link) -> Starlette:
         return refused(Condition.UNKNOWN_URL, f"There is nothing at {logs.clean(request.url.path[:200])} for {request.method}.")
 
     async def wrong_method(request: Request, fault: Exception) -> Response:
-        answer = refused(Condition.WRONG_METHOD, f"{request.method} is not served at {logs.clean(request.url.path[:200])}; use GET.")
-        answer.headers["allow"] = "GET, HEAD"
+        methods = ", ".join(sorted(fault.headers["Allow"].split(", ")) if isinstance(fault, HTTPException) and fault.headers else READING)
+        answer = refused(Condition.WRONG_METHOD, f"{request.method} is not served at {logs.clean(request.url.path[:200])}; use {methods}.")
+        answer.headers["allow"] = methods
         return answer
+
+    async def away(request: Request, fault: Exception) -> Response:
+        return refused(Condition.OVERLOADED, "The database cannot be used just now; try again.")
+
+    async def bug(request: Request, fault: Exception) -> Response:
+        _log.error("a bug in control", method=request.method, fault=fault)
+        return refused(Condition.BUG, "Something went wrong inside the gateway; the request id identifies it in the log.")
 
     return Starlette(
         routes=[
             Route("/", first),
-            Route("/metrics", metrics),
+            Route(standing.METRICS.decode(), metrics),
+            Route(standing.DOCUMENT.decode(), described),
             Route("/docs", contents),
             Route("/docs/{page}", document),
+            *Door(desk, turns, clerks, link).routes(account.ENDPOINTS),
+            *Till(desk, turns, link).routes(),
         ],
-        exception_handlers={404: unknown, 405: wrong_method},
+        exception_handlers={404: unknown, 405: wrong_method, Away: away, Exception: bug},
         middleware=[Middleware(Dressed)],
     )
 
 
 def refused(condition: Condition, message: str) -> Response:
     wire = condition.value
-    body = msgspec.json.encode(_Error(_Detail(message, wire.openai_type, None, wire.openai_code)))
+    body = msgspec.json.encode(Failed(Failure(message, wire.openai_type, None, wire.openai_code)))
     return Response(body, wire.status, media_type="application/json")
 
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from halley.chat.doors import Doors, Swap
+from halley.chat.doors import Doors, History, Swap
+from halley.chat.hosted import Hosted
 from halley.chat.meter import Meter
 from halley.chat.peek import Peek
+from halley.chat.published import Published
 from halley.chat.usage import Whole
 from halley.dialects import anthropic, gemini, openai_chat, openai_responses
 from halley.errors import Refused
+from halley.wire import sse
 
 
 class MakeMeter(Protocol):
@@ -68,7 +71,14 @@ class Dialect(NamedTuple):
     estimate: Callable[[Any, float], Any] | None = None
     check_fields: Callable[[dict[bytes, bytes]], None] | None = None  # of the client's head; raises Refused
     framing: Callable[[bytes], Framing | None] | None = None  # by the query; None: events
+    hosted: Hosted = Hosted()  # how its requests name tools that the provider runs and bills by the call
+    searched: str = ""  # a member that makes the provider search once, where its answers do not count searches
+    tier_field: str = "service_tier"  # the member of a request that names a service tier
+    heartbeat: bytes = b""  # what its clients overlook in a stream, between two events; empty where some of them fail on everything
     id_field: bytes = b""  # where its clients look for the request's id, beside `x-request-id`
+    published: Published | None = None
+    end_user: tuple[str, ...] = ("safety_identifier", "user")  # the members that name the end user, the first that is there
+    history: History | None = None  # where its callers may go on from an earlier answer
 
 
 OPENAI_CHAT = Dialect(
@@ -84,6 +94,19 @@ OPENAI_CHAT = Dialect(
     openai_chat.write_error,
     openai_chat.write_error_event,
     openai_chat.DOORS,
+    published=openai_chat.CHAT,
+    hosted=Hosted(
+        # OpenAI's, xAI's, OpenRouter's and Alibaba's ways to say it.
+        ("tools", "web_search_options", "search_parameters", "plugins", "enable_search", "max_tool_calls"),
+        (
+            (b'"web_search', ("web_search",)),
+            (b'"search_parameters":', ("web_search", "source")),
+            (b'"plugins":', ("web_search",)),
+            (b'"enable_search":', ("web_search",)),
+        ),
+    ),
+    searched="web_search_options",
+    heartbeat=sse.COMMENT,
 )
 
 OPENAI_RESPONSES = Dialect(
@@ -98,6 +121,18 @@ OPENAI_RESPONSES = Dialect(
     openai_responses.write_error,
     openai_responses.write_error_event,
     openai_responses.DOORS,
+    published=openai_responses.RESPONSES,
+    hosted=Hosted(
+        ("tools", "max_tool_calls"),
+        (
+            (b'"web_search', ("web_search",)),
+            (b'"file_search"', ("file_search",)),
+            (b'"code_interpreter"', ("code_interpreter",)),
+            (b'"image_generation"', ("image_generation",)),
+        ),
+    ),
+    history=openai_responses.HISTORY,
+    heartbeat=sse.COMMENT,
 )
 
 ANTHROPIC = Dialect(
@@ -115,7 +150,14 @@ ANTHROPIC = Dialect(
     (b"anthropic-version", b"anthropic-beta"),
     b"anthropic-version: 2023-06-01\r\n",
     check_fields=anthropic.check_version,
+    hosted=Hosted(
+        ("tools",),
+        ((b'"web_search_20', ("web_search",)), (b'"web_fetch_20', ("web_fetch",)), (b'"code_execution_20', ("code_execution",))),
+    ),
+    heartbeat=anthropic.HEARTBEAT,
     id_field=b"request-id",
+    end_user=("metadata.user_id",),
+    published=anthropic.MESSAGES,
 )
 
 GEMINI = Dialect(
@@ -131,6 +173,12 @@ GEMINI = Dialect(
     gemini.write_error_event,
     gemini.DOORS,
     framing=gemini.framing,
+    published=gemini.GENERATE,
+    hosted=Hosted(
+        ("tools",), ((b'"googleSearch', ("web_search", "grounded_answer")), (b'"google_search', ("web_search", "grounded_answer")))
+    ),
+    tier_field="serviceTier",
+    end_user=(),
 )
 
 SPOKEN: dict[str, Dialect] = {"chat": OPENAI_CHAT, "responses": OPENAI_RESPONSES, "messages": ANTHROPIC, "gemini": GEMINI}

@@ -11,13 +11,15 @@ from collections.abc import Iterable
 
 import msgspec
 
+from halley.chat import calls, naming
 from halley.chat.doors import Asked, Doors, ProviderError, StreamReader, StreamWriter, Target, Unreadable, Written
-from halley.chat.events import Event, Failed, Finished
+from halley.chat.events import Delta, Event, Failed, Finished
 from halley.chat.model import Ask, Loss
 from halley.errors import Condition, Refused
 from halley.wire import sse
 
 _LAST = (Finished, Failed)
+_BROKEN_OFF = Failed("The provider broke off its answer.", 502)
 
 
 def spelled(losses: Iterable[Loss], client: Doors) -> tuple[Loss, ...]:
@@ -27,33 +29,42 @@ def spelled(losses: Iterable[Loss], client: Doors) -> tuple[Loss, ...]:
     )
 
 
+def carried(ask: Ask, client: Doors, provider: Doors, target: Target) -> Written:
+    """The ask for its provider, with losses in the caller's words. Raises Refused when the provider's dialect cannot say something that
+    must not be lost."""
+    for extra in ask.extras:
+        if extra.essential is not None and extra.dialect != provider.name:
+            raise Refused(Condition.INVALID, f"{extra.at}: {extra.essential}.", param=extra.at, code=extra.code)
+    written = provider.write_ask(naming.fitted(ask), target)
+    return Written(written.body, spelled(written.losses, client))
+
+
 class Bridge:
     """One attempt: the ask written for its provider, and the way back. `losses` grows with the answer."""
 
-    __slots__ = ("_asked", "_client", "_provider", "_target", "body", "losses")
+    __slots__ = ("_asked", "_client", "_provider", "_target", "_tools", "body", "losses")
 
-    def __init__(self, client: Doors, provider: Doors, ask: Ask, target: Target, asked: Asked) -> None:
-        """Raises Refused when the provider's dialect cannot say something that must not be lost."""
+    def __init__(self, client: Doors, provider: Doors, target: Target, asked: Asked, written: Written) -> None:
         self._client = client
         self._provider = provider
         self._target = target
         self._asked = asked
-        for extra in ask.extras:
-            if extra.essential is not None and extra.dialect != provider.name:
-                raise Refused(Condition.INVALID, f"{extra.at}: {extra.essential}.", param=extra.at, code=extra.code)
-        written = provider.write_ask(ask, target)
+        self._tools = calls.offered(asked.ask.tools)
         self.body = written.body
-        self.losses = spelled(written.losses, client)
+        self.losses = written.losses
 
     def whole(self, body: bytes) -> bytes:
         """A whole answer in the client's words. Raises Unreadable."""
         answer = self._provider.read_answer(body, self._target.origin, self._asked.id)
+        if self._tools:
+            answer = msgspec.structs.replace(answer, parts=calls.known(answer.parts, self._tools))
         written: Written = self._client.write_answer(answer, self._asked)
         self.losses += spelled(written.losses, self._client)
         return written.body
 
     def stream(self) -> Stream:
-        return Stream(self._provider.read_stream(self._target.origin, self._asked.id), self._client.write_stream(self._asked))
+        reader = self._provider.read_stream(self._target.origin, self._asked.id)
+        return Stream(calls.KnownCalls(reader, self._tools) if self._tools else reader, self._client.write_stream(self._asked))
 
     def error(self, status: int, body: bytes) -> ProviderError:
         return self._provider.read_error(status, body)
@@ -62,11 +73,13 @@ class Bridge:
 class Stream:
     """A provider's stream becoming a client's. `feed` takes whole frames; `over`: the client's stream is complete, well or badly."""
 
-    __slots__ = ("_reader", "_writer", "failed", "over")
+    __slots__ = ("_read", "_reader", "_say", "_writer", "failed", "over")
 
     def __init__(self, reader: StreamReader, writer: StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._read = reader.feed
+        self._say = writer.write
         self.over = self.failed = False
 
     @property
@@ -77,17 +90,21 @@ class Stream:
         """Raises Unreadable at a frame that the provider's dialect does not have; what came before it is lost with it."""
         if self.over:
             return b""
-        read = self._reader.feed
+        frames = sse.named(data)
+        if len(frames) == 1:
+            name, payload = frames[0]
+            return self._write(self._read(payload, name))
         events: list[Event] = []
-        for name, payload in sse.named(data):
-            events += read(payload, name)
+        for name, payload in frames:
+            events += self._read(payload, name)
             if events and type(events[-1]) in _LAST:
                 break
         return self._write(events)
 
     def end(self) -> bytes:
         """The provider's connection is over."""
-        return b"" if self.over else self._write(self._reader.end())
+        out = b"" if self.over else self._write(self._reader.end())
+        return out if self.over else out + self.fail(_BROKEN_OFF)
 
     def fail(self, failure: Failed) -> bytes:
         """The gateway ends the stream itself."""
@@ -97,10 +114,10 @@ class Stream:
         if not events:
             return b""
         last = type(events[-1])
-        if last in _LAST:
+        if last is not Delta and last in _LAST:
             self.over = True
             self.failed = last is Failed
-        return self._writer.write(events)
+        return self._say(events)
 
 
-__all__ = ["Bridge", "Stream", "Unreadable", "spelled"]
+__all__ = ["Bridge", "Stream", "Unreadable", "carried", "spelled"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from halley.dialects import ANTHROPIC, GEMINI, OPENAI_CHAT, OPENAI_RESPONSES
+from halley.dialects.gemini import published as google
 from halley.exchanges.record import ANTHROPIC_CARRIERS, GOOGLE_CARRIERS, GOOGLE_PREFIXES, Exchange, Route
 
 CHAT = Exchange(
@@ -12,9 +13,9 @@ CHAT = Exchange(
         Route(b"POST", b"/v1/responses", OPENAI_RESPONSES),
         Route(b"POST", b"/v1/messages", ANTHROPIC, carriers=ANTHROPIC_CARRIERS),
         *(
-            Route(b"POST", prefix, GEMINI, carriers=GOOGLE_CARRIERS, operation=operation)
+            Route(b"POST", prefix, GEMINI, carriers=GOOGLE_CARRIERS, operation=operation, published=published)
             for prefix in GOOGLE_PREFIXES
-            for operation in (b":generateContent", b":streamGenerateContent")
+            for operation, published in ((b":generateContent", google.GENERATE), (b":streamGenerateContent", google.STREAM))
         ),
         # CometAPI's own integration guide of 2026-06 tells readers to post here, which is the address of a documentation page.
         Route(b"POST", b"/api/text/chat", OPENAI_CHAT, canonical=b"/v1/chat/completions", page=b"/docs/chat-completions"),

@@ -8,12 +8,14 @@ OpenAI's published schema (CreateCompletionRequest), read 2026-11.
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from halley.chat.peek import Peek, look
+from halley.chat.published import Published
 from halley.dialects import OPENAI_CHAT
+from halley.dialects.openai_chat.published import Used
 from halley.dialects.openai_chat.reply import ChatMeter
 from halley.exchanges.record import Exchange, Route, Surface
 
@@ -24,7 +26,7 @@ class _StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
-class _Ask(msgspec.Struct):
+class Request(msgspec.Struct):
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
     prompt: str | list[str | int | list[int]]
     max_tokens: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] | None = None
@@ -35,8 +37,25 @@ class _Ask(msgspec.Struct):
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
 
 
-_decoder = msgspec.json.Decoder(_Ask)
-_CORE = frozenset(_Ask.__struct_fields__)
+class Continued(msgspec.Struct):
+    text: str
+    index: int
+    finish_reason: str | None
+
+
+class Completion(msgspec.Struct):
+    """The same in a stream, piece by piece; `[DONE]` ends it."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    choices: list[Continued]
+    usage: Used | None = None
+
+
+_decoder = msgspec.json.Decoder(Request)
+_CORE = frozenset(Request.__struct_fields__)
 _DEEP = {"stream_options": b""}
 _TEXT = re.compile(rb'"text"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
 
@@ -81,5 +100,6 @@ OPENAI = OPENAI_CHAT._replace(
     meter=meter,
     content_bytes=content_bytes,
     doors=None,
+    published=Published("The continuation of a text, whole or streamed", Request, Completion, event=Completion, closing="[DONE]"),
 )
 COMPLETIONS = Exchange("completions", (Route(b"POST", b"/v1/completions", OPENAI),), (Surface("chat", OPENAI, "/completions"),))

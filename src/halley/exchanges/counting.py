@@ -8,8 +8,11 @@ from halley.chat.model import Ask
 from halley.chat.usage import Usage, Whole
 from halley.dialects import ANTHROPIC, GEMINI, OPENAI_RESPONSES, Dialect
 from halley.dialects.anthropic import counting as anthropic
+from halley.dialects.anthropic import published as anthropic_published
 from halley.dialects.gemini import counting as google
+from halley.dialects.gemini import published as google_published
 from halley.dialects.openai_responses import counting as openai
+from halley.dialects.openai_responses import published as openai_published
 from halley.exchanges.record import ANTHROPIC_CARRIERS, GOOGLE_CARRIERS, GOOGLE_PREFIXES, Exchange, Route, Surface, no_output
 from halley.wire import jsonbody
 
@@ -36,9 +39,9 @@ def _counting(dialect: Dialect, swap: Swap[Ask, Usage]) -> Dialect:
     )
 
 
-MESSAGES = _counting(ANTHROPIC, anthropic.SWAP)._replace(peek=anthropic.peek)
-RESPONSES = _counting(OPENAI_RESPONSES, openai.SWAP)._replace(peek=openai.peek)
-CONTENTS = _counting(GEMINI, google.SWAP)._replace(peek=google.peek, outbound=google.outbound)
+MESSAGES = _counting(ANTHROPIC, anthropic.SWAP)._replace(peek=anthropic.peek, published=anthropic_published.COUNTING)
+RESPONSES = _counting(OPENAI_RESPONSES, openai.SWAP)._replace(peek=openai.peek, published=openai_published.COUNTING)
+CONTENTS = _counting(GEMINI, google.SWAP)._replace(peek=google.peek, outbound=google.outbound, published=google_published.COUNTING)
 
 COUNTING = Exchange(
     NAME,

@@ -30,6 +30,11 @@ _ANTHROPIC = List(ANTHROPIC, anthropic.LISTER)
 _GOOGLE = List(GEMINI, google.LISTER)
 
 
+def spoken(path: bytes) -> tuple[List, ...]:
+    """In whose words it may be wanted at this path."""
+    return (_GOOGLE,) if path.startswith(PATHS[1]) else (_OPENAI, _ANTHROPIC, _GOOGLE)
+
+
 def choose(path: bytes, fields: Mapping[bytes, bytes], query: bytes) -> List:
     """In whose words the list is wanted."""
     if path.startswith(PATHS[1]) or b"x-goog-api-key" in fields or "key" in asked(query):

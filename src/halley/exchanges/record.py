@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from halley.chat.published import Published
 from halley.dialects import Dialect
 
 AUTHORIZATION: Final = b"authorization"
@@ -25,7 +26,7 @@ def no_output(_body: bytes) -> int:
 class Route(NamedTuple):
     """One path of an exchange. `canonical` is set on an alias: the path its answers point to with a `link` header; `page` is where its
     readers are sent. With an `operation` the path is only its beginning: the model's name and the operation follow (`/v1beta/models/` NAME
-    `:countTokens`)."""
+    `:countTokens`). `published` is set where the OpenAPI document says something else of it than its dialect does."""
 
     method: bytes
     path: bytes
@@ -34,6 +35,7 @@ class Route(NamedTuple):
     carriers: Carriers = BEARER
     operation: bytes = b""
     page: bytes = b""
+    published: Published | None = None
 
     @property
     def text(self) -> str:
@@ -51,8 +53,10 @@ class Surface(NamedTuple):
 
 
 class Exchange(NamedTuple):
-    """`surfaces`: those first in which a provider is asked when it does not speak the client's own."""
+    """`surfaces`: those first in which a provider is asked when it does not speak the client's own. `units` are what its answers count: a
+    model whose price knows none of them is not served here, because it would be free."""
 
     name: str
     routes: tuple[Route, ...]
     surfaces: tuple[Surface, ...] = ()
+    units: frozenset[str] = frozenset({"tokens"})

@@ -10,19 +10,32 @@ from typing import Annotated
 import msgspec
 
 from halley.chat.peek import Peek, look, rename
+from halley.chat.published import Published
 from halley.chat.reading import begins
 from halley.chat.usage import Usage, Whole
 from halley.dialects import OPENAI_CHAT
 from halley.exchanges.record import Exchange, Route, Surface, no_output
+from halley.wire.jsonbody import BROKEN
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 
 
-class _Ask(msgspec.Struct):
+class Request(msgspec.Struct):
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
     query: str | dict[str, msgspec.Raw]
     documents: Annotated[list[str | dict[str, msgspec.Raw]], msgspec.Meta(min_length=1)]
     top_n: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+class Ranked(msgspec.Struct):
+    """`index` is the document's place in the request."""
+
+    index: int
+    relevance_score: float
+
+
+class Reranked(msgspec.Struct):
+    results: list[Ranked]
 
 
 class _Usage(msgspec.Struct):
@@ -44,11 +57,11 @@ class _Reply(msgspec.Struct):
     meta: msgspec.Raw = msgspec.Raw()
 
 
-_decoder = msgspec.json.Decoder(_Ask)
+_decoder = msgspec.json.Decoder(Request)
 _decode_reply = msgspec.json.Decoder(_Reply).decode
 _decode_usage = msgspec.json.Decoder(_Usage).decode
 _decode_meta = msgspec.json.Decoder(_Meta).decode
-_CORE = frozenset(_Ask.__struct_fields__)
+_CORE = frozenset(Request.__struct_fields__)
 
 
 def peek(body: bytes, _path: bytes) -> Peek:
@@ -61,7 +74,7 @@ def read_whole(body: bytes) -> Whole | None:
     """None when it is no JSON object."""
     try:
         reply = _decode_reply(body)
-    except (msgspec.DecodeError, RecursionError):
+    except BROKEN:
         return None
     return Whole(_usage(reply), begins(reply.results, b"["))
 
@@ -74,12 +87,19 @@ def _usage(reply: _Reply) -> Usage | None:
             if count is not None:
                 return Usage(count)
         units = _decode_meta(reply.meta).billed_units if len(reply.meta) else None
-    except msgspec.DecodeError:
+    except BROKEN:
         return None
     return Usage() if units is not None and units.search_units is not None else None
 
 
 JINA = OPENAI_CHAT._replace(
-    name="jina_rerank", exchange="rerank", peek=peek, outbound=rename, read_whole=read_whole, content_bytes=no_output, doors=None
+    name="jina_rerank",
+    exchange="rerank",
+    peek=peek,
+    outbound=rename,
+    read_whole=read_whole,
+    content_bytes=no_output,
+    doors=None,
+    published=Published("Documents in the order in which they answer a query", Request, Reranked),
 )
 RERANK = Exchange("rerank", (Route(b"POST", b"/v1/rerank", JINA),), (Surface("chat", JINA, "/rerank"),))

@@ -12,7 +12,7 @@ from collections import deque
 
 from halley.net.clock import Clock
 from halley.net.origin import Deadlines, Fault, Origin, check_head, render_field
-from halley.net.upstream import Call, Receiver, Upstream
+from halley.net.upstream import FRESH_SECONDS, WARY_SECONDS, Call, Receiver, Upstream
 
 __all__ = ["Call", "Deadlines", "Fault", "Origin", "Pool", "Receiver", "render_field"]
 
@@ -43,6 +43,7 @@ class Pool:
         self.spellings: dict[bytes, bytes] = {}  # header names as upstreams write them, to what they are here
         self.connections: set[Upstream] = set()
         self.dialled = 0
+        self.wary_until = 0.0  # the server has closed a connection that it had just used
         self._idle: list[Upstream] = []
         self._waiting: deque[Call] = deque()
         self._dials: dict[asyncio.Task[None], Call] = {}
@@ -52,7 +53,7 @@ class Pool:
         self._ssl_context = ssl_context
         self._server_name = server_name or origin.host
         self._checked = b""
-        self._closed = False
+        self._retired = self._closed = False
         clock.every_second.append(self._sweep)
 
     @property
@@ -91,6 +92,8 @@ class Pool:
         if self._closed:
             call.fail(Fault("connect", False, "the gateway is closing"))
             return
+        if self._retired and self._sweep not in self.clock.every_second:
+            self.clock.every_second.append(self._sweep)
         idle = self._idle
         while idle:
             upstream = idle.pop()
@@ -124,7 +127,7 @@ class Pool:
             if not call.ended:
                 upstream.start(call)
                 return
-        if self._closed:
+        if self._retired:
             upstream.close()
         else:
             self._idle.append(upstream)
@@ -133,6 +136,9 @@ class Pool:
         self.connections.discard(upstream)
         if upstream in self._idle:
             self._idle.remove(upstream)
+            now = self.clock.now
+            if now - upstream.idle_since < FRESH_SECONDS:
+                self.wary_until = now + WARY_SECONDS
         self._place_waiting()
 
     def _place_waiting(self) -> None:
@@ -142,14 +148,15 @@ class Pool:
                 self.place(call)
 
     def retire(self) -> None:
-        """No new calls; those in flight go on, and their connections close behind them."""
-        self._closed = True
+        """It leads to a provider that is configured otherwise now. Who was admitted before still calls; no connection is kept after it."""
+        self._retired = True
         for upstream in self._idle:
             upstream.close()
         self._idle.clear()
 
     def close(self) -> None:
         """Calls in flight fail; nothing is sent any more."""
+        self._closed = True
         self.retire()
         if self._sweep in self.clock.every_second:
             self.clock.every_second.remove(self._sweep)
@@ -208,7 +215,7 @@ class Pool:
 
     def _sweep(self) -> None:
         now = self.clock.now
-        if self._closed and not self.connections and not self._dials:
+        if self._retired and not self.connections and not self._dials and not self._waiting:
             self.clock.every_second.remove(self._sweep)
             return
         for upstream in tuple(self.connections):

@@ -51,7 +51,6 @@ class Connection(asyncio.Protocol):
         "_reader",
         "_reading",
         "_rearm_due",
-        "_sent",
         "_serving",
         "_taken",
         "_taken_at",
@@ -60,6 +59,7 @@ class Connection(asyncio.Protocol):
         "closed",
         "owner",
         "peer",
+        "sent",
         "slow",
     )
 
@@ -74,7 +74,7 @@ class Connection(asyncio.Protocol):
         self._serving = self._pumping = self._used = self._rearm_due = False
         self._head_only = self._mute = False
         self._begun = False  # the head of a stream is out, and with it whether the connection is kept
-        self._sent = self._ignored = 0
+        self.sent = self._ignored = 0
         self._taken = -1  # what the client had taken at the last sweep that found bytes waiting
         self._taken_at = 0.0
         self.owner: Owner | None = None
@@ -353,12 +353,12 @@ class Connection(asyncio.Protocol):
         if size <= ONE_WRITE:
             self._write(b"".join(parts))
             return
-        self._sent += size
+        self.sent += size
         for part in parts:
             self._transport.write(part)
 
     def _write(self, data: bytes) -> None:
-        self._sent += len(data)
+        self.sent += len(data)
         self._transport.write(data)
 
     # -- the sweep ------------------------------------------------------------------------------------------------
@@ -366,7 +366,7 @@ class Connection(asyncio.Protocol):
     def check(self, now: float) -> None:
         waiting = self._transport.get_write_buffer_size()
         if waiting:
-            taken = self._sent - waiting
+            taken = self.sent - waiting
             if taken != self._taken:
                 self._taken = taken
                 self._taken_at = now

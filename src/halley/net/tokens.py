@@ -41,6 +41,7 @@ class Tokens:
         self._waiting: list[Waiter] = []
         self._call: Call | None = None
         self._body = b""
+        self._retired = False
         clock.every_second.append(self._each_second)
 
     @property
@@ -51,6 +52,8 @@ class Tokens:
     def ask(self, waiter: Waiter) -> None:
         """For when there is no `token`: the next one, or why there is none."""
         self._waiting.append(waiter)
+        if self._retired and self._each_second not in self._clock.every_second:
+            self._clock.every_second.append(self._each_second)
         if self._call is None and self._clock.now >= self._retries:
             self._exchange()
 
@@ -58,6 +61,11 @@ class Tokens:
         """Whoever asked is gone."""
         if waiter in self._waiting:
             self._waiting.remove(waiter)
+
+    def retire(self) -> None:
+        """No more renewals, but for who was admitted before and still asks."""
+        self._retired = True
+        self._pool.retire()
 
     def close(self) -> None:
         if self._each_second in self._clock.every_second:
@@ -68,7 +76,10 @@ class Tokens:
 
     def _each_second(self) -> None:
         now = self._clock.now
-        due = bool(self._waiting) or (bool(self._token) and now >= self._renews)
+        if self._retired and self._call is None and not self._waiting:
+            self._clock.every_second.remove(self._each_second)
+            return
+        due = bool(self._waiting) or (bool(self._token) and now >= self._renews and not self._retired)
         if due and self._call is None and now >= self._retries:
             self._exchange()
 

@@ -6,38 +6,38 @@ file overrides fields of such a model, hides it, or adds a new one. Every price 
 
 from __future__ import annotations
 
-import hashlib
 import tomllib
-from collections.abc import Iterable, Mapping
-from decimal import ROUND_HALF_UP, Decimal
+from collections.abc import Iterable
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import lru_cache
 from importlib.resources import files
 
 import msgspec
 
-from halley.money import PicoDollars, Price, rate_per_million, rate_per_unit
+from halley import pricelist
+from halley.money import Price
 from halley.policy.snapshot import ModelRow, OfferRow, ProviderRow
+from halley.pricelist import Written, marked_up, version
 from halley.providers.compatible import KINDS
 
-PER_MILLION = (
-    "input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "reasoning", "audio_in", "audio_out", "image_in", "image_out",
-)  # fmt: skip
-PER_UNIT = ("per_request",)
 LOCAL = "local"
 
 
 class Packaged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A row of the packaged catalogue; `cost` in USD per million tokens as decimal strings, `source` and `date` say where and when it was
-    read."""
+    """A row of the packaged catalogue; `source` says where its `cost` was read, `shutdown` the day on which the provider takes it away."""
 
     id: str
     kind: str
     owner: str
-    cost: dict[str, str]
-    source: str
-    date: str
+    cost: Written
+    source: str = ""
     context: int | None = None
     max_output: int | None = None
     modalities: tuple[str, ...] = ("text",)
+    features: tuple[str, ...] = ()
+    model_type: str = "text"
+    shutdown: str | None = None
 
 
 class FileOffer(msgspec.Struct, frozen=True):
@@ -45,7 +45,7 @@ class FileOffer(msgspec.Struct, frozen=True):
     model: str
     weight: int
     priority: int
-    cost: Mapping[str, str]
+    cost: Written
 
 
 class FileModel(msgspec.Struct, frozen=True):
@@ -58,48 +58,41 @@ class FileModel(msgspec.Struct, frozen=True):
     modalities: tuple[str, ...]
     features: tuple[str, ...]
     offers: tuple[FileOffer, ...]
-    price: Mapping[str, str]
+    price: Written
     hidden: bool
 
 
-class _File(msgspec.Struct, frozen=True):
+class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The packaged models, the day on which their prices were current, and the source of those that name none."""
+
+    default_source: str
+    date: str
     models: tuple[Packaged, ...]
 
 
-def packaged() -> tuple[Packaged, ...]:
+@lru_cache(maxsize=1)
+def packaged() -> Catalogue:
     text = (files("halley.policy") / "models.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), _File).models
+    return msgspec.convert(tomllib.loads(text), Catalogue)
 
 
-def read_price(rates: Mapping[str, str]) -> Price:
-    """Rates as written in a price list to exact integers. Raises ValueError naming the key."""
-    found: dict[str, PicoDollars] = {}
-    for key, text in rates.items():
-        if key in PER_MILLION:
-            read = rate_per_million
-        elif key in PER_UNIT:
-            read = rate_per_unit
-        else:
-            raise ValueError(f"unknown price key {key!r}; known: {', '.join((*PER_MILLION, *PER_UNIT))}")
-        try:
-            found[key] = read(text)
-        except ValueError as error:
-            raise ValueError(f"{key}: {error}") from None
-        if found[key] < 0:
-            raise ValueError(f"{key}: a price is not negative")
-    return Price(**found)
+RETIRING_DAYS = 90
+"""A model is flagged from so many days before its provider takes it away."""
+_EPOCH = date(1970, 1, 1)
 
 
-def version(price: Price) -> str:
-    """The name of exactly these rates."""
-    return "price_" + hashlib.sha256(msgspec.json.encode(price)).hexdigest()[:16]
+def day_of(at: float) -> str:
+    """The day of a time in Unix seconds, UTC, as YYYY-MM-DD."""
+    return (_EPOCH + timedelta(days=int(at // 86400))).isoformat()
 
 
-def marked_up(cost: Price, markup: Decimal) -> Price:
-    def times(rate: PicoDollars | None) -> PicoDollars | None:
-        return None if rate is None else int((rate * markup).to_integral_value(ROUND_HALF_UP))
-
-    return msgspec.convert({name: times(getattr(cost, name)) for name in Price.__struct_fields__}, Price)
+def status(shutdown: str | None, day: str) -> str:
+    """What a model is on a day: `active`, `retiring` or `shut_down`."""
+    if shutdown is None:
+        return "active"
+    if shutdown <= day:
+        return "shut_down"
+    return "retiring" if date.fromisoformat(shutdown) - date.fromisoformat(day) <= timedelta(days=RETIRING_DAYS) else "active"
 
 
 def build(file_models: Iterable[FileModel], providers: tuple[ProviderRow, ...], markup: str = "1") -> tuple[ModelRow, ...]:
@@ -109,12 +102,12 @@ def build(file_models: Iterable[FileModel], providers: tuple[ProviderRow, ...], 
         if provider.kind == LOCAL:
             row = _local(provider)
             rows[row.id] = row
-    for model in packaged():
-        offers = tuple(
-            OfferRow(provider.name, model.id, cost=read_price(model.cost)) for provider in providers if provider.kind == model.kind
-        )
-        if offers:
-            rows[model.id] = _from_package(model, offers, Decimal(markup))
+    kinds = {provider.kind for provider in providers}
+    for model in packaged().models:
+        if model.kind in kinds:
+            row = _from_package(model, [provider.name for provider in providers if provider.kind == model.kind], Decimal(markup))
+            known = rows.get(model.id)
+            rows[model.id] = row if known is None else _joined(known, row)
     for row in file_models:
         if row.hidden:
             rows.pop(row.id, None)
@@ -136,37 +129,51 @@ def _local(provider: ProviderRow) -> ModelRow:
     )
 
 
-def _from_package(model: Packaged, offers: tuple[OfferRow, ...], markup: Decimal) -> ModelRow:
-    price = marked_up(read_price(model.cost), markup)
-    features = ("text-to-text", "image-to-text") if "image" in model.modalities else ("text-to-text",)
+def _joined(known: ModelRow, other: ModelRow) -> ModelRow:
+    """A model that two kinds of provider serve has one price: of the dearer one, so that it is never sold below its cost."""
+    dearer = max(known, other, key=lambda row: row.price.input + row.price.output)
+    return msgspec.structs.replace(dearer, offers=(*known.offers, *other.offers))
+
+
+def _from_package(model: Packaged, providers: Iterable[str], markup: Decimal) -> ModelRow:
+    cost = pricelist.read(model.cost)
+    price = marked_up(cost, markup)
     return ModelRow(
         model.id,
         model.owner,
         price,
         version(price),
-        offers,
+        tuple(OfferRow(name, model.id, cost=cost) for name in providers),
         context=model.context,
         max_output=model.max_output,
+        model_type=model.model_type,
         modalities=model.modalities,
-        features=features,
-        source=model.source,
-        source_date=model.date,
+        features=model.features,
+        source=model.source or packaged().default_source,
+        source_date=packaged().date,
+        shutdown=model.shutdown,
     )
 
 
 def _from_file(row: FileModel, base: ModelRow | None, providers: tuple[ProviderRow, ...]) -> ModelRow:
     kinds = {provider.name: provider.kind for provider in providers}
     offers = tuple(
-        OfferRow(offer.provider, offer.model or row.id, offer.weight, offer.priority, read_price(offer.cost) if offer.cost else None)
+        OfferRow(
+            offer.provider,
+            offer.model or row.id,
+            offer.weight,
+            offer.priority,
+            _cost(offer, kinds.get(offer.provider, ""), offer.model or row.id),
+        )
         for offer in row.offers
     )
     owner = KINDS[kinds[offers[0].provider]].title if offers and offers[0].provider in kinds else "operator"
-    start = base or ModelRow(row.id, owner, Price(), "", offers, source="halley.toml")
-    price = read_price(row.price) if row.price else start.price
+    start = base or ModelRow(row.id, owner, Price(), "", offers)
+    if row.price != pricelist.NOTHING:
+        start = msgspec.structs.replace(start, price=pricelist.read(row.price), source="halley.toml", source_date=None)
     return msgspec.structs.replace(
         start,
-        price=price,
-        version=version(price),
+        version=version(start.price),
         offers=offers or start.offers,
         aliases=row.aliases or start.aliases,
         context=row.context if row.context is not None else start.context,
@@ -174,3 +181,10 @@ def _from_file(row: FileModel, base: ModelRow | None, providers: tuple[ProviderR
         modalities=row.modalities or start.modalities,
         features=row.features or start.features,
     )
+
+
+def _cost(offer: FileOffer, kind: str, name: str) -> Price | None:
+    """What the provider charges: as the file says, else as the packaged catalogue knows it."""
+    if offer.cost != pricelist.NOTHING:
+        return pricelist.read(offer.cost)
+    return next((pricelist.read(model.cost) for model in packaged().models if (model.kind, model.id) == (kind, name)), None)

@@ -9,11 +9,15 @@ from __future__ import annotations
 import msgspec
 
 from halley.money import NanoDollars, Price
+from halley.policy.budgets import BudgetRow
 from halley.secret import Secret, SecretBytes
 
 
 class KeyRow(msgspec.Struct, frozen=True):
-    """One client key. `digest` is HMAC-SHA256(pepper, key); limits of None are unlimited; `expires_at` is Unix seconds."""
+    """One client key. `digest` is HMAC-SHA256(pepper, key); limits of None are unlimited; times are Unix seconds.
+
+    `routes` are names of exchanges or paths, empty for a key that may call none. Until `former_until` the text before its last rotation is
+    good too, which has the `former_digest`."""
 
     id: str
     digest: bytes
@@ -25,6 +29,10 @@ class KeyRow(msgspec.Struct, frozen=True):
     concurrency: int | None = None
     ips: tuple[str, ...] | None = None
     expires_at: float | None = None
+    routes: tuple[str, ...] | None = None
+    former_digest: bytes | None = None
+    former_until: float | None = None
+    team: str | None = None
 
 
 class AccountRow(msgspec.Struct, frozen=True):
@@ -35,13 +43,17 @@ class AccountRow(msgspec.Struct, frozen=True):
 
 
 class ProviderRow(msgspec.Struct, frozen=True):
-    """One configured upstream. `kind` names a row of the provider table; `cancel` says who pays when a stream is cut on purpose."""
+    """One configured upstream. `kind` names a row of the provider table; `cancel` says who pays when a stream is cut on purpose; `region`
+    is where it is, for signatures, if its host's name does not say so; `service_tier` is the one that it answers in unasked, empty for the
+    ordinary one."""
 
     name: str
     kind: str
     base_url: str
     api_key: Secret
     cancel: str = "stops_billing"
+    region: str = ""
+    service_tier: str = ""
 
 
 class OfferRow(msgspec.Struct, frozen=True):
@@ -55,7 +67,8 @@ class OfferRow(msgspec.Struct, frozen=True):
 
 
 class ModelRow(msgspec.Struct, frozen=True):
-    """One model as callers see it. `version` identifies the price row that a charge was computed from."""
+    """One model as callers see it. `version` identifies the price row that a charge was computed from; `shutdown` is the day, YYYY-MM-DD,
+    on which its provider takes it away."""
 
     id: str
     owner: str
@@ -72,6 +85,7 @@ class ModelRow(msgspec.Struct, frozen=True):
     description: str | None = None
     source: str | None = None
     source_date: str | None = None
+    shutdown: str | None = None
 
 
 class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
@@ -86,6 +100,7 @@ class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
     after_break: str = "nothing"
     default_output_cap: int | None = None
     public_url: str = ""
+    budgets: tuple[BudgetRow, ...] = ()
 
 
-__all__ = ["AccountRow", "KeyRow", "ModelRow", "NanoDollars", "OfferRow", "ProviderRow", "Snapshot"]
+__all__ = ["AccountRow", "BudgetRow", "KeyRow", "ModelRow", "NanoDollars", "OfferRow", "ProviderRow", "Snapshot"]

@@ -18,13 +18,15 @@ ANTHROPIC_VERSION = "2023-06-01"
 
 
 class Outgoing(msgspec.Struct, frozen=True):
-    """A request before it has a credential. `path` is the target with its query; `fields` are names in lower case and their values."""
+    """A request before it has a credential. `path` is the target with its query; `fields` are names in lower case and their values;
+    `region` is where the host is, if its name does not say so."""
 
     method: str
     host: str
     path: str
     fields: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    region: str = ""
 
     def has(self, name: str) -> bool:
         return any(name == each for each, _ in self.fields)
@@ -86,8 +88,9 @@ def _query(secret: Secret, request: Outgoing, now: float) -> Signed:
 
 
 def _aws(secret: Secret, request: Outgoing, now: float) -> Signed:
-    """The secret is ACCESS_KEY_ID:SECRET_ACCESS_KEY or the same with :SESSION_TOKEN. ValueError for anything else or for a foreign host."""
-    place = sigv4.place(request.host)
+    """The secret is ACCESS_KEY_ID:SECRET_ACCESS_KEY or the same with :SESSION_TOKEN. ValueError for anything else, or for a foreign host
+    of which no region is known."""
+    place = sigv4.Place(request.region, sigv4.SERVICE) if request.region else sigv4.place(request.host)
     fields = sigv4.sign(
         sigv4.Identity.parse(secret.reveal()), place, request.method, request.host, request.path, request.fields, request.body, now
     )

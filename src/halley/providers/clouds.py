@@ -11,8 +11,8 @@ _INVOKE = Spoken(
     "",
     "/model/{model}/invoke",
     "/model/{model}/invoke-with-response-stream",
-    tweaks=("model-in-path", "stream-in-path", "bedrock-version"),
-    framing="eventstream",
+    tweaks=("model-in-path", "stream-in-path", "bedrock-version", "bedrock-betas"),
+    framing="aws-eventstream",
 )
 _BEDROCK_DOCS = "https://docs.aws.amazon.com/bedrock/latest/userguide/apis.html"
 _BEDROCK = "https://bedrock-runtime.REGION.amazonaws.com"

@@ -8,9 +8,9 @@ not on it is taken to bill to the end). `takes_urls` is true only where the docu
 from __future__ import annotations
 
 from halley.providers.clouds import CLOUDS
-from halley.providers.row import Dialect, ProviderKind, Spoken, callable_in
+from halley.providers.row import Dialect, ProviderKind, Spoken
 
-__all__ = ["KINDS", "RELAYED", "ProviderKind"]
+__all__ = ["KINDS", "ProviderKind"]
 
 
 def _at(
@@ -73,7 +73,10 @@ KINDS: dict[str, ProviderKind] = {
         speaks=_at(chat="/openai/v1", responses="/openai/v1"),
         takes_urls=True,
     ),
-    "mistral": ProviderKind("Mistral", "https://api.mistral.ai/v1", "https://docs.mistral.ai/api/", "MISTRAL_API_KEY", takes_urls=True),
+    # Of ids it says itself: "must be a-z, A-Z, 0-9, with a length of 9" (https://github.com/anomalyco/opencode/issues/1680, read 2026-11).
+    "mistral": ProviderKind(
+        "Mistral", "https://api.mistral.ai/v1", "https://docs.mistral.ai/api/", "MISTRAL_API_KEY", takes_urls=True, exact_ids=9
+    ),
     "openrouter": ProviderKind(
         "OpenRouter",
         "https://openrouter.ai/api/v1",
@@ -306,6 +309,3 @@ KINDS: dict[str, ProviderKind] = {
     ),
     "local": ProviderKind("Halley's embedded upstream", "", "docs/simulator.md", cancel="stops_billing", needs_key=False, free=True),
 }
-
-# The kinds that the relay of this version can call: in one dialect at least, with one credential for every request.
-RELAYED: dict[str, ProviderKind] = {name: kind for name, kind in KINDS.items() if any(callable_in(kind, each) for each in kind.speaks)}

@@ -11,8 +11,6 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from halley.providers.auth import SCHEMES
-
 Dialect = Literal["chat", "responses", "messages", "gemini"]
 Cancel = Literal["stops_billing", "bills_to_end"]
 
@@ -27,20 +25,22 @@ PATHS: dict[Dialect, tuple[str, str]] = {
 
 class Spoken(msgspec.Struct, frozen=True):
     """One dialect at one host. `base` is a path below the host; `call` and `stream` replace what `PATHS` puts behind it, `auth` the row's
-    scheme; `tweaks` are names of `providers.tweaks`. `framing` is how a stream is cut into frames."""
+    scheme; `tweaks` are names of `providers.tweaks`. `framing` is how a stream is cut into frames: "sse",
+    or a name of `providers.framings`."""
 
     base: str
     call: str = ""
     stream: str = ""
     auth: str = ""
     tweaks: tuple[str, ...] = ()
-    framing: Literal["sse", "eventstream"] = "sse"
+    framing: Literal["sse", "aws-eventstream"] = "sse"
 
 
 class ProviderKind(msgspec.Struct, frozen=True):
     """One kind of host. `base_url` is empty where each operator has an own one, and then `pattern` shows its form; `env` is the variable
-    that usually holds its key; `takes_urls` whether it fetches pictures by itself, as far as its documentation says so; `cancel` who pays
-    when a stream is cut; `free` marks the operator's own machine."""
+    that usually holds its key; `takes_urls` whether it fetches pictures by itself, as far as its documentation says so; `exact_ids` how
+    many letters and digits the id of a tool's call must have, 0 where any will do; `cancel` who pays when a stream is cut; `free` marks
+    the operator's own machine."""
 
     title: str
     base_url: str
@@ -54,6 +54,7 @@ class ProviderKind(msgspec.Struct, frozen=True):
     evidence: Literal["recorded", "from docs"] = "from docs"
     speaks: dict[Dialect, Spoken] = msgspec.field(default_factory=lambda: {"chat": Spoken("/v1")})
     takes_urls: bool = False
+    exact_ids: int = 0
     pattern: str = ""
 
     @property
@@ -74,11 +75,6 @@ def bases(kind: ProviderKind, base_url: str = "") -> dict[Dialect, str]:
         return {kind.main: url}
     root = url.removesuffix(main)
     return {dialect: root + spoken.base for dialect, spoken in kind.speaks.items()}
-
-
-def callable_in(kind: ProviderKind, dialect: Dialect) -> bool:
-    """Whether a relay can call it in this dialect: one credential for every request, and a stream of server-sent events."""
-    return kind.scheme(dialect) in SCHEMES and kind.speaks[dialect].framing == "sse"
 
 
 def paths(kind: ProviderKind, dialect: Dialect) -> tuple[str, str]:

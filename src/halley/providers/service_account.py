@@ -21,6 +21,7 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 LIFETIME_S = 3600
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _LONGEST_S = 86400
+_LOOPBACK = ("127.0.0.1", "::1")
 _NOT_A_KEY = "the credential must be the JSON text of a Google service account's key, with client_email and private_key"
 
 
@@ -66,7 +67,8 @@ class ServiceAccount:
         if not isinstance(key, rsa.RSAPrivateKey) or not written.client_email:
             raise ValueError(_NOT_A_KEY)
         uri = urlsplit(written.token_uri)
-        if uri.scheme != "https" or not uri.hostname or uri.username is not None or not written.token_uri.isprintable():
+        safe = uri.scheme == "https" or (uri.scheme == "http" and uri.hostname in _LOOPBACK)
+        if not safe or not uri.hostname or uri.username is not None or not written.token_uri.isprintable():
             raise ValueError("the token_uri of a service account's key must begin with https://")
         return cls(written.client_email, key, written.private_key_id, written.token_uri)
 

@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
+SERVICE = "bedrock"
 ALGORITHM = "AWS4-HMAC-SHA256"
 _HOST = re.compile(r"(?:.+\.)?bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.(?:vpce\.)?amazonaws\.com(?:\.cn)?(?::\d+)?")
 _BLANKS = re.compile(r"[ \t\r\n]+")
@@ -49,8 +50,8 @@ def place(host: str) -> Place:
     """Region and service by the host's name. ValueError for a host that is not Bedrock's."""
     found = _HOST.fullmatch(host)
     if found is None:
-        raise ValueError("the host of an AWS request must be bedrock-runtime.REGION.amazonaws.com")
-    return Place(found.group(1), "bedrock")
+        raise ValueError("the host of an AWS request is bedrock-runtime.REGION.amazonaws.com, or its region has to be named")
+    return Place(found.group(1), SERVICE)
 
 
 def sign(

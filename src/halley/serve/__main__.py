@@ -17,16 +17,19 @@ from halley.dialects import SPOKEN
 from halley.net import descriptors
 from halley.net.client import Deadlines, Origin, Pool
 from halley.net.clock import Clock
+from halley.net.egress import Caps, Egress
 from halley.net.guards import Guards
 from halley.net.listener import Listener
+from halley.serve.answers import UPSTREAM_IDS
 from halley.serve.ending import end
 from halley.serve.forward import REPLY_FIELDS
 from halley.serve.gateway import Bounds, Gateway, Station
+from halley.serve.heartbeats import Heartbeats
+from halley.serve.memory import keep_pages
 from halley.serve.orders import Order, Orders
 from halley.serve.overtime import Overtime
 from halley.serve.peers import Peers
 from halley.serve.pressure import memory_limit
-from halley.serve.relay import UPSTREAM_IDS
 from halley.serve.tables import tls_context
 
 _log = logs.get("halley.relay")
@@ -71,10 +74,24 @@ async def serve(launch: Launch, name: str, listen_fd: int, channel_fd: int) -> N
         abandoned=upstream.abandoned_streams,
         abandoned_s=upstream.abandoned_seconds,
     )
-    station = Station(name, launch.home, launch.run, server.workers, settings.limits.json_bytes, scheme, bounds)
-    gateway = Gateway(station, peers=Peers(server.trusted_proxies), clock=clock, pools=pool, web=web)
+    claims = settings.retention.idempotency_hours > 0
+    station = Station(name, launch.home, launch.run, server.workers, settings.limits.json_bytes, scheme, bounds, claims)
+    away = settings.egress
+    caps = Caps(
+        away.fetch_bytes,
+        away.fetch_connect_seconds,
+        away.fetch_first_byte_seconds,
+        away.fetch_total_seconds,
+        away.fetches,
+        away.fetch_plain_http,
+    )
+    egress = Egress(clock, caps, ssl_context=context)
+    gateway = Gateway(station, peers=Peers(server.trusted_proxies), clock=clock, pools=pool, web=web, egress=egress)
     overtime = Overtime(gateway.runs, upstream.total_seconds)
     clock.every_second.append(lambda: overtime.each_second(clock.now))
+    heartbeats = Heartbeats(gateway.runs, server.heartbeat_seconds)
+    if server.heartbeat_seconds:
+        clock.every_second.append(lambda: heartbeats.each_second(clock.now))
     guards = Guards(
         head_bytes=server.head_bytes,
         head_fields=server.head_fields,
@@ -94,6 +111,7 @@ async def serve(launch: Launch, name: str, listen_fd: int, channel_fd: int) -> N
         await listener.accept(socket.socket(fileno=listen_fd))
         # What is loaded by now lives as long as the process, and a request leaves no cycles behind: the collector may look rarely.
         gateway.pressure.start(loop)
+        keep_pages()
         gc.freeze()
         gc.set_threshold(10_000, 20, 50)
         orders.say("ready")
@@ -107,6 +125,7 @@ async def serve(launch: Launch, name: str, listen_fd: int, channel_fd: int) -> N
     gateway.journal.close()
     gateway.pressure.stop()
     gateway.lectern.close()
+    egress.close()
     clock.stop()
 
 

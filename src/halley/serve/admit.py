@@ -1,6 +1,7 @@
 """Admission: a visible tuple of checks, each of which refuses or adds what it found. Nothing is spent before all of them have passed.
 
-`CHECKS` run in order on every request of every exchange; the limits and the hold are taken last, so that a refused request leaves no trace.
+`UNTIL_READ` and `AFTER_READING` run in order on every request of every exchange; the limits and the hold are taken last, so that a refused
+request leaves no trace.
 """
 
 from __future__ import annotations
@@ -9,13 +10,18 @@ import difflib
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from halley.chat.hosted import most_calls
+from halley.chat.usage import Usage, tier_named
 from halley.errors import Condition, Refused
 from halley.exchanges.record import Carriers
 from halley.policy import urls
+from halley.policy.pricing import Worst
 from halley.serve.credentials import find_caller
 from halley.serve.hold import LEAST_OUTPUT, Hold
+from halley.serve.keeping import with_its_provider
 from halley.serve.peers import within
 from halley.serve.tables import DEFAULT_OUTPUT_CAP, Caller, Model
+from halley.wire import jsonbody
 
 if TYPE_CHECKING:
     from halley.net.server import Request
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
     from halley.serve.relay import Run
 
 MOST_IMAGE_TOKENS = 50_000
+_ANY_TIER = (None, "auto")  # the provider chooses
 
 # Halley does not fetch these itself, so the port and the transport are the provider's business; where they lead is not.
 _FETCHED_BY_PROVIDERS = urls.UrlPolicy(plain_http=True, ports=None)
@@ -42,8 +49,18 @@ def head_fields(run: Run) -> None:
 
 
 def credential(run: Run) -> None:
-    run.caller = welcome_caller(run.gateway, run.request, run.route.carriers)
-    run.account = run.caller.account
+    run.caller = caller = welcome_caller(run.gateway, run.request, run.route.carriers)
+    if caller.routes is not None:
+        check_routes(caller, frozenset({run.route.dialect.exchange, run.route.text}))
+    run.account = caller.account
+
+
+def check_routes(caller: Caller, names: frozenset[str]) -> None:
+    """Raises Refused (403) if the key may call nothing of these names."""
+    routes = caller.routes
+    if routes is not None and routes.isdisjoint(names):
+        words = f"may be used for {', '.join(sorted(routes))} only" if routes else "calls no models: it lacks the scope inference"
+        raise Refused(Condition.NOT_ALLOWED, f"This API key {words}.")
 
 
 def welcome_caller(gateway: Gateway, request: Request, carriers: Carriers) -> Caller:
@@ -83,6 +100,7 @@ def known_model(run: Run) -> None:
         words = f'No provider of the model "{model.id}" serves {run.route.text}; it is no model for this.'
         raise Refused(Condition.INVALID, words, param="model")
     run.model = model if dialect.billed else model.unbilled
+    run.offers = model.offers
 
 
 def unknown_model(name: str, known: Iterable[str]) -> Refused:
@@ -123,16 +141,29 @@ def worst_case(run: Run) -> None:
     if model.context is not None and model.context < most:
         most = model.context
     run.input_guess = guess = int(size / model.learned.input_bytes) + 1
+    worst = model.worst if not model.worst.varied else varied_worst(run, most)
     cap = seen.cap
     if cap is None:
         run.token_guess = guess + LEAST_OUTPUT * seen.n
         strict = run.request.fields.get(b"x-halley-strict") == b"1"
-        run.hold = Hold(run.account, model.worst, most, _own_cap(run, model, strict=strict), seen.n, flexible=not strict)
+        run.hold = Hold(run.account, worst, most, _own_cap(run, model, strict=strict), seen.n, flexible=not strict)
     else:
         run.token_guess = guess + cap * seen.n
         if model.max_output is not None and model.max_output < cap:
             cap = model.max_output
-        run.hold = Hold(run.account, model.worst, most, cap, seen.n, flexible=False)
+        run.hold = Hold(run.account, worst, most, cap, seen.n, flexible=False)
+    levels = run.caller.levels
+    if levels is not None:
+        run.hold.pots = levels.pots(run.request, seen.members, run.route.dialect.end_user, run.gateway.wall())
+
+
+def varied_worst(run: Run, most: int) -> Worst:
+    """The worst case at a price that depends on the request: how long it is, which tools the provider may call, which tier it names."""
+    worst, dialect, seen = run.model.worst, run.route.dialect, run.seen
+    calls = most_calls(run.request.body, seen.members, dialect.hosted, worst.tools) if worst.tools else {}
+    tier = jsonbody.word(seen.members, dialect.tier_field) if worst.factors else None
+    tools = {name: most_of * seen.n for name, most_of in calls.items()}
+    return worst.request(Usage(most, tools=tools), run.model.unasked_tier if tier in _ANY_TIER else tier_named(tier))
 
 
 def _own_cap(run: Run, model: Model, *, strict: bool) -> int:
@@ -152,14 +183,15 @@ def _own_cap(run: Run, model: Model, *, strict: bool) -> int:
 Checks = tuple[Callable[["Run"], None], ...]
 
 BEFORE_READING: Checks = (credential, not_ending, head_fields)
+UNTIL_READ: Checks = (*BEFORE_READING, read)
 AFTER_READING: Checks = (
     known_model,
+    with_its_provider,
     safe_urls,
     journal_in_time,
     worst_case,
     within_limits,
 )
-CHECKS: Checks = (*BEFORE_READING, read, *AFTER_READING)
 
 
 def passes(run: Run, checks: Checks) -> bool:

@@ -15,11 +15,12 @@ import msgspec
 from halley.chat.usage import Usage
 from halley.dialects.bridge import Unreadable
 from halley.errors import Condition, Refused
-from halley.policy.pricing import COMPLETE, FAILED, UNREPORTED, UNUSABLE, Ending
+from halley.policy.settlement import COMPLETE, FAILED, UNREPORTED, UNUSABLE, Ending
 from halley.serve import faults
 from halley.serve.echo import LONGEST
 
 if TYPE_CHECKING:
+    from halley.net.client import Call
     from halley.serve.relay import Run
 
 STREAM_FIELDS = b"cache-control: no-cache, no-transform\r\nx-accel-buffering: no\r\n"
@@ -35,6 +36,21 @@ _REFUSED_CREDENTIAL = frozenset({401, 402})
 
 
 _ENDLESS = "The provider answered with an error that is too long to be passed on."
+
+
+UPSTREAM_IDS = frozenset({b"x-request-id", b"request-id"})  # where upstreams say how they call a request
+
+
+def read_fields(run: Run, call: Call) -> None:
+    """What the client gets of the provider's head, and how the provider calls the request."""
+    theirs = b""
+    passing = run.route.dialect.reply_fields
+    for name, value in run.offer.host.echo.fields(call):
+        if name in UPSTREAM_IDS:
+            run.upstream_id = value
+        elif name in passing:
+            theirs += b"%b: %b\r\n" % (name, value)
+    run.theirs = theirs
 
 
 class Judged(msgspec.Struct, frozen=True):

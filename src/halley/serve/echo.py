@@ -26,21 +26,34 @@ _MARK = "***"
 
 
 class Echo:
-    """The filter of one provider."""
+    """The filter of one provider, for the pieces of its credential."""
 
-    __slots__ = ("_begins", "_plain", "_redactor")
+    __slots__ = ("_begins", "_lasting", "_passing", "_plain", "_redactor")
 
-    def __init__(self, secret: Secret) -> None:
-        self._plain = secret.reveal().encode("latin-1")
-        self._redactor = Redactor(secret)
+    def __init__(self, *secrets: Secret) -> None:
+        self._lasting = secrets
+        self._passing: tuple[Secret, ...] = ()
+        self._look_for()
+
+    def guard(self, token: Secret) -> None:
+        """What the provider is asked with for a while. The one before it may still be repeated by an answer that is under way."""
+        if token not in self._passing:
+            self._passing = (token, *self._passing[:1])
+            self._look_for()
+
+    def _look_for(self) -> None:
+        secrets = [secret for secret in (*self._passing, *self._lasting) if secret]
+        self._plain = tuple(secret.reveal().encode("latin-1") for secret in secrets)
+        self._redactor = Redactor(*secrets)
         # The cheap look at the fields of an answer: how each form begins; without a credential, what is nowhere.
-        begins = sorted({re.escape(form[:RUN]) for form in self._redactor.spellings(secret)}) or ["(?!)"]
+        begins = sorted({re.escape(form[:RUN]) for secret in secrets for form in self._redactor.spellings(secret)}) or ["(?!)"]
         self._begins = re.compile("|".join(begins).encode("utf-8")).search
 
     def cut(self, words: bytes) -> bytes:
         """Without the credential as it is."""
-        plain = self._plain
-        return words.replace(plain, b"***") if plain else words
+        for plain in self._plain:
+            words = words.replace(plain, b"***")
+        return words
 
     def clean(self, words: bytes) -> bytes:
         """Without the credential in any form: encoded, cut short, broken up."""

@@ -47,11 +47,14 @@ async def end(gateway: Gateway, listener: Listener, orders: Orders, limit: float
         await listener.take_the_rest()
     last = loop.time() >= limit or orders.given(Order.NOW)
     flushed = loop.time() + FLUSH_S
-    while (gateway.runs or listener.expecting) and loop.time() < flushed:
+    while True:
         if last:
             listener.drain(0.0)
+        # Who was accepted in this very turn of the loop is known in the next one: nobody is left before it.
         await asyncio.sleep(_LOOK_S / 2)
         _sweep(listener)
+        if not (gateway.runs or listener.expecting) or loop.time() >= flushed:
+            break
     # Who could not be answered in this time does not read; a request that came at the last moment is ended like the others.
     _expel(gateway, listener)
     gateway.journal.flush()

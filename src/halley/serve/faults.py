@@ -27,6 +27,8 @@ def answer(refusal: Refused, write: WriteError, request_id: str) -> tuple[int, b
     fields = b"%bx-request-id: %b\r\n%b" % (JSON, request_id.encode(), extra)
     if refusal.retry_after_s is not None:
         fields += b"retry-after: %d\r\n" % max(math.ceil(refusal.retry_after_s), 1)
+    if refusal.condition is Condition.CONFLICT:
+        fields += b"x-should-retry: false\r\n"  # SDKs try a 409 again of themselves, and would find the same
     if refusal.condition is Condition.BAD_KEY:
         fields += b"www-authenticate: Bearer\r\n"
     return status, fields, body

@@ -8,6 +8,7 @@ from halley.dialects import error_writer
 from halley.errors import Condition, Refused
 from halley.net.client import Call, Fault
 from halley.net.server import Connection, Request
+from halley.policy import webhooks
 from halley.serve import faults
 from halley.serve.faults import shield
 
@@ -24,11 +25,12 @@ _REQUEST_FIELDS = (
     b"authorization",
     b"origin",
     b"sec-fetch-site",
+    *webhooks.FIELDS,
 )
 REPLY_FIELDS = frozenset(
     {
         b"cache-control", b"etag", b"location", b"set-cookie", b"content-security-policy", b"x-content-type-options",
-        b"referrer-policy", b"allow", b"www-authenticate", b"retry-after", b"content-language",
+        b"referrer-policy", b"allow", b"www-authenticate", b"retry-after", b"content-language", b"content-disposition", b"x-next-cursor",
     }
 )  # fmt: skip
 

@@ -17,10 +17,15 @@ import msgspec
 from halley import logs
 from halley.dialects import error_writer
 from halley.errors import Condition, Refused
+from halley.exchanges.standing import Health, Readiness
 from halley.net.client import Pool
 from halley.net.clock import Clock
+from halley.net.egress import Egress
 from halley.net.server import Request
-from halley.serve import faults, lists, routes
+from halley.policy.budgets import Pot
+from halley.policy.catalogue import day_of
+from halley.serve import faults, lists, quotes, routes
+from halley.serve.claims import HEADER, ClaimedRun, LargeClaimedRun
 from halley.serve.credit import Credit
 from halley.serve.drains import Drains
 from halley.serve.forward import Forward
@@ -31,9 +36,11 @@ from halley.serve.memory import Memory
 from halley.serve.peers import Peers
 from halley.serve.pressure import Pressure
 from halley.serve.pressure import refusal as overload
+from halley.serve.questions import Questions
 from halley.serve.relay import Run
+from halley.serve.retrieval import Retrieval
 from halley.serve.tables import PoolFactory, Tables
-from halley.store.messages import Counters, Folded, FromControl, Granted, Hello, Recall
+from halley.store.messages import Answers, Counters, Folded, FromControl, Granted, Hello, LeaseTold, Recall
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PUBLIC = b"access-control-allow-origin: *\r\n"
@@ -53,7 +60,8 @@ class Bounds(NamedTuple):
 
 class Station(NamedTuple):
     """Where a relay works and as whom: its name, HALLEY_HOME, the directory of the node's sockets, how many relays share a key's limits,
-    the largest JSON body in bytes, the scheme that clients of the listener speak, and how much is taken on."""
+    the largest JSON body in bytes, the scheme that clients of the listener speak, how much is taken on, and whether
+    Idempotency-Keys are known."""
 
     name: str
     home: str
@@ -62,6 +70,7 @@ class Station(NamedTuple):
     body_limit: int = 1 << 25
     scheme: str = "http"
     bounds: Bounds = Bounds()
+    claims: bool = True
 
 
 class Gateway:
@@ -72,10 +81,13 @@ class Gateway:
     wall = staticmethod(time.time)
     roll = staticmethod(random.random)
 
-    def __init__(self, station: Station, *, peers: Peers, clock: Clock, pools: PoolFactory, web: Pool) -> None:
+    def __init__(
+        self, station: Station, *, peers: Peers, clock: Clock, pools: PoolFactory, web: Pool, egress: Egress | None = None
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.clock = clock
         self.web = web
+        self.egress = egress or Egress(clock)
         self.peers = peers
         self.relay = f"{station.name}-{int(time.time() * 1000):x}-{os.getpid()}"
         self.tables = Tables(pools, station.workers)
@@ -83,19 +95,20 @@ class Gateway:
         os.makedirs(directory, mode=0o700, exist_ok=True)
         self.journal = JournalWriter(directory, self.relay, loop)
         self.link = Link(os.path.join(station.run, "link.sock"), self._hello, self._receive, self._connected)
-        self.credit = Credit(self.link.send, time.monotonic)
+        self.runs: set[Run] = set()
+        self.credit = Credit(self.link.send, time.monotonic, budgets=self.tables.budgets, held=self._held)
+        self.questions = Questions(self.link.send, time.monotonic)
         self.bounds = bounds = station.bounds
         self.pressure = Pressure(bounds.lag_s, bounds.memory)
         self.memory = Memory(clock.now)
         self.drains = Drains(bounds.abandoned, bounds.abandoned_s)
         self.lectern = Lectern(loop)
-        self.runs: set[Run] = set()
         self.unready = self.draining = self.turning_away = False
         self.behind = False  # accounting is so late that no more paid work is taken on
         self.refusals: dict[int, int] = {}
         self.ready = asyncio.Event()
         self._station = station
-        self._catalogue = b""
+        self._catalogue = lists.Public()
         self._id_prefix = "req_" + _base32(int(time.time() * 1000), 10) + f"{random.getrandbits(32):08X}"
         self._ids = 0
         clock.every_second.append(self._each_second)
@@ -105,12 +118,33 @@ class Gateway:
         self._ids += 1
         return f"{self._id_prefix}{self._ids:08X}"
 
+    @property
+    def body_limit(self) -> int:
+        return self._station.body_limit
+
+    def forget(self, run: Run) -> None:
+        """It waits for nothing from control any more."""
+        self.credit.forget(run)
+        self.questions.forget(run)
+
+    def reads_apart(self, run: Run) -> bool:
+        """Whether the request's body, which has grown, is being read elsewhere. Raises Refused when too many wait."""
+        if len(run.request.body) > LARGE_BODY:
+            self.lectern.read(run)
+            return True
+        run.seen = run.route.dialect.peek(run.request.body, run.request.path)
+        return False
+
     # ---- net.server.Application ---------------------------------------------------------------------------------------------------
 
     def handle(self, request: Request) -> None:
         served = routes.find(request.method, request.path)
         if served is not None:
-            run = (LargeRun if len(request.body) > LARGE_BODY else Run)(self, request, served.route)
+            large = len(request.body) > LARGE_BODY
+            if HEADER in request.fields and self._station.claims and served.route.dialect.billed:
+                run = (LargeClaimedRun if large else ClaimedRun)(self, request, served.route)
+            else:
+                run = (LargeRun if large else Run)(self, request, served.route)
             if self.pressure.refusal is None:
                 run.begin()
             else:
@@ -145,16 +179,22 @@ class Gateway:
         reading = method in routes.READING
         allowed = routes.allowed(path)
         if path == routes.HEALTH and reading:
-            self._json(request, 200, msgspec.json.encode({"status": "ok"}))
+            self._json(request, 200, msgspec.json.encode(Health()))
         elif path == routes.READY and reading:
             self._readiness(request)
         elif path == routes.CATALOGUE and reading:
-            self._json(request, 200, self._catalogue, _PUBLIC)
+            self._json(request, 200, self._catalogue.body(day_of(self.clock.wall)), _PUBLIC)
+        elif path == routes.QUOTE and method == b"POST":
+            self._json(request, 200, quotes.answer(self, request))
+        elif (deed := routes.deed(method, path)) is not None:
+            Retrieval(self, request, *deed).begin()
         elif routes.lists(path) and reading:
             request.connection.answer(*lists.answer(self, request))
         elif path in routes.PAGES and reading:
             fields = b"location: %b\r\ncontent-type: text/plain\r\nx-request-id: %b\r\n" % (routes.PAGES[path], self.new_id().encode())
             request.connection.answer(308, fields, b"See %b\n" % routes.PAGES[path])
+        elif routes.at_control(path):
+            Forward(self, request).begin()
         elif allowed is not None:
             refusal = Refused(Condition.WRONG_METHOD, f"{_shown(method)} is not served at {_shown(path)}; use {_shown(allowed)}.")
             self._refuse(request, refusal, b"allow: %b\r\n" % allowed)
@@ -187,15 +227,15 @@ class Gateway:
 
     def _readiness(self, request: Request) -> None:
         ready = self.is_ready
-        state = {
-            "ready": ready,
-            "draining": self.unready,
-            "control": self.link.up,
-            "journal_lag_s": round(self.journal.lag_s(self.clock.now), 1),
-            "overloaded": self.pressure.reason,
-            "loop_lag_ms": _ms(self.pressure.lag_s),
-            "memory_bytes": self.pressure.resident,
-        }
+        state = Readiness(
+            ready=ready,
+            draining=self.unready,
+            control=self.link.up,
+            journal_lag_s=round(self.journal.lag_s(self.clock.now), 1),
+            overloaded=self.pressure.reason,
+            loop_lag_ms=_ms(self.pressure.lag_s),
+            memory_bytes=self.pressure.resident,
+        )
         self._json(request, 200 if ready else 503, msgspec.json.encode(state))
 
     @property
@@ -217,6 +257,7 @@ class Gateway:
 
     def _connected(self) -> None:
         self.credit.reconnected()
+        self.questions.reconnected()
 
     def _receive(self, message: FromControl) -> None:
         match message:
@@ -226,12 +267,17 @@ class Gateway:
                 self.journal.folded(offset)
                 if self.behind:
                     self._look_behind()
-            case Recall(account=account):
-                self.credit.recalled(account)
+            case Answers():
+                self.questions.answered(message)
+            case LeaseTold():
+                self.credit.told(message)
+            case Recall(source=source):
+                self.credit.recalled(source)
             case _:
                 logs.guard(message.pepper, *(provider.api_key for provider in message.providers))
                 self.tables.apply(message)
-                self._catalogue = lists.catalogue(message, message.public_url)
+                self.credit.reviewed()
+                self._catalogue = lists.Public(message, self.tables.models)
                 self.ready.set()
 
     def _each_second(self) -> None:
@@ -242,8 +288,13 @@ class Gateway:
         self.journal.each_second(now)
         self._look_behind()
         self.credit.each_second(now)
+        self.questions.each_second(now)
         self.drains.each_second(now)
         self.link.send(Counters(self._counters(), self.is_ready))
+
+    def _held(self) -> set[Pot]:
+        """The pots that open requests hold of."""
+        return {pot for run in self.runs for pot in run.hold.held_in}
 
     def _look_behind(self) -> None:
         self.behind = self.journal.lag_s(self.clock.now) > self.bounds.journal_lag_s

@@ -12,7 +12,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 
-from halley.store.journal import End, Progress, Record, Start, encode
+from halley.store.journal import End, Kept, Progress, Record, Sealed, Start, encode
 
 SEGMENT_BYTES = 64 << 20
 
@@ -53,7 +53,7 @@ class JournalWriter:
         self._records.append(record)
         self._continuations.append(then)
 
-    def note(self, record: Progress) -> None:
+    def note(self, record: Progress | Kept | Sealed) -> None:
         """Queue a record that nobody waits for."""
         if not self._records:
             self._loop.call_soon(self.flush)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from halley.chat.model import Loss
 from halley.errors import Condition, Refused
-from halley.serve.crossing import EVENT_STREAM, Crossing
+from halley.providers import tweaks
+from halley.serve.crossing import EVENT_STREAM, crossing, refuse_losses
 from halley.serve.framed import Framed
 from halley.serve.translation import Translation
 
 if TYPE_CHECKING:
     from halley.chat.meter import Meter
-    from halley.chat.model import Loss
     from halley.dialects import Dialect
     from halley.serve.answers import Answer
     from halley.serve.relay import Run
@@ -73,9 +74,11 @@ class Straight:
     def __init__(self, run: Run, offer: Offer, way: Way) -> None:
         self.spoken = dialect = run.route.dialect
         self.head = offer.head(way, stream=run.seen.stream)
-        if dialect.carried:
-            self.head = carried(self.head, dialect.carried, run.request.fields)
+        if way.carried:
+            self.head = carried(self.head, way.carried, run.request.fields)
         self.body = dialect.outbound(run.request.body, run.seen, offer.model, run.sent_cap, offer.host.cap_field)
+        if way.tweaks:
+            self.body = tweaks.apply(self.body, way.tweaks)
 
     def begin(self, run: Run) -> Meter:
         return self.spoken.meter(run.seen, strip=True)
@@ -96,6 +99,20 @@ class Straight:
         return status, fields, body
 
 
+class Moving(Straight):
+    """The same to a host that wants in the body what its dialect says in the head."""
+
+    __slots__ = ("losses",)
+
+    def __init__(self, run: Run, offer: Offer, way: Way) -> None:
+        """Raises Refused: the host does not know all of it, and the caller is strict."""
+        super().__init__(run, offer, way)
+        self.body, unknown = tweaks.take_in(self.body, way.moved, run.request.fields)
+        field = way.moved[0].field
+        self.losses = tuple(Loss(f"{field}.{word}", "this provider does not know it, and would refuse the request") for word in unknown)
+        refuse_losses(run, offer.host.name, self.losses)
+
+
 def carried(head: bytes, names: tuple[bytes, ...], fields: dict[bytes, bytes]) -> bytes:
     """With those of the client's fields that its dialect carries over: they say which version of it is spoken. What stands in the head
     under the same name gives way."""
@@ -109,19 +126,26 @@ def carried(head: bytes, names: tuple[bytes, ...], fields: dict[bytes, bytes]) -
     return head
 
 
-def passage(run: Run, offer: Offer) -> Passage:
-    """The way to this offer. Raises Refused when it cannot be asked what the caller asks."""
+def passage(run: Run, offer: Offer) -> Passage | None:
+    """The way to this offer; None where a large body is translated elsewhere first, and `run.go` follows. Raises Refused when it cannot be
+    asked what the caller asks."""
+    found = _in_events(run, offer)
+    return None if found is None else framed(run, found)
+
+
+def framed(run: Run, events: Passage) -> Passage:
+    """With the stream as its client reads it."""
     dialect = run.route.dialect
     if dialect.framing is not None and run.seen.stream and (framing := dialect.framing(run.request.query)) is not None:
-        return Framed(_in_events(run, offer), framing)
-    return _in_events(run, offer)
+        return Framed(events, framing)
+    return events
 
 
-def _in_events(run: Run, offer: Offer) -> Passage:
+def _in_events(run: Run, offer: Offer) -> Passage | None:
     dialect = run.route.dialect
     way = offer.host.way(dialect)
     if way is None:
         raise Refused(Condition.NO_PROVIDER, f'The provider "{offer.host.name}" does not serve this kind of request.')
     if way.dialect is dialect:
-        return Straight(run, offer, way)
-    return Crossing(run, offer, way) if dialect.doors is not None else Translation(run, offer, way)
+        return Moving(run, offer, way) if way.moved else Straight(run, offer, way)
+    return crossing(run, offer, way) if dialect.doors is not None else Translation(run, offer, way)

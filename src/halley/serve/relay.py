@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from halley.errors import Condition, Refused
 from halley.policy import routing
-from halley.policy.pricing import BROKE, COMPLETE, DRAINED, FAILED, LEFT, UNREPORTED, UNUSABLE, Ending
-from halley.serve import answers, estimates, faults, settle
-from halley.serve.admit import CHECKS, passes
+from halley.policy.settlement import BROKE, COMPLETE, FAILED, UNREPORTED, UNUSABLE, WHOLE_ENDINGS, Ending, read_on
+from halley.serve import answers, estimates, faults, heartbeats, keeping, leaving, settle
+from halley.serve.admit import AFTER_READING, UNTIL_READ, passes
 from halley.serve.answers import Answer, Judged
 from halley.serve.crossing import EVENT_STREAM
 from halley.serve.faults import shield
@@ -32,12 +32,14 @@ if TYPE_CHECKING:
     from halley.chat.usage import Usage
     from halley.net.client import Call, Fault
     from halley.net.server import Connection, Request
+    from halley.serve.doorways import Calling
     from halley.serve.gateway import Gateway
+    from halley.serve.keeping import Recalled
     from halley.serve.tables import Account, Caller, Model, Offer
+    from halley.store.messages import Answers
 
 PROGRESS_S = 5.0
 PROGRESS_FRAMES = 1000
-UPSTREAM_IDS = frozenset({b"x-request-id", b"request-id"})  # where upstreams say how they call a request
 
 
 class Run:
@@ -47,8 +49,8 @@ class Run:
     __slots__ = (
         "account", "admitted", "answer", "ask", "attempts", "bytes_out", "call", "caller", "candidates", "connection", "final",
         "first", "gateway", "headed", "hold", "id", "input_guess", "limited", "meter", "metered", "model", "noted_at", "noted_frames",
-        "offer", "parts", "passage", "received", "request", "route", "seen", "sent_cap", "sent_id", "stage", "theirs", "token_guess",
-        "upstream_id", "waits_until",
+        "offer", "offers", "parts", "passage", "recalled", "received", "request", "route", "seen", "sent_cap", "sent_id", "stage", "theirs",
+        "token_guess", "upstream_id", "waits_until", "wasted",
     )
     # fmt: on
 
@@ -57,6 +59,7 @@ class Run:
     seen: Peek
     model: Model
     offer: Offer
+    offers: tuple[Offer, ...]
     passage: Passage
     meter: Meter
     candidates: Iterator[Offer]
@@ -73,13 +76,14 @@ class Run:
         self.id = gateway.new_id()
         self.sent_id = self.id.encode()
         self.stage = ADMISSION
-        self.call: Call | None = None
+        self.call: Calling | None = None
         self.sent_cap: int | None = None
         self.parts: list[bytes] | None = None  # of a whole answer that comes in several reads
         self.theirs = b""  # the upstream's fields that the client gets, rendered
         self.limited = self.headed = self.metered = False
-        self.attempts = self.received = self.bytes_out = self.noted_frames = 0
+        self.attempts = self.received = self.bytes_out = self.noted_frames = self.wasted = 0
         self.admitted = self.first = self.noted_at = 0.0
+        self.recalled: Recalled | None = None
         self.ask: Ask | None = None  # the request's meaning, once it had to be read for another dialect
         self.upstream_id: bytes | None = None
         self.final = b""  # what follows the end record: the last bytes of a stream, or a whole answer
@@ -90,8 +94,35 @@ class Run:
     @shield
     def begin(self) -> None:
         self.request.connection.owner = self
-        if passes(self, CHECKS):
+        if passes(self, UNTIL_READ):
+            self.admit()
+
+    def admit(self) -> None:
+        """The body was read. What goes on from an earlier answer waits for that."""
+        if self.seen.previous is not None or self.seen.named:
+            keeping.recall(self)
+        elif passes(self, AFTER_READING):
             self.reserve()
+
+    @shield
+    def told(self, found: Answers) -> None:
+        self.stage = ADMISSION
+        try:
+            if not (keeping.told(self, found) and self.gateway.reads_apart(self)):
+                self.admit()
+        except Refused as refusal:
+            self.refused(refusal)
+
+    @shield
+    def was_read(self, seen: Peek | Refused) -> None:
+        """A large body was read elsewhere."""
+        if self.connection is None:
+            return  # nobody waits for it any more; nothing was taken yet
+        if isinstance(seen, Refused):
+            self.refused(seen)
+        else:
+            self.seen = seen
+            self.admit()
 
     def reserve(self) -> None:
         """Take the hold, and start; or wait for credit."""
@@ -151,34 +182,47 @@ class Run:
             self.hold.end(0)
             self.refused(Refused(Condition.OVERLOADED, "The journal cannot be written; nothing was sent.", retry_after_s=5.0))
         elif self.connection is None:
-            self._conclude(FAILED, 499)
+            self.conclude(FAILED, 499)
         else:
             gateway = self.gateway
-            self.candidates = routing.candidates(self.model.offers, gateway.clock.now, gateway.roll)
+            self.candidates = routing.candidates(self.offers, gateway.clock.now, gateway.roll)
             self._attempt(next(self.candidates))
 
     def _attempt(self, offer: Offer) -> None:
         self.offer = offer
         self.stage = HEAD
         try:
-            self.passage = passage(self, offer)
+            found = passage(self, offer)
         except Refused as refusal:
-            self._again(faults.answer(refusal, self.route.dialect.write_error, self.id))
-            return
-        self.attempts += 1
-        self.call = offer.host.pool.call(self.passage.head, self.passage.body, self, request_id=self.sent_id)
+            found = refusal
+        if found is not None:
+            self._go(found)
+
+    attempt = shield(_attempt)
+
+    def _go(self, found: Passage | Refused) -> None:
+        """The way to the offer, or why there is none. Of a large body it comes later, by `go`, and the client may have left meanwhile."""
+        if isinstance(found, Refused):
+            self._again(faults.answer(found, self.route.dialect.write_error, self.id))
+        elif self.connection is None:
+            self.conclude(FAILED, 499)
+        else:
+            self.passage = found
+            self.attempts += 1
+            self.call = self.offer.host.pool.call(found.head, found.body, self, request_id=self.sent_id)
+
+    go = shield(_go)
 
     def _again(self, otherwise: Answer) -> None:
         """Another offer, if one is left and the client is still there; else `otherwise` is the answer."""
-        offer = next(self.candidates, None) if self.connection is not None and not self.gateway.draining else None
+        may = self.connection is not None and not self.headed and not self.gateway.draining
+        offer = next(self.candidates, None) if may else None
         if offer is not None:
-            self.parts = None
-            self.received = 0
-            self.metered = False
+            settle.forget(self)
             self._attempt(offer)
             return
         self.answer = otherwise
-        self._conclude(FAILED, otherwise[0])
+        self.conclude(FAILED, otherwise[0])
 
     # ---- from the upstream --------------------------------------------------------------------------------------------------------
 
@@ -197,14 +241,7 @@ class Run:
     def _head(self, call: Call, data: bytes, done: bool) -> None:
         if not self.first:
             self.first = self.gateway.monotonic()
-        theirs = b""
-        passing = self.route.dialect.reply_fields
-        for name, value in self.offer.host.echo.fields(call):
-            if name in UPSTREAM_IDS:
-                self.upstream_id = value
-            elif name in passing:
-                theirs += b"%b: %b\r\n" % (name, value)
-        self.theirs = theirs
+        answers.read_fields(self, call)
         if self.seen.stream and call.status == 200 and call.kind.lower().startswith(EVENT_STREAM):
             self.stage = STREAM
             self.meter = self.passage.begin(self)
@@ -240,7 +277,7 @@ class Run:
         if meter.finished and not passage.failed:
             out += passage.end(self, None)
             self.offer.breaker.succeeded()
-            self._conclude(self._left_or(COMPLETE if meter.usage is not None else UNREPORTED), 200, out)
+            self.conclude(self._left_or(COMPLETE if meter.usage is not None else UNREPORTED), 200, out)
             return
         self._offer_failed()
         if meter.failed:
@@ -253,13 +290,13 @@ class Run:
             out += passage.end(self, refusal)
             if passage.failed and self.call is not None:
                 self.call.abort()
-        self._conclude(BROKE if meter.delivered_bytes else FAILED, 200, out)
+        self.conclude(BROKE if meter.delivered_bytes else FAILED, 200, out)
 
     def _whole(self, call: Call, data: bytes, done: bool) -> None:
         self.received += len(data)
         if self.received > self.gateway.bounds.answer_bytes:
             call.abort()
-            self._fail(Refused(Condition.UPSTREAM, "The provider's answer is larger than this gateway takes."), UNUSABLE)
+            self.fail(Refused(Condition.UPSTREAM, "The provider's answer is larger than this gateway takes."), UNUSABLE)
             return
         if self.parts is not None:
             self.parts.append(data)
@@ -280,11 +317,10 @@ class Run:
             self._again(judged.answer)
             return
         self.answer = judged.answer
-        self._conclude(self._left_or(judged.ending), judged.answer[0], reported=judged.reported, output_bytes=judged.output_bytes)
+        self.conclude(self._left_or(judged.ending), judged.answer[0], reported=judged.reported, output_bytes=judged.output_bytes)
 
     def _left_or(self, ending: Ending) -> Ending:
-        """An answer that was read to its end for a client that had gone."""
-        return DRAINED if self.connection is None and ending in (COMPLETE, UNREPORTED) else ending
+        return read_on(ending) if self.connection is None else ending
 
     @shield
     def failed(self, call: Call, fault: Fault) -> None:
@@ -298,39 +334,22 @@ class Run:
         if self.stage is STREAM:
             self._end_stream(b"")
         elif fault.kind in ("first_byte_timeout", "idle_timeout"):
-            self._fail(Refused(Condition.DEADLINE, f'The provider "{host}" did not answer in time.'))
+            self.fail(Refused(Condition.DEADLINE, f'The provider "{host}" did not answer in time.'))
         elif self.stage is WHOLE and self.received:
-            self._fail(Refused(Condition.UPSTREAM, f'The provider "{host}" broke off its answer.'))
+            self.fail(Refused(Condition.UPSTREAM, f'The provider "{host}" broke off its answer.'))
         else:
             self._again(answers.refuse(self, f'The provider "{host}" could not be reached or broke off.'))
 
     def _offer_failed(self) -> None:
         self.offer.breaker.failed(self.gateway.clock.now, self.gateway.roll())
 
-    # ---- the client's side --------------------------------------------------------------------------------------------------------
+    # ---- the client's side (serve.leaving) ----------------------------------------------------------------------------------------
 
-    @shield
-    def client_gone(self) -> None:
-        """The client hung up: cancel the upstream where that stops its bill, else read on in the background, within the caps."""
-        self.connection = None
-        stage = self.stage
-        if stage is CREDIT:
-            self.gateway.credit.forget(self)
-            self.dismiss()
-        elif stage in (HEAD, STREAM, WHOLE) and self.call is not None:
-            if not (self.seen.stream and self.offer.host.cancels) and self.gateway.drains.adopt(self, self.gateway.clock.now):
-                self.call.resume()
-                return
-            self.abandon()
-
-    def abandon(self) -> None:
-        """Stop the upstream now and settle what was delivered."""
-        call = self.call
-        if call is None or self.stage not in (HEAD, STREAM, WHOLE):
-            return
-        sent = call.sent
-        call.abort()
-        self._conclude(LEFT if sent else FAILED, 499)
+    client_gone = shield(leaving.client_gone)
+    expel = shield(leaving.expel)
+    abandon = leaving.abandon
+    broke = leaving.broke
+    beat = shield(heartbeats.beat)
 
     def client_slow(self) -> None:
         if self.call is not None:
@@ -340,44 +359,24 @@ class Run:
         if self.call is not None:
             self.call.resume()
 
-    @shield
-    def expel(self, refusal: Refused) -> None:
-        """The drain limit is reached: one error event, everything settled, whatever the stage. Who had left is settled as that."""
-        if self.stage in (HEAD, STREAM, WHOLE) and self.call is not None:
-            if self.connection is None:
-                self.abandon()
-            else:
-                self.call.abort()
-                self._fail(refusal, BROKE if self.headed else FAILED)
-        elif self.stage in (ADMISSION, CREDIT):
-            self.gateway.credit.forget(self)
-            self.refused(refusal)
-
-    def broke(self) -> None:
-        """A bug of ours, already logged: end the request as far as that is still possible."""
-        if self.stage in (ADMISSION, CREDIT):
-            self.refused(faults.bug())
-        elif self.stage in (ENDING, OVER):
-            if self.connection is not None:
-                self.connection.cut()
-        else:
-            if self.call is not None:
-                self.call.abort()
-            self._fail(faults.bug(), BROKE if self.headed else FAILED)
-
     # ---- the ending ---------------------------------------------------------------------------------------------------------------
 
-    def _fail(self, refusal: Refused, ending: Ending = FAILED) -> None:
-        if self.headed:
-            self._conclude(ending, 200, self.passage.end(self, refusal))
+    def fail(self, refusal: Refused, ending: Ending = FAILED) -> None:
+        if self.headed and self.metered:
+            self.conclude(ending, 200, self.passage.end(self, refusal))
         else:
             self.answer = faults.answer(refusal, self.route.dialect.write_error, self.id)
-            self._conclude(ending, self.answer[0])
+            self.conclude(ending, self.answer[0])
 
-    def _conclude(self, ending: Ending, status: int, final: bytes = b"", *, reported: Usage | None = None, output_bytes: int = 0) -> None:
+    def conclude(self, ending: Ending, status: int, final: bytes = b"", *, reported: Usage | None = None, output_bytes: int = 0) -> None:
         """Settle once, write the end record, and let the last bytes follow it."""
         self.stage = ENDING
+        if self.headed and self.answer is not None:
+            status, final = 200, heartbeats.last(self, self.answer)
+            self.answer = None
         self.final = final
+        if self.seen.keeps and ending in WHOLE_ENDINGS:
+            keeping.keep(self)
         settle.conclude(self, ending, status, reported, output_bytes)
 
     @shield

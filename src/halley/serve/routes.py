@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from halley.exchanges import EXCHANGES, Exchange, Route, listing
+from halley.exchanges.kept import KEPT, Deed
+from halley.exchanges.standing import ACCOUNT, CATALOGUE, HEALTH, PAYMENTS, QUOTE, READY
 
-CATALOGUE = b"/api/models"
-HEALTH = b"/healthz"
-READY = b"/readyz"
 _LISTS = tuple(path + b"/" for path in listing.PATHS)
 
 
@@ -26,10 +25,14 @@ for _each in _ALL:
     if _each.route.operation:
         _OPERATIONS.setdefault(_each.route.operation, []).append(_each)
 SERVED: dict[tuple[bytes, bytes], Served] = {(each.route.method, each.route.path): each for each in _ALL if not each.route.operation}
-METHODS: dict[bytes, bytes] = {path: method for method, path in SERVED} | dict.fromkeys((*listing.PATHS, CATALOGUE), b"GET")
+METHODS: dict[bytes, bytes] = (
+    {path: method for method, path in SERVED} | dict.fromkeys((*listing.PATHS, CATALOGUE), b"GET") | {QUOTE: b"POST"}
+)
 READING = (b"GET", b"HEAD")
 # Aliases are documentation addresses: reading them leads to the page.
 PAGES: dict[bytes, bytes] = {route.path: route.page for _, route in _ALL if route.page}
+# What stands where an id would be and is the rest of a path that was put behind another one.
+_WORDS = frozenset(word for path in METHODS for word in path.split(b"/"))
 # What users put in front of a path, from the base URLs of other gateways and hosts.
 _PREFIXES = frozenset({b"v1", b"api", b"openai", b"v1beta"})
 _KNOWN = (*METHODS, HEALTH, READY)
@@ -57,12 +60,37 @@ def lists(path: bytes) -> bool:
     return path in listing.PATHS or (path.startswith(_LISTS) and not path.endswith(b"/models/") and _operation(path) is None)
 
 
+def at_control(path: bytes) -> bool:
+    """Whether control answers there: an account reads or manages what is its own, or somebody tells of a payment."""
+    if path.startswith(PAYMENTS + b"/"):
+        return True
+    return path.startswith(ACCOUNT) and any(path == each or path.startswith(each + b"/") for each in ACCOUNT)
+
+
+def kept(path: bytes) -> tuple[bytes, bytes] | None:
+    """The id of a kept answer and what follows it, where the path is that of one."""
+    if not path.startswith(KEPT.prefix) or path in METHODS:
+        return None
+    id, slash, part = path[len(KEPT.prefix) :].partition(b"/")
+    return (id, slash + part) if id not in _WORDS and any(slash + part == served for _, served in KEPT.deeds) else None
+
+
+def deed(method: bytes, path: bytes) -> tuple[str, Deed] | None:
+    """The id of a kept answer and what is to be done with it."""
+    found = kept(path)
+    done = KEPT.deeds.get((method, found[1])) if found is not None else None
+    return (found[0].decode("latin-1"), done) if found is not None and done is not None else None
+
+
 def allowed(path: bytes) -> bytes | None:
     """What may be asked for at a path that exists, as an `allow` field has it; None of a path of which this table knows nothing."""
     method = METHODS.get(path)
     operation = _operation(path)
     if operation is not None:
         return operation.route.method
+    answer = kept(path)
+    if answer is not None:
+        return b", ".join(each for each, part in KEPT.deeds if part == answer[1])
     if path in PAGES and method is not None:
         return b"%b, GET, HEAD" % method
     if method == b"GET" or path in (HEALTH, READY) or lists(path):

@@ -14,6 +14,9 @@ class Stage(Enum):
     WHOLE = 5
     ENDING = 6
     OVER = 7
+    RECALLING = 8
 
 
-ADMISSION, CREDIT, STARTING, HEAD, STREAM, WHOLE, ENDING, OVER = Stage
+ADMISSION, CREDIT, STARTING, HEAD, STREAM, WHOLE, ENDING, OVER, RECALLING = Stage
+# Nothing is recorded yet: control is asked for something first.
+ASKING = frozenset({CREDIT, RECALLING})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from halley.chat import seals
 from halley.chat.doors import Swap, Target
 from halley.errors import Condition, Refused
+from halley.serve import estimates
 from halley.serve.crossing import EVENT_STREAM, refuse_losses, translated_error
 
 if TYPE_CHECKING:
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from halley.serve.answers import Answer
     from halley.serve.relay import Run
     from halley.serve.tables import Offer, Way
+
+
+# What is only counted need not be a conversation that another dialect has: Gemini CLI 0.61 counts a tool's picture without its call.
+_NOT_COUNTED = frozenset({400, 422})
 
 
 class Translation:
@@ -58,4 +63,6 @@ class Translation:
         return self._client.write_answer(self._provider.read_answer(body), self._ask)
 
     def error(self, run: Run, status: int, fields: bytes, body: bytes) -> Answer:
+        if status in _NOT_COUNTED and run.route.dialect.estimate is not None:
+            return estimates.estimate(run, run.route.dialect, self._ask, fields)
         return translated_error(run, self._provider.read_error(status, body), fields)

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from halley.simulator.heard import Heard, Offer, Result
-from halley.simulator.schema import Json, instance, last_object
+from halley.simulator.schema import Json, as_called, instance, last_object
 from halley.simulator.script import Script
 
 CREATED = 1_767_225_600
@@ -222,6 +222,8 @@ def _call(heard: Heard, offer: Offer, script: Script, dice: random.Random) -> Ca
     value = instance(offer.schema) if offer.schema else {}
     if script.arguments == "said":
         value = last_object(heard.said)
+    if script.arguments == "called":
+        value = as_called(heard.said, offer.name, value)
     if script.arguments == "empty":
         return Call(identity, offer.name, (), namespace=offer.namespace)
     if script.arguments == "long" and isinstance(value, dict):

@@ -6,6 +6,7 @@ Pure. Source: OpenAI's OpenAPI document, Response and ResponseStreamEvent (read 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import msgspec
 
@@ -21,10 +22,12 @@ from halley.simulator.seals import OPENAI_REASONING, wrap
 _INCOMPLETE: dict[End, str] = {"length": "max_output_tokens", "filter": "content_filter", "blocked": "content_filter"}
 _ECHOED: dict[str, Json] = {
     "background": False,
+    "frequency_penalty": 0.0,
     "instructions": None,
     "max_output_tokens": None,
     "max_tool_calls": None,
     "parallel_tool_calls": True,
+    "presence_penalty": 0.0,
     "previous_response_id": None,
     "prompt_cache_key": None,
     "reasoning": {"effort": None, "summary": None},
@@ -117,7 +120,15 @@ def _response(reply: Reply, heard: Heard, choice: Choice, output: list[Json], sc
         "output": output,
         "usage": shown,
         **echoed,
+        "tools": [_shown(tool) for tool in cast("list[Json]", echoed["tools"])],
     }
+
+
+def _shown(tool: Json) -> Json:
+    """A function is echoed with what OpenAI takes where nothing is said."""
+    if not isinstance(tool, dict) or tool.get("type") != "function":
+        return tool
+    return {"description": None, "parameters": None, **tool, "strict": tool.get("strict", True)}
 
 
 def _usage(usage: Usage) -> Json:

@@ -6,11 +6,13 @@ Beside it, the instance that a text itself holds.
 from __future__ import annotations
 
 import json
+import re
 from typing import cast
 
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 
 _DEPTH = 12
+_QUOTED = re.compile(r"'([^']+)'")
 _FORMATS = {
     "date-time": "2026-01-02T03:04:05Z",
     "date": "2026-01-02",
@@ -78,6 +80,19 @@ def last_object(text: str) -> Json:
             at += 1
         at = text.find("{", at)
     return found
+
+
+def as_called(text: str, name: str, fitting: Json) -> Json:
+    """An object with what the text gives a call: the values of one that is written out, `NAME(3, "x")`, or what stands in quotes, in their
+    order. `fitting` has the names, and what was not said."""
+    if not isinstance(fitting, dict):
+        return fitting
+    _, found, rest = text.rpartition(f"{name}(")
+    try:
+        said: Json = json.loads(f"[{rest.partition(')')[0]}]") if found else list(_QUOTED.findall(text))
+    except ValueError:
+        return fitting
+    return fitting | dict(zip(fitting, cast("list[Json]", said), strict=False))
 
 
 def _kind(schema: dict[str, Json]) -> str:

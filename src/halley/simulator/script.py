@@ -35,8 +35,9 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     no_tools: bool = False
     preamble: bool = False
     """Says something before it calls."""
-    arguments: Literal["schema", "said", "empty", "long", "broken"] = "schema"
-    """`said` takes the last JSON object of what the user said, so that a prompt can have a real tool do real work."""
+    arguments: Literal["schema", "said", "called", "empty", "long", "broken"] = "schema"
+    """`said` takes the last JSON object of what the user said, so that a prompt can have a real tool do real work; `called` what stands in
+    a call as it is written, `NAME(3)`, or in quotes, and the schema's own where nobody said it."""
     argument_length: int = 4096
     fragment: int = 8
     """Characters in one piece of JSON."""
@@ -110,6 +111,7 @@ PARTS: tuple[tuple[str, Callable[[list[str]], Change]], ...] = (
     (r"no-tools", lambda _: {"no_tools": True}),
     (r"preamble", lambda _: {"preamble": True}),
     (r"args-said", lambda _: {"arguments": "said"}),
+    (r"args-called", lambda _: {"arguments": "called"}),
     (r"args-empty", lambda _: {"arguments": "empty"}),
     (r"args-broken", lambda _: {"arguments": "broken"}),
     (r"args-long-(\d{1,7})", lambda n: {"arguments": "long", "argument_length": int(n[0])}),

@@ -14,11 +14,13 @@ from typing import NamedTuple
 
 from halley.simulator import gemini_ask, messages_ask, responses_ask
 from halley.simulator.heard import count_words, linked
+from halley.simulator.plan import CREATED
 from halley.simulator.reading import Loose, Node, check, flag
 from halley.simulator.schema import Json
 from halley.simulator.shelf import Shelf
 
 DIMENSIONS = 64
+MOST_DIMENSIONS = 65_536
 """Numbers of a vector where the request does not say how many."""
 
 _MOST_INPUTS = 2048
@@ -56,7 +58,7 @@ def embeddings(body: bytes) -> Sheet:
     model = top.need("model").text()
     texts, tokens = _inputs(top.need("input"))
     wanted, kind = top.find("dimensions"), top.find("encoding_format")
-    count = wanted.whole(1, 65536) if wanted is not None else DIMENSIONS
+    count = wanted.whole(1, MOST_DIMENSIONS) if wanted is not None else DIMENSIONS
     packed = kind is not None and kind.text("float", "base64") == "base64"
 
     def document(told: int) -> dict[str, Json]:
@@ -113,6 +115,39 @@ def anthropic_count(body: bytes, version: str) -> Sheet:
 def responses_count(body: bytes, shelf: Shelf) -> Sheet:
     heard = responses_ask.read(body, shelf)
     return Sheet(heard.model, 0, _fixed({"object": "response.input_tokens", "input_tokens": heard.words}))
+
+
+def responses_compact(body: bytes, shelf: Shelf) -> Sheet:
+    """What the user said stays, all else goes into one item that nobody can read."""
+    heard = responses_ask.read(body, shelf)
+    said = [item for item in responses_ask.inputs_of(Node.of(body)) if item.find("role") is not None]
+    kept: list[Json] = [_message(item, index) for index, item in enumerate(said)]
+    kept.append({"id": f"cmp_{heard.words}", "type": "compaction", "encrypted_content": "sealed-by-the-simulator"})
+
+    def document(told: int) -> dict[str, Json]:
+        usage: dict[str, Json] = {
+            "input_tokens": told,
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens": 0,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": told,
+        }
+        shown: dict[str, Json] = {"id": "resp_compacted", "object": "response.compaction", "created_at": CREATED, "output": kept}
+        return {**shown, "usage": usage}
+
+    return Sheet(heard.model, heard.words, document)
+
+
+def _message(item: Node, index: int) -> Json:
+    """A message as it was asked with, and what an answer says of it beside."""
+    shown = item.value if isinstance(item.value, dict) else {}
+    whole: dict[str, Json] = {"id": f"msg_{index}", "type": "message", "status": "completed", **shown}
+    text = whole.get("content")
+    if isinstance(text, str):
+        said: dict[str, Json] = {"type": "output_text", "text": text, "annotations": []}
+        asked: dict[str, Json] = {"type": "input_text", "text": text}
+        whole["content"] = [said if whole.get("role") == "assistant" else asked]
+    return whole
 
 
 def gemini_count(body: bytes, model: str) -> Sheet:
@@ -214,4 +249,4 @@ def _gemini_input(request: Loose) -> tuple[str, int]:
     content, wanted = request.need("content"), request.find("outputDimensionality")
     content.only("role", "parts")
     text = " ".join(part.need("text").text() for part in content.need("parts").items())
-    return text, wanted.whole(1) if wanted is not None else DIMENSIONS
+    return text, wanted.whole(1, MOST_DIMENSIONS) if wanted is not None else DIMENSIONS

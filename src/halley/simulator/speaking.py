@@ -39,6 +39,9 @@ class Dialect(NamedTuple):
     """A stream holds its usage only where the request asked for it."""
     fields: dict[str, str]
     """Header fields that every answer of this dialect has."""
+    stream_kind: str = ""
+    """The content-type of its streams where they are no server-sent events; `render` writes a frame of them."""
+    render: Callable[[Frame], bytes] | None = None
 
 
 CHAT = Dialect(
@@ -99,7 +102,8 @@ class Answer(NamedTuple):
 async def stream(body: Body, connection: Connection, attempt: Attempt, answer: Answer) -> str:
     """Returns the outcome. Raises Cut and Gone."""
     script, dialect, array = answer.script, answer.dialect, answer.array
-    await body.start(200, (JSON if array else SSE) | dialect.fields, None)
+    kind = {"content-type": dialect.stream_kind} if dialect.stream_kind else {}
+    await body.start(200, (JSON if array else SSE) | kind | dialect.fields, None)
     newline = b"\r\n" if script.crlf else b"\n"
     between = () if array else _between(dialect, script)
     pieces = 0
@@ -112,7 +116,7 @@ async def stream(body: Body, connection: Connection, attempt: Attempt, answer: A
                 connection.close()
                 raise Cut
             if pieces == script.error_frame_after:
-                await body.write(_rendered(dialect.failed(sent), newline, array, sent) + (b"]" if array else b""))
+                await body.write(_rendered(dialect, dialect.failed(sent), newline, array, sent) + (b"]" if array else b""))
                 body.end()
                 return "failed"
             if pieces == script.garbage_after:
@@ -120,13 +124,13 @@ async def stream(body: Body, connection: Connection, attempt: Attempt, answer: A
             if script.chunk_delay_ms:
                 await connection.rest(script.chunk_delay_ms / 1000)
             for extra in between:
-                await body.write(extra + newline * 2 if isinstance(extra, bytes) else _rendered(extra, newline, array, sent))
+                await body.write(extra + newline * 2 if isinstance(extra, bytes) else _rendered(dialect, extra, newline, array, sent))
             if script.bad_json and not pieces:
                 said = frame._replace(data=frame.data[: len(frame.data) // 2])
             pieces += 1
         # Counted before the write: a frame that a cut breaks in two was generated all the same.
         attempt.completion_tokens += frame.tokens
-        await body.write(_rendered(said, newline, array, sent))
+        await body.write(_rendered(dialect, said, newline, array, sent))
     if array:
         await body.write(b"]")
     attempt.completion_tokens = answer.reply.usage.completion
@@ -173,7 +177,9 @@ def _between(dialect: Dialect, script: Script) -> tuple[bytes | Frame, ...]:
     return tuple(extras)
 
 
-def _rendered(frame: Frame, newline: bytes, array: bool, sent: int) -> bytes:
+def _rendered(dialect: Dialect, frame: Frame, newline: bytes, array: bool, sent: int) -> bytes:
+    if dialect.render is not None:
+        return dialect.render(frame)
     if array:
         return (b",\r\n" if sent else b"[") + frame.data
     if frame.event:

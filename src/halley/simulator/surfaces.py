@@ -44,11 +44,19 @@ _PATHS = {
     "/v1/completions": Surface("completions", COMPLETIONS),
     "/v1/responses": Surface("responses", RESPONSES),
     "/v1/responses/input_tokens": Surface("responses.input_tokens", RESPONSES),
+    "/v1/responses/compact": Surface("responses.compact", RESPONSES),
     "/v1/messages": Surface("messages", MESSAGES),
     "/v1/messages/count_tokens": Surface("messages.count_tokens", MESSAGES),
     "/v1/embeddings": Surface("embeddings", CHAT),
     "/v1/moderations": Surface("moderations", CHAT),
     "/v1/rerank": Surface("rerank", CHAT),
+    "/v1/images/generations": Surface("images", CHAT),
+    "/v1/audio/speech": Surface("speech", CHAT),
+    "/v1/audio/transcriptions": Surface("transcription", CHAT),
+    "/v1/videos": Surface("videos", CHAT),
+    "/v1/dashboard/billing/subscription": Surface("allowance", CHAT, ("GET",)),
+    "/v1/dashboard/billing/usage": Surface("spent", CHAT, ("GET",)),
+    "/api/models": Surface("catalogue", CHAT, ("GET",)),
 }
 _OPERATIONS = {
     "generateContent": "gemini",
@@ -73,6 +81,8 @@ def find(request: Request) -> Surface | None:
             if colon and operation in _OPERATIONS:
                 return Surface(_OPERATIONS[operation], GEMINI, model=name)
             return Surface("model", _listing(request, root), ("GET",), item=unquote(path.removeprefix(f"{root}/models/")))
+    if path.startswith("/v1/videos/"):
+        return Surface("video", CHAT, ("GET", "DELETE"), item=unquote(path.removeprefix("/v1/videos/")))
     if path.startswith("/v1/responses/"):
         return Surface("stored", RESPONSES, ("GET", "DELETE", "POST"), item=unquote(path.removeprefix("/v1/responses/")))
     if path.startswith("/v1beta/"):
@@ -157,6 +167,28 @@ def entry(dialect: Dialect, name: str) -> Json:
             return {"type": "model", "id": name, "display_name": name, "created_at": "2026-01-01T00:00:00Z"}
         case _:
             return {"id": name, "object": "model", "created": CREATED, "owned_by": "halley"}
+
+
+def catalogue(names: list[str]) -> Json:
+    """The public catalogue, in which everything is free."""
+    pricing: Json = {"currency": "USD / M Tokens", "input": 0, "output": 0, "per_request": None, "per_second": None}
+    data: list[Json] = [
+        {"id": name, "provider": "halley", "model_type": "text", "features": ["text-to-text"], "pricing": pricing} for name in names
+    ]
+    return {"success": True, "data": data, "page": 0, "total": len(data)}
+
+
+def balance(name: str) -> Json:
+    """What a key may spend, or has spent: nobody's money."""
+    if name == "spent":
+        return {"object": "list", "total_usage": 0.0}
+    return {
+        "object": "billing_subscription",
+        "has_payment_method": True,
+        "hard_limit_usd": 100.0,
+        "soft_limit_usd": 100.0,
+        "access_until": 0,
+    }
 
 
 def _listing(request: Request, root: str) -> Dialect:

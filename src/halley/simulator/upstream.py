@@ -13,11 +13,13 @@ from urllib.parse import unquote
 
 import msgspec
 
-from halley.simulator import chat, completions, gemini_ask, messages_ask, responses, responses_ask, sheets, speaking
+from halley.simulator import chat, clouds, completions, gemini_ask, media, messages_ask, responses, responses_ask, sheets, speaking
 from halley.simulator.bill import Attempt, Bill
 from halley.simulator.body import Body, Cut
 from halley.simulator.heard import Heard
 from halley.simulator.http import Connection, Request, Server
+from halley.simulator.identities import Grants
+from halley.simulator.media import Sound
 from halley.simulator.plan import Reply, Usage, compose, reported, say
 from halley.simulator.reading import BadBody, Loose, Node
 from halley.simulator.schema import Json
@@ -25,7 +27,19 @@ from halley.simulator.script import BadScript, Script, Scripts, read_json
 from halley.simulator.sheets import Sheet
 from halley.simulator.shelf import Shelf
 from halley.simulator.speaking import CHAT, Answer, Dialect
-from halley.simulator.surfaces import Surface, check_version, credential, entry, find, head_of, listing, query, unauthorized
+from halley.simulator.surfaces import (
+    Surface,
+    balance,
+    catalogue,
+    check_version,
+    credential,
+    entry,
+    find,
+    head_of,
+    listing,
+    query,
+    unauthorized,
+)
 
 _HTML = {"content-type": "text/html"}
 _PLAIN = Script()
@@ -51,6 +65,8 @@ class Upstream:
         self._speakers = speakers or {}
         self._require_key = require_key
         self._shelf = Shelf()
+        self._grants = Grants()
+        self._jobs = media.Jobs()
         self._server = Server(self._respond)
         self.url = ""
 
@@ -70,9 +86,17 @@ class Upstream:
             connection.counted = True
             self.dialled += 1
         self.requests += 1
+        if path == "/token":
+            return await _send(connection, request, *self._grants.exchange(request, self.url.removesuffix("/v1") + path, time.time()))
+        request, refusal, spoken = clouds.arrive(request, self._grants, time.time())
         surface = find(request)
+        if surface is not None and spoken is not None:
+            surface = surface._replace(dialect=spoken)
         dialect = surface.dialect if surface is not None else CHAT
-        if self.scripts is not None or self._require_key is not None:
+        if refusal is not None:
+            return await _refuse(connection, request, dialect, *refusal)
+        public = surface is not None and surface.name == "catalogue"
+        if not public and (self.scripts is not None or self._require_key is not None):
             reason = unauthorized(request, dialect, self._require_key)
             if reason is not None:
                 return await _refuse(connection, request, dialect, 401, reason)
@@ -87,6 +111,12 @@ class Upstream:
                 if surface.item not in self._names() and (self.scripts is None or not self.scripts.knows(surface.item)):
                     return await _refuse(connection, request, dialect, 404, f'The model "{surface.item}" does not exist.')
                 await _send(connection, request, 200, msgspec.json.encode(entry(dialect, surface.item)))
+            case "catalogue":
+                await _send(connection, request, 200, msgspec.json.encode(catalogue(self._names())))
+            case "allowance" | "spent":
+                await _send(connection, request, 200, msgspec.json.encode(balance(surface.name)))
+            case "video":
+                await self._watch(connection, request, surface)
             case "stored":
                 await self._keep(connection, request, surface)
             case _:
@@ -114,7 +144,7 @@ class Upstream:
         await self._answer(connection, request, surface, read, script, attempt)
 
     async def _answer(
-        self, connection: Connection, request: Request, surface: Surface, read: Heard | Sheet, script: Script, attempt: Attempt
+        self, connection: Connection, request: Request, surface: Surface, read: Heard | Sheet | Sound, script: Script, attempt: Attempt
     ) -> None:
         bill = self.bill
         outcome = "hung-up"
@@ -126,6 +156,11 @@ class Upstream:
             body = Body(connection, request, script)
             if script.status != 200 or script.html:
                 outcome = await _fail(body, request, surface.dialect, script)
+            elif isinstance(read, Sound):
+                await body.start(200, {"content-type": read.media_type}, len(read.data))
+                await body.write(read.data)
+                body.end()
+                outcome = "complete"
             elif isinstance(read, Sheet):
                 outcome = await _fill(body, connection, attempt, surface.dialect, read, script)
             else:
@@ -154,7 +189,7 @@ class Upstream:
             return _PLAIN
         return self.scripts.take(model) if self.scripts is not None else None
 
-    def _read(self, request: Request, surface: Surface) -> Heard | Sheet:
+    def _read(self, request: Request, surface: Surface) -> Heard | Sheet | Sound:
         """Raises BadBody."""
         body, model = request.body, surface.model.removeprefix("models/")
         match surface.name:
@@ -166,6 +201,8 @@ class Upstream:
                 return responses_ask.read(body, self._shelf)
             case "responses.input_tokens":
                 return sheets.responses_count(body, self._shelf)
+            case "responses.compact":
+                return sheets.responses_compact(body, self._shelf)
             case "messages":
                 return messages_ask.read(body, check_version(request))
             case "messages.count_tokens":
@@ -178,6 +215,14 @@ class Upstream:
                 return sheets.gemini_embed(body, model)
             case "gemini.batchEmbedContents":
                 return sheets.gemini_embed_batch(body, model)
+            case "images":
+                return media.images(body)
+            case "speech":
+                return media.speech(body)
+            case "transcription":
+                return media.transcription(body, _media_type(request))
+            case "videos":
+                return self._jobs.submit(body, _media_type(request))
             case name:
                 return {"embeddings": sheets.embeddings, "moderations": sheets.moderations, "rerank": sheets.rerank}[name](body)
 
@@ -189,6 +234,23 @@ class Upstream:
         inputs = [item.value for item in responses_ask.inputs_of(Node(heard.whole))]
         before = previous.conversation if previous is not None else ()
         self._shelf.put(responses.identity(reply), responses.document(reply, heard, script), before, inputs)
+
+    async def _watch(self, connection: Connection, request: Request, surface: Surface) -> None:
+        """A video on its way: each look is a step, and only what is done can be fetched."""
+        name, _, part = surface.item.partition("/")
+        job = self._jobs.find(name)
+        if job is None or part not in ("", "content"):
+            return await _refuse(connection, request, surface.dialect, 404, f"Video with id '{name}' not found.", "not_found")
+        script = self._script(job.model)
+        failed = script is not None and script.ending == "failed"
+        if request.method == "DELETE":
+            self._jobs.drop(name)
+            return await _send(connection, request, 200, msgspec.json.encode({"id": name, "object": "video.deleted", "deleted": True}))
+        if not part:
+            return await _send(connection, request, 200, msgspec.json.encode(self._jobs.look(job).document(failed)))
+        if job.document(failed)["status"] != "completed":
+            return await _refuse(connection, request, surface.dialect, 400, "The video is not ready yet.", "invalid_value")
+        await _send(connection, request, 200, media.CLIP, {"content-type": "video/mp4"})
 
     async def _keep(self, connection: Connection, request: Request, surface: Surface) -> None:
         name, _, part = surface.item.partition("/")
@@ -302,6 +364,10 @@ def _inspect(heard: Heard, surface: Surface) -> None:
             gemini_ask.inspect(heard)
         case _:
             pass
+
+
+def _media_type(request: Request) -> str:
+    return request.fields.get(b"content-type", b"").decode("latin-1")
 
 
 def _invalid(dialect: Dialect) -> str | None:

@@ -1,20 +1,25 @@
 """Many rows of one table at once: an INSERT that is compiled once and given plain tuples.
 
 SQLAlchemy binds each row of an executemany by name, which costs more than the database's own work. The statement is still its own, in the
-spelling of the connection's dialect; only values that every driver takes as they are may pass (text, numbers, booleans, None).
+spelling of the connection's dialect; only values that every driver takes as they are may pass (text, numbers, booleans, None). SQLite is in
+the process and gets row after row; PostgreSQL is a journey away and gets all of them in one JSON text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any
 
-from sqlalchemy import Connection, Dialect, Insert, Table
+import msgspec
+from sqlalchemy import Connection, Dialect, Insert, Table, Text, Update, bindparam, cast, column, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.selectable import TableValuedAlias
 
 Row = tuple[str | int | float | bool | None, ...]
+
+_encode = msgspec.json.Encoder().encode
 
 
 def inserting(dialect: Dialect, table: Table) -> postgresql.Insert | sqlite.Insert:
@@ -26,25 +31,54 @@ def insert_rows(connection: Connection, table: Table, columns: tuple[str, ...], 
     """Rows as tuples in the order of `columns`. With `ignore_known`, one that violates a unique index is left out instead of failing."""
     if not rows:
         return
-    form = _compiled(connection.dialect, table, columns, ignore_known)
-    if form.positional:
-        connection.exec_driver_sql(form.sql, list(rows))
+    if connection.dialect.name == "postgresql":
+        connection.execute(_insert_of_one_text(table, columns, ignore_known), {"rows": _text(columns, rows)})
     else:
-        connection.exec_driver_sql(form.sql, [dict(zip(columns, row, strict=True)) for row in rows])
+        connection.exec_driver_sql(_compiled(connection.dialect, table, columns, ignore_known), list(rows))
 
 
-class _Form(NamedTuple):
-    sql: str
-    positional: bool
+def update_rows(connection: Connection, statement: Update, key: str, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
+    """Set `columns` of the rows that `statement` leaves of its table, each found by its `key`: a tuple has the key and then the columns."""
+    if not rows:
+        return
+    table = statement.entity_description["table"]
+    names = (key, *columns)
+    if connection.dialect.name == "postgresql":
+        given = _records(table, names)
+        whole = statement.where(table.c[key] == given.c[key]).values({name: given.c[name] for name in columns})
+        connection.execute(whole, {"rows": _text(names, rows)})
+    else:
+        whole = statement.where(table.c[key] == bindparam("its")).values({name: bindparam(f"new_{name}") for name in columns})
+        named = ("its", *(f"new_{name}" for name in columns))
+        connection.execute(whole, [dict(zip(named, row, strict=True)) for row in rows])
 
 
 @lru_cache(maxsize=16)
-def _compiled(dialect: Dialect, table: Table, columns: tuple[str, ...], ignore_known: bool) -> _Form:
+def _compiled(dialect: Dialect, table: Table, columns: tuple[str, ...], ignore_known: bool) -> str:
     statement: Insert = inserting(dialect, table)
     if ignore_known:
         statement = inserting(dialect, table).on_conflict_do_nothing()
     compiled = statement.compile(dialect=dialect, column_keys=columns)
     assert isinstance(compiled, SQLCompiler)
-    if compiled.positional and tuple(compiled.positiontup or ()) != columns:
+    if not compiled.positional or tuple(compiled.positiontup or ()) != columns:
         raise ValueError(f"The columns of {table.name} are bound in the order {compiled.positiontup}.")
-    return _Form(str(compiled), compiled.positional)
+    return str(compiled)
+
+
+@lru_cache(maxsize=16)
+def _insert_of_one_text(table: Table, columns: tuple[str, ...], ignore_known: bool) -> Insert:
+    given = _records(table, columns)
+    statement = postgresql.insert(table).from_select(columns, select(*(given.c[name] for name in columns)))
+    return statement.on_conflict_do_nothing() if ignore_known else statement
+
+
+def _records(table: Table, names: tuple[str, ...]) -> TableValuedAlias:
+    """The rows of the bound text `rows` as a table, with the types of the columns that they are for."""
+    typed = (column(name, table.c[name].type) for name in names)
+    text = cast(bindparam("rows", type_=Text), postgresql.JSON(none_as_null=True))
+    return func.json_to_recordset(text).table_valued(*typed, name="given").render_derived(with_types=True)
+
+
+def _text(names: tuple[str, ...], rows: Sequence[Row]) -> str:
+    records: list[Mapping[str, Any]] = [dict(zip(names, row, strict=True)) for row in rows]
+    return _encode(records).decode()

@@ -9,31 +9,31 @@ import fcntl
 import os
 import secrets as random_bytes
 import sqlite3
-import tempfile
 import time
 from collections.abc import Generator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from halley import crash, logs
-from halley.errors import HalleyError
 from halley.secret import SecretBytes
-from halley.store import rotation, schema
+from halley.store import alerts, backup, nodes, postgres, rotation, schema, steps
 from halley.store.masterkey import File, Variable, place
+from halley.store.state import PEPPER, State, StoreError, judge, look_at, look_in, untouched
 from halley.store.values import Rotated
 from halley.store.vault import Vault
 
-HEAD = "0002"
+HEAD = "0010"
 # Schemas that were released, by the version that brought them. Their revisions do not change any more: fixtures/stores has a store of each,
 # and every later version takes it on. A tag is added with its fixture, and none is ever removed.
 TAGS = {"v0.1": "0001"}
-_PEPPER = "pepper"
+# All tables, also those that stand beside their only reader.
+METADATA = alerts.alerts.metadata
 
 _log = logs.get("halley.store")
 
@@ -44,12 +44,12 @@ sqlite3.register_adapter(type(None), _nothing.get)
 sqlite3.register_adapter(bool, int)
 
 
-class StoreError(HalleyError):
-    """The store cannot be opened or must not be written; the message says what to do."""
+class Away(StoreError):
+    """The database cannot be used just now: nothing of the transaction was done, unless it was lost while it was committed."""
 
 
 class StoreLock:
-    """The right to write the store: held by the control process for its life, or by one command while control is down."""
+    """The right to write the store from this home: held by the control process for its life, or by one command while control is down."""
 
     def __init__(self, home: Path) -> None:
         try:
@@ -69,8 +69,11 @@ class StoreLock:
 class Store:
     """An open store: transactions, the secret that keys are hashed under, and the master key that wraps it."""
 
-    def __init__(self, engine: Engine, path: Path | None, place: File | Variable, vault: Vault, former: Vault | None) -> None:
+    def __init__(self, engine: Engine, path: Path | None, node: str, place: File | Variable, vault: Vault, former: Vault | None) -> None:
+        # `nodes.ALONE` where no other home can have the database.
+        self.node = node
         self._engine = engine
+        self._away = False
         self._path = path
         self._place = place
         self._vault = vault
@@ -88,18 +91,33 @@ class Store:
 
     @contextmanager
     def begin(self) -> Generator[Connection]:
-        """One transaction: committed when the block ends, rolled back when it raises."""
-        with self._engine.begin() as connection:
+        """One transaction: committed when the block ends, rolled back when it raises. Raises Away."""
+        with self._at_hand(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Generator[Connection]:
-        """What is committed now, and stays so until the block ends; others write on. For any thread."""
-        with self._engine.connect() as plain:
-            options = {"reads": True} if plain.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
-            connection = plain.execution_options(**options)
+        """What is committed now, and stays so until the block ends; others write on. For any thread. Raises Away."""
+        with self._at_hand(), self._engine.connect() as plain:
+            connection = plain.execution_options(reads=True)
             with connection.begin():
                 yield connection
+
+    @contextmanager
+    def _at_hand(self) -> Generator[None]:
+        """Says once that the database is away, and once that it is back."""
+        try:
+            yield
+        except (OperationalError, InterfaceError) as fault:
+            if self._path is not None and not _is_busy(fault):
+                raise
+            if not self._away:
+                self._away = True
+                _log.error("the database is away", fault=fault.orig)
+            raise Away(f"The database cannot be used just now: {fault.orig}") from fault
+        if self._away:
+            self._away = False
+            _log.warning("the database is back")
 
     def rotate_master_key(self) -> Rotated:
         """A new master key for what the store keeps. Raises VaultError when nothing was changed, Unwiped when it is finished later."""
@@ -133,74 +151,74 @@ def open_store(url: str, home: Path, master_key: str, environ: Mapping[str, str]
 
     A PostgreSQL store that is there already is migrated only when `migrate` says so: other nodes may be running on it.
     """
-    engine = _engine(url, home)
-    path = Path(engine.url.database) if engine.dialect.name == "sqlite" and engine.url.database else None
+    engine = engine_of(url, home)
+    path = _path(engine)
     where = place(master_key, home, environ)
+    try:
+        return _opened(engine, path, home, where, migrate)
+    except (OperationalError, InterfaceError) as fault:
+        engine.dispose()
+        raise Away(f"The database of [store] url cannot be used: {fault.orig}") from None
+
+
+def _opened(engine: Engine, path: Path | None, home: Path, where: File | Variable, migrate: bool) -> Store:
     # The vault must be satisfied first, and a look at a database may write: it would make its file, or fold its log into it.
-    found = _found(engine) if path is None else _found_in(path)
-    vault, former = where.opening(_PEPPER, found) if found is not None else (where.first(), None)
+    state = look_at(engine) if path is None else look_in(path)
+    if path is not None and (mark := moved(path)).exists():
+        raise StoreError(f"This store was moved to PostgreSQL ({mark} says when); set [store] url.")
+    judge(state, HEAD, steps.known(), METADATA)
+    if path is None and state.revision not in (None, HEAD) and not migrate:
+        raise StoreError(
+            f"The store has schema {state.revision}, this version needs {HEAD}: run `halley migrate` while no node is running."
+        )
+    vault, former = where.opening(PEPPER, state.pepper) if state.pepper is not None else (where.first(), None)
     if path is not None:
         # SQLite gives its WAL and its index the mode that the database has when it first opens them.
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         path.chmod(0o600)
-    _migrate(engine, path, migrate)
-    return Store(engine, path, where, vault, former)
+    node = nodes.ALONE if path is not None else nodes.own_id(home)
+    if state.revision != HEAD:
+        _migrate(engine, path, node)
+    return Store(engine, path, node, where, vault, former)
+
+
+def _is_busy(fault: DBAPIError) -> bool:
+    """Whether SQLite may take tomorrow what it does not take today: busy, locked, read-only, a bad or full disk, or no file."""
+    return getattr(fault.orig, "sqlite_errorcode", 0) & 0xFF in (5, 6, 8, 10, 13, 14)
 
 
 def _pepper(engine: Engine, vault: Vault) -> SecretBytes:
     with engine.begin() as connection:
-        wrapped = connection.scalar(select(schema.secrets.c.wrapped).where(schema.secrets.c.name == _PEPPER))
+        wrapped = connection.scalar(select(schema.secrets.c.wrapped).where(schema.secrets.c.name == PEPPER))
         if wrapped is not None:
-            return vault.unwrap(_PEPPER, wrapped)
+            return vault.unwrap(PEPPER, wrapped)
         pepper = SecretBytes(random_bytes.token_bytes(32))
-        connection.execute(insert(schema.secrets).values(name=_PEPPER, wrapped=vault.wrap(_PEPPER, pepper)))
+        connection.execute(insert(schema.secrets).values(name=PEPPER, wrapped=vault.wrap(PEPPER, pepper)))
         return pepper
 
 
-_FIND = "SELECT wrapped FROM secrets WHERE name = 'pepper'"
+def _reading(engine: Engine) -> Connection:
+    return engine.connect().execution_options(reads=True)
 
 
-def _found(engine: Engine) -> bytes | None:
-    with engine.connect() as connection:
-        return connection.scalar(text(_FIND)) if inspect(connection).has_table("secrets") else None
-
-
-def _found_in(path: Path) -> bytes | None:
-    """The same of an SQLite file, without a trace: a store that is refused stays as it is, byte for byte."""
-    if not path.exists():
-        return None
-    log = path.with_name(f"{path.name}-wal")
-    if not log.exists() or not log.stat().st_size:
-        return _look(path, "immutable=1")
-    # What a killed process left in its log counts too. Under other names, so that the index which SQLite makes for it is ours.
-    with tempfile.TemporaryDirectory(prefix=".look-", dir=path.parent) as directory:
-        try:
-            for name in (path, log):
-                os.link(name, Path(directory) / name.name)
-        except OSError:  # a file system without links: the index beside the database is touched, which is no part of it
-            return _look(path, "mode=ro")
-        return _look(Path(directory) / path.name, "mode=ro")
-
-
-def _look(path: Path, how: str) -> bytes | None:
-    with closing(sqlite3.connect(f"file:{quote(os.fspath(path))}?{how}", uri=True)) as connection:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'secrets'").fetchall():
-            return None
-        return next((row[0] for row in connection.execute(_FIND)), None)
-
-
-def _engine(url: str, home: Path) -> Engine:
+def engine_of(url: str, home: Path) -> Engine:
     try:
+        where = make_url(url) if url else make_url(f"sqlite:///{home / 'halley.db'}")
+        if where.get_backend_name() in ("postgresql", "postgres"):
+            return postgres.engine(where)
         # No parameters in its exceptions: they are what the rows hold.
-        engine = create_engine(make_url(url) if url else make_url(f"sqlite:///{home / 'halley.db'}"), hide_parameters=True)
+        engine = create_engine(where, hide_parameters=True)
     except ModuleNotFoundError as fault:
         raise StoreError(f"[store] url names a database whose driver is not installed ({fault.name}).") from None
+    except postgres.BadUrl as fault:
+        raise StoreError(f"[store] url has {fault}.") from None
     except SQLAlchemyError:
-        # Not its own words: they hold the URL, and the URL may hold a password.
-        raise StoreError("[store] url is not a URL of a database that Halley knows, such as postgresql+psycopg://HOST/NAME.") from None
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare)
-        event.listen(engine, "begin", _begin)
+        engine = None
+    if engine is None or engine.dialect.name != "sqlite":
+        # Not SQLAlchemy's own words: they hold the URL, and the URL may hold a password.
+        raise StoreError("[store] url is not a URL of a database that Halley knows, such as postgresql://USER@HOST/NAME.")
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
     return engine
 
 
@@ -217,45 +235,119 @@ def _begin(connection: Connection) -> None:
 
 
 def revision(engine: Engine) -> str | None:
-    with engine.connect() as connection:
+    with _reading(engine) as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
         return connection.scalar(text("SELECT version_num FROM alembic_version"))
 
 
-def _migrate(engine: Engine, path: Path | None, asked: bool) -> None:
+def _migrate(engine: Engine, path: Path | None, node: str) -> None:
+    """Alone: who comes second waits for the first and finds its work done."""
     now = revision(engine)
     if now == HEAD:
         return
-    if now is not None and now > HEAD:
-        raise StoreError(f"The store has schema {now}, which is newer than this version of Halley ({HEAD}); start the newer version.")
-    if path is None and now is not None and not asked:
-        raise StoreError(f"The store has schema {now}, this version needs {HEAD}: run `halley migrate` while no node is running.")
+    if path is None and now is not None:
+        _find_nobody(engine, node)
     if path is not None and now is not None:
         _back_up(path, now)
     crash.here("control.migration.begun")
-    upgrade(engine)
+    try:
+        with engine.begin() as connection:
+            steps.upgrade(connection)
+            crash.here("control.migration.uncommitted")
+    except SQLAlchemyError as fault:
+        # What is away is told of as that, by who has called.
+        if isinstance(fault, OperationalError | InterfaceError) and (path is None or _is_busy(fault)):
+            raise
+        why = getattr(fault, "orig", None) or fault
+        raise StoreError(f"The store cannot be brought from schema {now} to {HEAD}, and was left as it is: {why}") from None
     crash.here("control.migration.committed")
 
 
+def _find_nobody(engine: Engine, node: str) -> None:
+    """Raises StoreError while another node runs on the database: it would write rows of a schema that is gone."""
+    with _reading(engine) as connection:
+        if not inspect(connection).has_table(nodes.nodes.name):
+            return
+        others = nodes.running(connection, node, time.time())
+    if others:
+        raise StoreError(f"Other nodes are running on the store ({', '.join(others)}); stop them, and migrate then.")
+
+
 def _back_up(path: Path, from_revision: str) -> None:
-    copy = path.with_name(f"{path.name}.before-{HEAD}-from-{from_revision}-{int(time.time())}")
-    os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    source, target = sqlite3.connect(path), sqlite3.connect(copy)
-    with source, target:
-        source.backup(target)
-    source.close()
-    target.close()
+    # A start that ended in the same second may have left one of that name.
+    name = f"{path.name}.before-{HEAD}-from-{from_revision}-{time.time_ns()}"
+    with backup.draft(path.with_name(name)) as copy:
+        backup.copy(path, copy)
 
 
-def upgrade(engine: Engine) -> None:
-    # alembic takes longer to import than a start may take; it is needed only when the schema moves.
-    from alembic import command
-    from alembic.config import Config
+class Outlook(NamedTuple):
+    """What `halley migrate` would do: from which schema (None of a store that is not there yet) to which, by which steps."""
 
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        crash.here("control.migration.uncommitted")
+    revision: str | None
+    head: str
+    steps: tuple[steps.Step, ...]
+
+
+def outlook(url: str, home: Path) -> Outlook:
+    """Reads only, and leaves no trace. Raises StoreError for a store that this version must not touch."""
+    with aside(url, home) as (engine, _, state):
+        judge(state, HEAD, steps.known(), METADATA)
+        ahead = steps.planned(state.revision, engine.dialect.name)
+        if ahead and state.columns:
+            with _reading(engine) as connection:
+                ahead = steps.estimated(connection, ahead, state.columns)
+        return Outlook(state.revision, HEAD, tuple(ahead))
+
+
+class Aside(NamedTuple):
+    """A database for one who only reads; `path` is SQLite's file."""
+
+    engine: Engine
+    path: Path | None
+    state: State
+
+
+@contextmanager
+def aside(url: str, home: Path) -> Generator[Aside]:
+    """The store's database for one who reads a little, beside whoever runs. Raises StoreError, also within the block."""
+    engine = engine_of(url, home)
+    path = _path(engine)
+    try:
+        if path is None or path.with_name(f"{path.name}-shm").exists():
+            # In use, or left behind by a process that was killed: as every reader does.
+            yield Aside(engine, path, look_at(engine))
+        elif not path.exists():
+            yield Aside(engine, path, look_in(path))
+        else:
+            state = look_in(path)
+            with untouched(path) as address:
+                yield Aside(reader(address), path, state)
+    except (OperationalError, InterfaceError) as fault:
+        raise Away(f"The database of [store] url cannot be used: {fault.orig}") from None
+    finally:
+        engine.dispose()
+
+
+def reader(address: str) -> Engine:
+    """Of an SQLite file, by its address with its mode."""
+    return create_engine("sqlite://", creator=lambda: sqlite3.connect(address, uri=True), poolclass=NullPool, hide_parameters=True)
+
+
+def fit(state: State) -> None:
+    """Raises StoreError for a store that is not there, or not of this version's schema."""
+    judge(state, HEAD, steps.known(), METADATA)
+    if state.revision is None:
+        raise StoreError("There is no store yet.")
+    if state.revision != HEAD:
+        raise StoreError(f"The store has schema {state.revision}, this version needs {HEAD}: run `halley migrate` first.")
+
+
+def moved(path: Path) -> Path:
+    """The file beside an SQLite store that says that it is no longer the store."""
+    return path.with_name(f"{path.name}.moved")
+
+
+def _path(engine: Engine) -> Path | None:
+    """SQLite's file."""
+    return Path(engine.url.database) if engine.dialect.name == "sqlite" and engine.url.database else None

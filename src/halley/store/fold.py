@@ -11,15 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from halley.chat.usage import Usage
 from halley.money import NanoDollars
-from halley.policy.pricing import CRASH, EXPIRED, Ending
-from halley.store import ledger
-from halley.store.bulk import Row, insert_rows, inserting
-from halley.store.journal import End, Progress, Record, Start
+from halley.policy.settlement import CRASH, EXPIRED, Ending
+from halley.store import claims, kept, ledger, pots, usage
+from halley.store.bulk import Row, insert_rows, inserting, update_rows
+from halley.store.journal import End, Kept, Progress, Record, Sealed, Start
 from halley.store.replay import Position, Read, Stray
 from halley.store.schema import accounts, journals, requests, strays
 
@@ -33,15 +33,16 @@ _encode = msgspec.json.Encoder().encode
 _COLUMNS = tuple(column.name for column in requests.columns if not column.name.startswith("progress_"))
 _END_COLUMNS = _COLUMNS[_COLUMNS.index("ended_at") :]
 _START_COLUMNS = _COLUMNS[: -len(_END_COLUMNS)]
-_open = update(requests).where(requests.c.id == bindparam("its"), requests.c.ending.is_(None))
-_end_update = _open.values({name: bindparam(name) for name in _END_COLUMNS})
-_progress_update = _open.values({column.name: bindparam(column.name) for column in requests.columns if column.name.startswith("progress_")})
+_PROGRESS_COLUMNS = ("progress_charge", "progress_provider", "progress_usage")
+_open = update(requests).where(requests.c.ending.is_(None))
 
 
 class _Hold(NamedTuple):
     account: str
     leased: bool
     ended: bool
+    key: str
+    model: str
 
 
 class _Sum:
@@ -66,6 +67,8 @@ def fold(connection: Connection, relay: str, read: Read, at: float) -> int:
     starts: dict[str, Start] = {}
     ends: dict[str, End] = {}
     progress: dict[str, Progress] = {}
+    answers: list[Kept] = []
+    sealed: list[Sealed] = []
     for record in read.records:
         if type(record) is End:
             ends.setdefault(record.request, record)
@@ -73,7 +76,15 @@ def fold(connection: Connection, relay: str, read: Read, at: float) -> int:
             starts[record.request] = record
         elif type(record) is Progress:
             progress[record.request] = record
+        elif type(record) is Kept:
+            answers.append(record)
+        elif type(record) is Sealed:
+            sealed.append(record)
+    kept.keep(connection, answers)
+    claims.answered(connection, sealed)
     lost = [*read.strays, *_drop_foreign(connection, starts)]
+    if budgeted := [start for start in starts.values() if start.pots]:
+        pots.name(connection, budgeted)
     known = _known(connection, [request for request in ends if request not in starts])
     try:
         with connection.begin_nested():
@@ -83,20 +94,8 @@ def fold(connection: Connection, relay: str, read: Read, at: float) -> int:
         count, bad = _end(connection, relay, ends, starts, _known(connection, ends), at)
     open_ = [_start_row(start, relay) for request, start in starts.items() if request not in ends or request in bad]
     insert_rows(connection, requests, _START_COLUMNS, open_, ignore_known=True)
-    running = [each for request, each in progress.items() if request not in ends]
-    if running:
-        connection.execute(
-            _progress_update,
-            [
-                {
-                    "its": each.request,
-                    "progress_charge": each.charge,
-                    "progress_provider": each.provider,
-                    "progress_usage": _json(each.usage),
-                }
-                for each in running
-            ],
-        )
+    running = [(each.request, each.charge, each.provider, _json(each.usage)) for request, each in progress.items() if request not in ends]
+    update_rows(connection, _open, "id", _PROGRESS_COLUMNS, running)
     _keep(connection, relay, [*lost, *bad.values()], at)
     _move(connection, relay, read.after)
     return count
@@ -106,13 +105,10 @@ def end_of_relay(connection: Connection, relay: str, at: float) -> int:
     """The relay is gone and its journal is folded: end what it left open by the crash row, close its leases and its journal."""
     count = _end_open(connection, relay, CRASH, at)
     ledger.close_leases(connection, relay, at)
+    claims.end_of_relay(connection, relay)
+    pots.close_leases(connection, relay, at)
     connection.execute(update(journals).where(journals.c.relay == relay).values(closed_at=at))
     return count
-
-
-def overdue(connection: Connection, before: float) -> set[str]:
-    """Relays that have a hold open which began before then, Unix seconds."""
-    return set(connection.scalars(select(requests.c.relay).where(requests.c.at < before, requests.c.ending.is_(None)).distinct()))
 
 
 def expire(connection: Connection, relay: str, before: float, at: float) -> int:
@@ -130,11 +126,6 @@ def _end_open(connection: Connection, relay: str, ending: Ending, at: float, *wh
     }
     count, _ = _end(connection, relay, ends, {}, _known(connection, ends), at)
     return count
-
-
-def unclosed(connection: Connection) -> set[str]:
-    """Relays whose journal is not closed in the ledger."""
-    return set(connection.scalars(select(journals.c.relay).where(journals.c.closed_at.is_(None))))
 
 
 def count_open(connection: Connection) -> int:
@@ -177,11 +168,13 @@ def _drop_foreign(connection: Connection, starts: dict[str, Start]) -> list[Stra
 def _known(connection: Connection, wanted: Iterable[str]) -> dict[str, _Hold]:
     """Those of the requests that have a row."""
     names = list(wanted)
-    columns = (requests.c.id, requests.c.account, requests.c.leased, requests.c.ending)
+    columns = (requests.c.id, requests.c.account, requests.c.leased, requests.c.ending, requests.c.key, requests.c.model)
     found: dict[str, _Hold] = {}
     for start in range(0, len(names), _CHUNK):
         part = select(*columns).where(requests.c.id.in_(names[start : start + _CHUNK]))
-        found.update({row.id: _Hold(row.account, row.leased, row.ending is not None) for row in connection.execute(part)})
+        found.update(
+            {row.id: _Hold(row.account, row.leased, row.ending is not None, row.key, row.model) for row in connection.execute(part)}
+        )
     return found
 
 
@@ -194,6 +187,7 @@ def _end(
     late: list[tuple[End, _Sum]] = []
     bad: dict[str, Stray] = {}
     sums: dict[str, _Sum] = {}
+    days = usage.Days()
     for request, end in ends.items():
         hold = known.get(request) or starts.get(request)
         if hold is None or not (0 <= end.charge <= _DEAREST and 0 <= end.loss <= _DEAREST):
@@ -208,6 +202,7 @@ def _end(
             continue
         else:
             late.append((end, total))
+        days.add(hold.account, hold.key, hold.model, end)
         total.loss += end.loss
         if hold.leased:
             total.leased += end.charge
@@ -217,11 +212,13 @@ def _end(
         total.posting = ledger.post(connection, "settle", account, settlement(account, total.leased, total.unleased, total.loss), at)
     ledger.charge_leases(connection, relay, {account: total.leased for account, total in sums.items()}, at)
     insert_rows(connection, requests, _COLUMNS, [_start_row(start, relay) + _end_row(end, total.posting) for start, end, total in whole])
+    update_rows(connection, _open, "id", _END_COLUMNS, [(end.request, *_end_row(end, total.posting)) for end, total in late])
+    days.write(connection)
+    budgeted = {start.request: end.charge for start, end, _ in whole if start.pots}
     if late:
-        connection.execute(
-            _end_update,
-            [{"its": end.request, **dict(zip(_END_COLUMNS, _end_row(end, total.posting), strict=True))} for end, total in late],
-        )
+        budgeted |= {end.request: end.charge for end, _ in late}
+    if budgeted:
+        pots.charge(connection, relay, budgeted, at)
     return len(whole) + len(late), bad
 
 
@@ -273,6 +270,9 @@ def _end_row(end: End, posting: int | None) -> Row:
         end.total_ms,
         end.upstream_request_id,
         _json(end.lost) if end.lost else None,
+        end.cost,
+        end.cancel or None,
+        _json(end.unpriced) if end.unpriced else None,
     )
 
 

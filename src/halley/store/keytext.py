@@ -1,4 +1,5 @@
-"""The text of a client key: `sk-`, 32 random characters, 6 characters of checksum; and the digest it is stored as.
+"""The text of a client key: `sk-`, 32 random characters, 6 characters of checksum; and the digest it is stored as. That of a personal
+access token is the same behind `pat-`.
 
 The checksum lets a relay refuse junk without a look-up. The text is shown once and never stored.
 """
@@ -13,11 +14,13 @@ import zlib
 from halley.secret import Secret, SecretBytes
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+KEY = "sk-"
+TOKEN = "pat-"  # noqa: S105 (what they begin with)
 
 
-def make() -> str:
+def make(prefix: str = KEY) -> str:
     body = "".join(secrets.choice(_BASE62) for _ in range(32))
-    return f"sk-{body}{checksum(body)}"
+    return f"{prefix}{body}{checksum(body)}"
 
 
 def checksum(body: str) -> str:
@@ -28,9 +31,9 @@ def checksum(body: str) -> str:
     return digits
 
 
-def well_formed(key: str) -> bool:
-    body, check = key[3:-6], key[-6:]
-    return key.startswith("sk-") and len(body) == 32 and all(c in _BASE62 for c in body) and checksum(body) == check
+def well_formed(key: str, prefix: str = KEY) -> bool:
+    body, check = key[len(prefix) : -6], key[-6:]
+    return key.startswith(prefix) and len(body) == 32 and all(c in _BASE62 for c in body) and checksum(body) == check
 
 
 def digest(pepper: SecretBytes, key: Secret) -> bytes:

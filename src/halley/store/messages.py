@@ -6,17 +6,24 @@ late, or after a restart of either side changes nothing it should not.
 
 from __future__ import annotations
 
+from typing import Final, Literal
+
 import msgspec
 
 from halley.money import NanoDollars
+from halley.policy.budgets import Pot
 from halley.policy.snapshot import Snapshot
 from halley.secret import hidden, revealed
+from halley.store.journal import Kept
+
+# What is lent from: an account, by its id, or a pot.
+Source = str | Pot
 
 
 class LeaseState(msgspec.Struct, frozen=True):
     """A lease as the relay knows it: totals of nano-dollars since the relay process began."""
 
-    account: str
+    source: Source
     granted: NanoDollars
     returned: NanoDollars
 
@@ -30,19 +37,72 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
     leases: tuple[LeaseState, ...] = ()
 
 
+class PotWanted(msgspec.Struct, frozen=True, array_like=True):
+    """As `LeaseWanted`, of a pot."""
+
+    pot: Pot
+    need: NanoDollars
+    least: NanoDollars
+
+
 class LeaseWanted(msgspec.Struct, frozen=True, tag="lease_wanted"):
-    """The account needs `need` more nano-dollars at this relay; `least` still helps (an answer with a smaller output cap)."""
+    """The account needs `need` more nano-dollars at this relay; `least` still helps (an answer with a smaller output cap). So do the `pots`
+    that stand over the same requests."""
 
     account: str
     need: NanoDollars
     least: NanoDollars
+    pots: tuple[PotWanted, ...] = ()
+
+
+class LeaseAsked(msgspec.Struct, frozen=True, tag="lease_asked"):
+    """The relay has forgotten how much it was lent of some of these pots, and asks before it wants more; answered by LeaseTold."""
+
+    account: str
+    pots: tuple[Pot, ...]
 
 
 class LeaseReturned(msgspec.Struct, frozen=True, tag="lease_returned"):
     """Credit given back; `returned` is the total of all returns of this lease."""
 
-    account: str
+    source: Source
     returned: NanoDollars
+
+
+class AnswersWanted(msgspec.Struct, frozen=True, tag="answers_wanted"):
+    """A caller of the account goes on from the answer `last`, so that those before it are wanted too, or names `others`, which are wanted
+    alone. `question` is the relay's number for what comes back."""
+
+    question: int
+    account: str
+    last: str | None
+    others: tuple[str, ...] = ()
+
+
+class AnswerGone(msgspec.Struct, frozen=True, tag="answer_gone"):
+    """The account's caller has deleted the answer."""
+
+    question: int
+    account: str
+    answer: str
+
+
+class ClaimWanted(msgspec.Struct, frozen=True, tag="claim_wanted"):
+    """The request wants the account's Idempotency-Key: `key` and `body` are digests. Answered by Answers with a `claim`."""
+
+    question: int
+    account: str
+    key: bytes
+    body: bytes
+    request: str
+
+
+class ClaimGone(msgspec.Struct, frozen=True, tag="claim_gone"):
+    """The request wanted, and perhaps has, the account's Idempotency-Key, and is refused: it will never begin."""
+
+    account: str
+    key: bytes
+    request: str
 
 
 class Counters(msgspec.Struct, frozen=True, tag="counters"):
@@ -54,16 +114,25 @@ class Counters(msgspec.Struct, frozen=True, tag="counters"):
 
 
 class Granted(msgspec.Struct, frozen=True, tag="granted"):
-    """Answer to LeaseWanted: the lease's total grant. Unchanged total means the account cannot cover `least`."""
+    """Answer to LeaseWanted: the total grant of its leases, of pots in the order of the question. An unchanged total means that `least`
+    cannot be covered."""
 
     account: str
     granted: NanoDollars
+    pots: tuple[tuple[Pot, NanoDollars], ...] = ()
+
+
+class LeaseTold(msgspec.Struct, frozen=True, tag="lease_told"):
+    """Answer to LeaseAsked: how the leases stand, in the order of the question. Nothing is lent by it."""
+
+    account: str
+    leases: tuple[LeaseState, ...]
 
 
 class Recall(msgspec.Struct, frozen=True, tag="recall"):
     """Give back what is not held by open requests; answered by LeaseReturned."""
 
-    account: str
+    source: Source
 
 
 class Folded(msgspec.Struct, frozen=True, tag="folded"):
@@ -72,8 +141,36 @@ class Folded(msgspec.Struct, frozen=True, tag="folded"):
     offset: int
 
 
-FromRelay = Hello | LeaseWanted | LeaseReturned | Counters
-FromControl = Snapshot | Granted | Recall | Folded
+Standing = Literal["held", "running", "other", "done"]
+HELD: Final = "held"
+RUNNING: Final = "running"
+OTHER: Final = "other"
+DONE: Final = "done"
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """How it stands with an Idempotency-Key: who asked holds it now, its `request` runs, it belongs to another body, or its request is
+    done, with this charge, and what is kept of its answer. `ending` is empty of one that runs."""
+
+    standing: Standing
+    request: str = ""
+    ending: str = ""
+    charge: NanoDollars = 0
+    sealed: bytes | None = None
+
+
+class Answers(msgspec.Struct, frozen=True, tag="answers"):
+    """Answer to a question. To AnswersWanted and AnswerGone: what the account has of them; `line` ends with `last`, the oldest first, and
+    is empty if one of it is not there. To ClaimWanted: `claim`."""
+
+    question: int
+    line: tuple[Kept, ...] = ()
+    others: tuple[Kept, ...] = ()
+    claim: Claim | None = None
+
+
+FromRelay = Hello | LeaseWanted | LeaseAsked | LeaseReturned | AnswersWanted | AnswerGone | ClaimWanted | ClaimGone | Counters
+FromControl = Snapshot | Granted | LeaseTold | Recall | Folded | Answers
 
 # The link is a socket that its owner alone can open: one of the two places where a secret may be written out.
 _pack = msgspec.msgpack.Encoder(enc_hook=revealed).encode

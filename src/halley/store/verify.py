@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from heapq import merge
 from itertools import groupby
 from typing import NamedTuple
@@ -13,16 +14,14 @@ from sqlalchemy import Connection, case, func, select
 
 from halley.chat.usage import Usage
 from halley.money import show
-from halley.policy import pricing
-from halley.policy.pricing import COMPLETE, DRAINED, LEFT
-from halley.store import customers, fold, ledger
+from halley.policy.pricing import Tariff
+from halley.policy.settlement import BROKE, CRASH, EXPIRED, NOTHING, shares
+from halley.store import fold, ledger, pots, prices, usage
 from halley.store.schema import balances, entries, journals, leases, postings, requests, strays
 from halley.store.values import Difference
 
 # Enough to see what is wrong; a broken ledger of a million rows is not listed row by row.
 _MOST = 1000
-# Endings whose charge is what usage and price say. The others are free by the settlement table, or a crash's last progress.
-_PRICED = (COMPLETE, LEFT, DRAINED)
 # Of what grows with every request, so many rows are in memory at a time.
 _STREAMED = {"yield_per": 1000}
 
@@ -33,9 +32,10 @@ class Found(msgspec.Struct, frozen=True):
     differences: tuple[Difference, ...]
 
 
-def verify(connection: Connection) -> Found:
+def verify(connection: Connection, sample: int | None = None) -> Found:
+    """`sample`: recompute the charges of so many requests, the newest, and not of all."""
     found: list[Difference] = []
-    for check in CHECKS:
+    for check in (*CHECKS, partial(charges_are_recomputable, most=sample)):
         for difference in check(connection):
             found.append(difference)
             if len(found) >= _MOST:
@@ -50,12 +50,13 @@ def verify(connection: Connection) -> Found:
 def postings_sum_to_zero(connection: Connection) -> Iterator[Difference]:
     total = func.sum(entries.c.amount)
     for posting, amount in connection.execute(select(entries.c.posting, total).group_by(entries.c.posting).having(total != 0)):
-        yield Difference("postings_sum_to_zero", f"posting {posting}", f"sums to {show(amount)} USD")
+        yield Difference("postings_sum_to_zero", f"posting {posting}", f"sums to {show(int(amount))} USD")
 
 
 def balances_are_sums(connection: Connection) -> Iterator[Difference]:
     query = select(entries.c.ledger_account, func.sum(entries.c.amount)).group_by(entries.c.ledger_account)
-    sums: dict[str, int] = {name: amount for name, amount in connection.execute(query)}
+    # PostgreSQL sums 64-bit integers to its decimal type.
+    sums: dict[str, int] = {name: int(amount) for name, amount in connection.execute(query)}
     kept: dict[str, int] = {row.ledger_account: row.amount for row in connection.execute(select(balances))}
     for name in sorted(sums.keys() | kept.keys()):
         if sums.get(name, 0) != kept.get(name, 0):
@@ -118,7 +119,8 @@ def _ended(connection: Connection) -> Iterator[_Line]:
         .group_by(requests.c.posting, requests.c.account)
         .order_by(requests.c.posting)
     )
-    for posting, account, held, charge, loss in connection.execute(query, execution_options=_STREAMED):
+    for posting, account, *sums in connection.execute(query, execution_options=_STREAMED):
+        held, charge, loss = map(int, sums)
         for name, amount in fold.settlement(account, held, charge - held, loss).items():
             yield _Line(posting, 1, name, amount)
 
@@ -129,22 +131,34 @@ def charges_fit_holds(connection: Connection) -> Iterator[Difference]:
         yield Difference("charges_fit_holds", request, f"charged {show(charge)}, held {show(hold)} USD, and no loss is booked")
 
 
-def charges_are_recomputable(connection: Connection) -> Iterator[Difference]:
-    prices = customers.known_prices(connection)
+def charges_are_recomputable(connection: Connection, most: int | None = None) -> Iterator[Difference]:
+    """Every ended request, from the usage and the price version on its row and the row of the settlement table that it names."""
+    tariffs = {version: Tariff(price) for version, price in prices.known(connection).items()}
     read = msgspec.json.Decoder(Usage).decode
-    columns = (requests.c.id, requests.c.hold, requests.c.price_version, requests.c.usage, requests.c.charge, requests.c.loss)
-    query = select(*columns).where(requests.c.estimated.is_(False), requests.c.ending.in_(_PRICED))
+    columns = (
+        requests.c.id,
+        requests.c.hold,
+        requests.c.price_version,
+        requests.c.usage,
+        requests.c.ending,
+        requests.c.charge,
+        requests.c.loss,
+    )
+    query = select(*columns).where(requests.c.ending.is_not(None)).limit(most)
+    if most is not None:
+        query = query.order_by(requests.c.id.desc())  # ids begin with the time
     for row in connection.execute(query, execution_options=_STREAMED):
-        price = prices.get(row.price_version)
-        if price is None:
+        tariff = tariffs.get(row.price_version)
+        if tariff is None:
             yield Difference("charges_are_recomputable", row.id, f"names the unknown price {row.price_version}")
             continue
-        cost = pricing.charge(price, read(row.usage))
-        charge = min(cost, row.hold)
-        if (row.charge, row.loss) != (charge, cost - charge):
-            detail = (
-                f"charged {show(row.charge)} with loss {show(row.loss)}; usage and price give {show(charge)} and {show(cost - charge)} USD"
-            )
+        usage = read(row.usage)
+        # A relay that died before its first progress said nothing of what it used.
+        worth = 0 if row.ending in (CRASH, EXPIRED) and usage == NOTHING else tariff.charge(usage)
+        # Whether a broken answer is free was the operator's choice on that day.
+        charge, loss = shares(row.ending, worth, row.hold, broke_is_free=row.ending == BROKE and row.charge == 0)
+        if (row.charge, row.loss) != (charge, loss):
+            detail = f"charged {show(row.charge)} with loss {show(row.loss)}; usage and price give {show(charge)} and {show(loss)} USD"
             yield Difference("charges_are_recomputable", row.id, detail)
 
 
@@ -174,7 +188,9 @@ CHECKS: tuple[Callable[[Connection], Iterator[Difference]], ...] = (
     requests_end,
     settlements_are_their_endings,
     charges_fit_holds,
-    charges_are_recomputable,
     leases_add_up,
+    usage.days_are_their_requests,
+    prices.versions_name_their_rates,
+    pots.pots_are_their_requests,
     nothing_was_left_out,
 )

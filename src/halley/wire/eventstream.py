@@ -71,6 +71,11 @@ class Splitter:
     def rest(self) -> int:
         return len(self._buffer)
 
+    @property
+    def spoilt(self) -> bool:
+        """Whether something came that is no message."""
+        return self._spoilt
+
     def feed(self, data: bytes) -> Iterator[Message]:
         """Raises Corrupt behind the last whole message, wherever the bytes were divided; to be read to its end."""
         if self._spoilt:

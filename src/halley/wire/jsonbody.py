@@ -31,6 +31,8 @@ _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 
 Members = dict[str, msgspec.Raw]
+BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""All that a decoder raises at bytes that are not the JSON that it is for; a string's bytes it looks at last."""
 
 
 class Places(msgspec.Struct, frozen=True, array_like=True):
@@ -101,6 +103,8 @@ def members(body: bytes) -> Members:
         raise Malformed("The body must be a JSON object.") from None
     except msgspec.DecodeError as error:
         raise Malformed(_plain(error)) from None
+    except UnicodeDecodeError:
+        raise Malformed("The body is not UTF-8.") from None
     except RecursionError:
         raise Malformed(f"The body is nested deeper than {DEPTH_LIMIT} levels.") from None
     if len(found) > MEMBERS_LIMIT:
@@ -117,6 +121,25 @@ def places(body: bytes, found: Members) -> Places:
     spans = {key: (start, end) for key, start, end in _spans(body, found) if len(key) <= _WORD}
     values = {key: bytes(found[key]) for key, (start, end) in spans.items() if end - start <= SMALL}
     return Places(spans, values, body.rindex(b"}"), not found)
+
+
+def word(found: Members | Places, key: str) -> str | None:
+    """The value of a small top-level member that is a string; None for everything else."""
+    value = found.values.get(key) if isinstance(found, Places) else found.get(key)
+    if value is None or len(value) > SMALL:
+        return None
+    try:
+        return _decode_text(value)
+    except msgspec.ValidationError:
+        return None
+
+
+def member(body: bytes, found: Members | Places, key: str) -> bytes:
+    """The JSON text of a top-level member, empty where there is none."""
+    if not isinstance(found, Places):
+        return bytes(found.get(key, b""))
+    start, end = found.spans.get(key, (0, 0))
+    return body[start:end]
 
 
 def set_members(body: bytes, found: Members | Places, changes: Mapping[str, bytes]) -> bytes:

@@ -12,27 +12,56 @@ from collections.abc import Iterator
 _BLANK_LINE = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n|\r\n\n")
 _DATA = re.compile(rb"(?:^|\r\n|\n|\r)data:? ?([^\r\n]*)")
 _EVENT = re.compile(rb"(?:^|\r\n|\n|\r)event: ?([^\r\n]*)")
+_LONGEST_LINE = 3  # bytes of a blank line and of the end before it, without the last
+COMMENT = b": keep-alive\n\n"  # says nothing to anybody
 _BOM = b"\xef\xbb\xbf"
 
 
 class Splitter:
-    """Bytes in, complete frames out, whatever the chunking. `rest` is the frame that has begun and not ended."""
+    """Bytes in, complete frames out, whatever the chunking. `rest` is the frame that has begun and not ended, `waiting` its length."""
 
-    __slots__ = ("rest",)
+    __slots__ = ("_pieces", "_seam", "waiting")
 
     def __init__(self) -> None:
-        self.rest = b""
+        self._pieces: list[bytes] = []  # of a long frame, put together once
+        self._seam = b""  # the end of them, where a blank line may have begun
+        self.waiting = 0
+
+    @property
+    def rest(self) -> bytes:
+        return b"".join(self._pieces)
 
     def complete(self, data: bytes) -> bytes:
         """All bytes up to the last frame end seen so far; what follows waits in `rest`."""
-        if self.rest:
-            data = self.rest + data
-        if data.endswith(b"\n\n"):  # what nearly every read of nearly every provider looks like
-            self.rest = b""
+        if self.waiting:
+            seen = self._seam + data
+            if seen.endswith(b"\n\n"):
+                return self.drop() + data
+            end = last_end(seen)
+            if not end:
+                self._wait(data, seen)
+                return b""
+            cut = self.waiting - len(self._seam) + end
+            data = self.drop() + data
+        elif data.endswith(b"\n\n"):  # what nearly every read of nearly every provider looks like
             return data
-        cut = last_end(data)
-        self.rest = data[cut:]
+        else:
+            cut = last_end(data)
+        if cut < len(data):
+            rest = data[cut:]
+            self._wait(rest, rest)
         return data[:cut]
+
+    def drop(self) -> bytes:
+        """The rest, which then waits no more."""
+        rest = self.rest
+        self._pieces, self._seam, self.waiting = [], b"", 0
+        return rest
+
+    def _wait(self, piece: bytes, seen: bytes) -> None:
+        self._pieces.append(piece)
+        self._seam = seen[-_LONGEST_LINE:]
+        self.waiting += len(piece)
 
 
 def last_end(data: bytes) -> int:
@@ -80,6 +109,15 @@ def named(data: bytes) -> list[tuple[bytes, bytes]]:
     """
     if b"\r" in data:
         return [pair for frame in frames(data) if (pair := _named(frame))[1]]
+    # One frame, which is what a slow model's read brings.
+    if data.endswith(b"\n\n"):
+        end = data.find(b"\n")
+        last = len(data) - 2
+        if end == last:
+            if last > 6 and data.startswith(b"data: "):
+                return [(b"", data[6:-2])]
+        elif data.startswith(b"\ndata: ", end) and data.find(b"\n", end + 7) == last and data.startswith(b"event: "):
+            return [(data[7:end], data[end + 7 : -2])]
     found: list[tuple[bytes, bytes]] = []
     for frame in data.split(b"\n\n"):
         if frame.startswith(b"data: ") and frame.find(b"\n", 6) < 0 and len(frame) > 6:

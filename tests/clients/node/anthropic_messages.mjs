@@ -23,11 +23,12 @@ export default function speak(require, url, key, Place) {
         pieces += 1;
         piece();
       });
-      return { message: await events.finalMessage(), pieces };
+      return { message: await events.finalMessage(), pieces, request_id: events.request_id };
     }
     const message = { content: [], usage: {} };
     let json = '';
-    for await (const event of await client.messages.create({ ...body(wanted), stream: true })) {
+    const { data: events, request_id } = await client.messages.create({ ...body(wanted), stream: true }).withResponse();
+    for await (const event of events) {
       const block = message.content[event.index];
       if (event.type === 'message_start') Object.assign(message, event.message, { content: [] });
       if (event.type === 'content_block_start') {
@@ -51,7 +52,7 @@ export default function speak(require, url, key, Place) {
         Object.assign(message.usage, event.usage);
       }
     }
-    return { message, pieces };
+    return { message, pieces, request_id };
   }
 
   const texts = (message, type, field) =>
@@ -73,7 +74,7 @@ export default function speak(require, url, key, Place) {
       ],
     }),
     async ask({ piece = () => {}, ...wanted }) {
-      const { message, pieces } = wanted.stream
+      const { message, pieces, request_id } = wanted.stream
         ? await stream(wanted, piece)
         : { message: await client.messages.create(body(wanted)), pieces: 0 };
       return {
@@ -82,7 +83,7 @@ export default function speak(require, url, key, Place) {
         finish: message.stop_reason,
         input: message.usage.input_tokens,
         output: message.usage.output_tokens,
-        request_id: message._request_id ?? null,
+        request_id: request_id ?? message._request_id ?? null,
         turn: [{ role: 'assistant', content: message.content }],
         calls: message.content
           .filter((block) => block.type === 'tool_use')

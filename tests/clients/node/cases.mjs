@@ -4,6 +4,7 @@
 // JSON on standard input. The case names and facts are those of ../python/cases.py; what a fact must be is said once, in
 // ../test_clients.py. The client is built from its environment alone, as a user who changes two variables would have it.
 
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -88,10 +89,10 @@ const image = (url) =>
     messages: [{ role: 'user', content: [{ type: 'text', text: 'What is this?' }, { type: 'image_url', image_url: { url, detail: 'low' } }] }],
   }).then(answer);
 
+// Each by a client of its own: after a connection that was closed without notice, the next request may find that out too late.
 async function everyShape(facts, body) {
-  const client = connect();
   const seen = {};
-  for (const model of plan.shapes) seen[model] = await facts(await chat({ model, ...body }, client));
+  for (const model of plan.shapes) seen[model] = await facts(await chat({ model, ...body }, connect()));
   return seen;
 }
 
@@ -115,6 +116,15 @@ async function failure(call) {
     };
   }
 }
+
+// A client that tries again of itself, and a list of what it sent.
+function counted(calls) {
+  const watched = (url, init) => (calls.push(init?.method), fetch(url, init));
+  return connect('main', { maxRetries: 2, fetch: watched });
+}
+
+const once = () => ({ headers: { 'Idempotency-Key': `once-${randomUUID()}` } });
+const short = ({ class: name, status, code }) => ({ class: name, status, code });
 
 const CASES = {
   async model_list() {
@@ -249,6 +259,59 @@ const CASES = {
   async raw_headers() {
     const { response } = await chat().withResponse();
     return { status: response.status, fields: Object.fromEntries(response.headers) };
+  },
+  async asked_twice() {
+    const [calls, options] = [[], once()];
+    const client = counted(calls);
+    const ask = async () => {
+      const { data, response } = await chat({}, client, options).withResponse();
+      return { body: JSON.stringify(data), text: data.choices[0].message.content, fields: response.headers };
+    };
+    const [first, second] = [await ask(), await ask()];
+    const sent = calls.length;
+    const other = await failure(() => chat({ messages: [{ role: 'user', content: 'Something else.' }] }, client, options));
+    return {
+      same: first.body === second.body,
+      text: second.text,
+      replayed: [first, second].map(({ fields }) => fields.get('idempotent-replayed')),
+      original: second.fields.get('original-request') === first.fields.get('x-request-id'),
+      other: short(other),
+      sent: [sent, calls.length],
+    };
+  },
+  async stream_asked_twice() {
+    const [calls, options] = [[], once()];
+    const client = counted(calls);
+    const first = streamed(await collect(chat({ stream: true }, client, options)));
+    const again = await failure(() => collect(chat({ stream: true }, client, options)));
+    return { text: first.text, again: short(again), sent: calls.length };
+  },
+  async account() {
+    const root = BASE_URL.replace(/\/v1$/, '');
+    const admin = connect('admin');
+    const made = await admin.post(`${root}/api/keys`, { body: { name: `made-${randomUUID()}`, budget: { usd: '0.5', reset: 'day' } } });
+    process.env[KEY_VARIABLE] = made.key;
+    const client = new Client({ maxRetries: 0 });
+    const answered = answer(await chat({}, client));
+    const ask = (path) => client.get(path.startsWith('/dashboard') ? path : root + path);
+    const limit = Date.now() + 30_000;
+    while ((await ask('/api/usage')).total.requests !== 1 && Date.now() < limit) await new Promise((go) => setTimeout(go, 50));
+    return {
+      request_id: answered.request_id,
+      id: made.id,
+      budget: made.budget,
+      subscription: await ask('/dashboard/billing/subscription'),
+      usage: await ask('/dashboard/billing/usage'),
+      token: await ask('/api/usage/token'),
+      quota: await ask('/user/quota'),
+      balance: await ask('/api/balance'),
+      keys: await ask('/api/keys'),
+      logs: await ask('/api/logs'),
+      log: await ask(`/api/logs/${answered.request_id}`),
+      made_by_itself: await failure(() => client.post(`${root}/api/keys`, { body: { name: 'another' } })),
+      revoked: (await admin.delete(`${root}/api/keys/${made.id}`)).status,
+      after: await failure(() => chat({}, client)),
+    };
   },
   retried_by_the_sdk: () => chat({ model: MODELS.flaky }, connect('main', { maxRetries: 2 })).then(answer),
 };

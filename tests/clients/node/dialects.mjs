@@ -3,7 +3,7 @@
 //   node dialects.mjs SDK DIRECTORY < plan.json
 //
 // SDK names a file beside this one, which says the same verbs in that SDK's words; DIRECTORY holds its node_modules. The plan is
-// {url, keys, upstreams, scripts, shapes, tricky}. Prints one line a case: {"upstream", "case", "seen"} or {"upstream", "case", "failed"}.
+// {url, keys, upstreams, scripts, shapes, late, tricky}. Prints one line a case: {"upstream", "case", "seen"} or {"upstream", "case", "failed"}.
 // What must be seen is said in ../test_sdk_dialects.py.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -85,7 +85,7 @@ const CASES = {
   stream_of_tricky_text: (model) => plain(model('echo'), { stream: true }, plan.tricky),
   async stream_of_every_shape(model) {
     const seen = {};
-    for (const shape of plan.shapes) {
+    for (const shape of [...plan.shapes, ...(plan.late[model('').replace('/', '')] ?? [])]) {
       try {
         seen[shape] = (await plain(model(shape), { stream: true }, 'Grüße, 世界 🌍')).text;
       } catch (error) {
@@ -137,6 +137,10 @@ const CASES = {
   },
   async models() {
     return { ids: await connect().models() };
+  },
+  async stored(model) {
+    const client = connect();
+    return client.stored === undefined ? null : await client.stored(model('words'));
   },
   async count(model) {
     const [client, turns] = asked('Say hello to the harbour.');

@@ -34,11 +34,10 @@ export default function speak(require, url, key, Place) {
     const choice = { message, finish_reason: null };
     let pieces = 0;
     let usage;
-    for await (const chunk of await client.chat.completions.create({
-      ...body(wanted),
-      stream: true,
-      stream_options: { include_usage: true },
-    })) {
+    const { data: chunks, request_id } = await client.chat.completions
+      .create({ ...body(wanted), stream: true, stream_options: { include_usage: true } })
+      .withResponse();
+    for await (const chunk of chunks) {
       usage = chunk.usage ?? usage;
       const [{ delta = {}, finish_reason } = {}] = chunk.choices;
       choice.finish_reason = finish_reason ?? choice.finish_reason;
@@ -57,7 +56,7 @@ export default function speak(require, url, key, Place) {
         whole.function.arguments += called?.arguments ?? '';
       }
     }
-    return { choice, usage, pieces };
+    return { choice, usage, pieces, request_id };
   }
 
   async function whole(wanted) {

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import anthropic
+from blocking import Blocking, Client
 from pydantic import BaseModel
 
 PACKAGE = "anthropic"
@@ -18,8 +19,8 @@ class Place(BaseModel):
 
 
 class Sdk:
-    def __init__(self, url: str, key: str) -> None:
-        self._client = anthropic.Anthropic(api_key=key, base_url=url, max_retries=0)
+    def __init__(self, url: str, key: str, client: Client) -> None:
+        self._client = client(anthropic.Anthropic, anthropic.AsyncAnthropic)(api_key=key, base_url=url, max_retries=0)
 
     def user(self, text: str, parts: list[tuple[str, str]] | None = None) -> Any:
         content: list[Any] = [{"type": "text", "text": text}]
@@ -40,7 +41,7 @@ class Sdk:
         body = self._body(wanted)
         if not wanted.get("stream"):
             message = self._client.messages.create(**body)
-            return self._said(message, 0)
+            return self._said(message, 0, message._request_id)
         if not wanted.get("helper"):
             return self._streamed(body, piece)
         pieces = 0
@@ -48,12 +49,13 @@ class Sdk:
             for _ in events.text_stream:
                 pieces += 1
                 piece()
-            return self._said(events.get_final_message(), pieces)
+            return self._said(events.get_final_message(), pieces, events.request_id)
 
     def _streamed(self, body: dict[str, Any], piece: Callable[[], None]) -> dict[str, Any]:
         """Its raw events, put together as a program would."""
         pieces, message, json_text = 0, None, ""
         with self._client.messages.create(**body, stream=True) as events:
+            request_id = events.response.headers.get("request-id")
             for event in events:
                 match event.type:
                     case "message_start":
@@ -83,9 +85,9 @@ class Sdk:
                         if event.usage is not None and message.usage is not None:
                             message.usage.output_tokens = event.usage.output_tokens
                             message.usage.input_tokens = event.usage.input_tokens or message.usage.input_tokens
-        return self._said(message, pieces)
+        return self._said(message, pieces, request_id)
 
-    def _said(self, message: Any, pieces: int) -> dict[str, Any]:
+    def _said(self, message: Any, pieces: int, request_id: str | None) -> dict[str, Any]:
         content = message.content
         return {
             "text": "".join(block.text for block in content if block.type == "text"),
@@ -93,7 +95,7 @@ class Sdk:
             "finish": message.stop_reason,
             "input": message.usage.input_tokens if message.usage else None,
             "output": message.usage.output_tokens if message.usage else None,
-            "request_id": getattr(message, "_request_id", None),  # which a streamed answer does not have
+            "request_id": request_id,
             "turn": [{"role": "assistant", "content": content}],
             "calls": [{"id": block.id, "name": block.name, "arguments": block.input} for block in content if block.type == "tool_use"],
             "thoughts": "".join(block.thinking for block in content if block.type == "thinking"),
@@ -104,7 +106,6 @@ class Sdk:
         return [{"role": "user", "content": blocks}]
 
     def loop(self, model: str, turns: list[Any], called: list[dict[str, Any]]) -> str:
-        @anthropic.beta_tool
         def weather(city: str, days: int) -> str:
             """The weather of a city.
 
@@ -115,7 +116,13 @@ class Sdk:
             called.append({"city": city, "days": days})
             return "rain"
 
-        runner = self._client.beta.messages.tool_runner(model=model, max_tokens=4000, messages=turns, tools=[weather])
+        async def awaited(city: str, days: int) -> str:
+            return weather(city, days)
+
+        named = {"name": "weather", "description": weather.__doc__}
+        blocking = isinstance(self._client, Blocking)
+        tool = anthropic.beta_async_tool(awaited, **named) if blocking else anthropic.beta_tool(weather, **named)
+        runner = self._client.beta.messages.tool_runner(model=model, max_tokens=4000, messages=turns, tools=[tool])
         return "".join(block.text for block in runner.until_done().content if block.type == "text")
 
     def models(self) -> list[str]:

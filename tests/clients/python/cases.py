@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -310,8 +311,8 @@ def history_of_every_role() -> dict[str, Any]:
 
 
 def every_shape(facts: Callable[[Any], dict[str, Any]], **body: Any) -> dict[str, Any]:
-    client = connect()
-    return {model: facts(chat(client, model=model, **body)) for model in PLAN["shapes"]}
+    """Each by a client of its own: after a connection that was closed without notice, the next request may find that out too late."""
+    return {model: facts(chat(connect(), model=model, **body)) for model in PLAN["shapes"]}
 
 
 @case
@@ -362,6 +363,80 @@ def failure(call: Callable[[], Any]) -> dict[str, Any]:
             "retry_after": response.headers.get("retry-after") if response is not None else None,
         }
     return {"class": None, "answered": repr(done)[:200]}
+
+
+def counted(calls: list[str], **options: Any) -> Any:
+    """A client that tries again of itself, and a list of what it sent."""
+    watched = openai.DefaultHttpxClient(event_hooks={"request": [lambda request: calls.append(request.method)]})
+    return connect(max_retries=2, http_client=watched, **options)
+
+
+@case
+def asked_twice() -> dict[str, Any]:
+    once = {"Idempotency-Key": f"once-{os.urandom(12).hex()}"}
+    calls: list[str] = []
+    client = counted(calls)
+    first, second = (
+        client.chat.completions.with_raw_response.create(model=MODELS["chat"], messages=HELLO, extra_headers=once) for _ in range(2)
+    )
+    sent = len(calls)
+    other = failure(lambda: chat(client, messages=[{"role": "user", "content": "Something else."}], extra_headers=once))
+    return {
+        "same": first.content == second.content,
+        "text": second.parse().choices[0].message.content,
+        "replayed": [each.headers.get("idempotent-replayed") for each in (first, second)],
+        "original": second.headers.get("original-request") == first.headers["x-request-id"],
+        "other": {name: other[name] for name in ("class", "status", "code")},
+        "sent": [sent, len(calls)],
+    }
+
+
+@case
+def stream_asked_twice() -> dict[str, Any]:
+    once = {"Idempotency-Key": f"once-{os.urandom(12).hex()}"}
+    calls: list[str] = []
+    client = counted(calls)
+    first = streamed(list(chat(client, stream=True, extra_headers=once)))
+    again = failure(lambda: list(chat(client, stream=True, extra_headers=once)))
+    return {"text": first["text"], "again": {name: again[name] for name in ("class", "status", "code")}, "sent": len(calls)}
+
+
+@case
+def account() -> dict[str, Any]:
+    root = BASE_URL.removesuffix("/v1")
+    admin = connect("admin")
+    made = admin.post(
+        f"{root}/api/keys", body={"name": f"made-{os.urandom(6).hex()}", "budget": {"usd": "0.5", "reset": "day"}}, cast_to=object
+    )
+    os.environ[KEY_VARIABLE] = made["key"]
+    client = Client(max_retries=0)
+    answered = answer(chat(client))
+
+    def ask(path: str) -> Any:
+        return client.get(path if path.startswith("/dashboard") else root + path, cast_to=object)
+
+    def booked() -> bool:
+        return ask("/api/usage")["total"]["requests"] == 1
+
+    limit = time.monotonic() + 30
+    while not booked() and time.monotonic() < limit:
+        time.sleep(0.05)
+    seen = {
+        "request_id": answered["request_id"],
+        "id": made["id"],
+        "budget": made["budget"],
+        "subscription": ask("/dashboard/billing/subscription"),
+        "usage": ask("/dashboard/billing/usage"),
+        "token": ask("/api/usage/token"),
+        "quota": ask("/user/quota"),
+        "balance": ask("/api/balance"),
+        "keys": ask("/api/keys"),
+        "logs": ask("/api/logs"),
+        "log": ask(f"/api/logs/{answered['request_id']}"),
+        "made_by_itself": failure(lambda: client.post(f"{root}/api/keys", body={"name": "another"}, cast_to=object)),
+        "revoked": admin.delete(f"{root}/api/keys/{made['id']}", cast_to=object)["status"],
+    }
+    return seen | {"after": failure(lambda: chat(client))}
 
 
 def refusal(name: str, call: Callable[[], Any]) -> None:

@@ -1,21 +1,25 @@
 """Drives the official SDK of one dialect through a gateway, against providers of every dialect, and prints what a program would see.
 
-    python dialects.py SDK < plan.json
+    python dialects.py SDK [async] < plan.json
 
-SDK names a module beside this one, which says the same verbs in that SDK's words. The plan, the cases and what is printed are those of
-../node/dialects.mjs. What must be seen is said in ../test_sdk_dialects.py.
+SDK names a module beside this one, which says the same verbs in that SDK's words; `async` drives its asynchronous client. The plan, the
+cases and what is printed are those of ../node/dialects.mjs. What must be seen is said in ../test_sdk_dialects.py.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import importlib
 import importlib.metadata
 import json
 import sys
 from collections.abc import Callable
 from typing import Any
+
+from blocking import blocking
+from blocking import plain as plain_client
 
 PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 PAPER = base64.b64encode(b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n").decode()
@@ -37,6 +41,7 @@ Piece = Callable[[], None]
 
 plan = json.load(sys.stdin)
 words = importlib.import_module(sys.argv[1])
+client_of = blocking if sys.argv[2:] == ["async"] else plain_client
 
 
 class Enough(Exception):
@@ -47,8 +52,10 @@ def nothing() -> None:
     pass
 
 
+@functools.cache
 def connect(key: str = "main") -> Any:
-    return words.Sdk(plan["url"], plan["keys"][key])
+    """One client for all cases, as a program has one: to make one takes a while."""
+    return words.Sdk(plan["url"], plan["keys"][key], client_of)
 
 
 def loop(model: str, **how: Any) -> dict[str, Any]:
@@ -97,7 +104,7 @@ def failure(model: str, **how: Any) -> dict[str, Any]:
 
 def every_shape(model: Model) -> dict[str, str]:
     seen: dict[str, str] = {}
-    for shape in plan["shapes"]:
+    for shape in plan["shapes"] + plan["late"].get(model("").rstrip("/"), []):
         try:
             seen[shape] = plain(model(shape), "Grüße, 世界 🌍", stream=True)["text"]
         except Exception as error:  # the next shape is read all the same
@@ -141,6 +148,11 @@ def count(model: Model) -> dict[str, Any]:
     return {"tokens": client.count(model("words"), [client.user("Say hello to the harbour.")]) if has else None}
 
 
+def stored(model: Model) -> dict[str, Any] | None:
+    client = connect()
+    return client.stored(model("words")) if hasattr(client, "stored") else None
+
+
 def embedding(model: Model) -> dict[str, Any] | None:
     client = connect()
     if not hasattr(client, "embed"):
@@ -176,6 +188,7 @@ CASES: dict[str, Callable[[Model], Any]] = {
     "structured": structured,
     "models": lambda _: {"ids": connect().models()},
     "count": count,
+    "stored": stored,
     "embedding": embedding,
     "refused_key": lambda model: failure(model("words"), key="wrong"),
     "refused_key_for_a_stream": lambda model: failure(model("words"), key="wrong", stream=True),

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
+from blocking import Client
 from google import genai
 from google.genai import errors, types
 from pydantic import BaseModel
@@ -18,9 +19,17 @@ class Place(BaseModel):
     people: int
 
 
+def connect(url: str, key: str) -> Any:
+    return genai.Client(api_key=key, http_options=types.HttpOptions(base_url=url))
+
+
+def connect_async(url: str, key: str) -> Any:
+    return connect(url, key).aio
+
+
 class Sdk:
-    def __init__(self, url: str, key: str) -> None:
-        self._client = genai.Client(api_key=key, http_options=types.HttpOptions(base_url=url))
+    def __init__(self, url: str, key: str, client: Client) -> None:
+        self._client = client(connect, connect_async)(url, key)
 
     def user(self, text: str, parts: list[tuple[str, str]] | None = None) -> Any:
         media = [types.Part.from_bytes(data=base64.b64decode(data), mime_type=mime) for mime, data in parts or ()]

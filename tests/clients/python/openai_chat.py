@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import openai
+from blocking import Client
 from pydantic import BaseModel
 
 PACKAGE = "openai"
@@ -18,8 +19,8 @@ class Place(BaseModel):
 
 
 class Sdk:
-    def __init__(self, url: str, key: str) -> None:
-        self._client = openai.OpenAI(api_key=key, base_url=f"{url}/v1", max_retries=0)
+    def __init__(self, url: str, key: str, client: Client) -> None:
+        self._client = client(openai.OpenAI, openai.AsyncOpenAI)(api_key=key, base_url=f"{url}/v1", max_retries=0)
 
     def user(self, text: str, parts: list[tuple[str, str]] | None = None) -> Any:
         content: list[Any] = [{"type": "text", "text": text}]
@@ -73,6 +74,7 @@ class Sdk:
         calls: list[dict[str, Any]] = []
         finish, usage, pieces = None, None, 0
         with self._client.chat.completions.create(**body, stream=True) as stream:
+            request_id = stream.response.headers.get("x-request-id")
             for chunk in stream:
                 usage = chunk.usage or usage
                 if not chunk.choices:
@@ -98,7 +100,7 @@ class Sdk:
                     calls[call.index]["function"]["arguments"] += function.get("arguments", "")
         if calls:
             message["tool_calls"] = calls
-        return self._said(message, finish, usage, pieces, None)
+        return self._said(message, finish, usage, pieces, request_id)
 
     def _said(self, message: dict[str, Any], finish: str | None, usage: Any, pieces: int, request_id: str | None) -> dict[str, Any]:
         return {

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import openai
+from blocking import Client
 from pydantic import BaseModel
 
 PACKAGE = "openai"
@@ -19,8 +20,8 @@ class Place(BaseModel):
 
 
 class Sdk:
-    def __init__(self, url: str, key: str) -> None:
-        self._client = openai.OpenAI(api_key=key, base_url=f"{url}/v1", max_retries=0)
+    def __init__(self, url: str, key: str, client: Client) -> None:
+        self._client = client(openai.OpenAI, openai.AsyncOpenAI)(api_key=key, base_url=f"{url}/v1", max_retries=0)
 
     def user(self, text: str, parts: list[tuple[str, str]] | None = None) -> Any:
         content: list[Any] = [{"type": "input_text", "text": text}]
@@ -49,10 +50,11 @@ class Sdk:
         body = self._body(wanted)
         if not wanted.get("stream"):
             response = self._client.responses.create(**body)
-            return self._said(response, response.output_text, 0)
+            return self._said(response, response.output_text, 0, response._request_id)
         text, pieces, last = "", 0, None
         helper = wanted.get("helper")
         with self._client.responses.stream(**body) if helper else self._client.responses.create(**body, stream=True) as events:
+            request_id = None if helper else events.response.headers.get("x-request-id")  # the helper does not show it
             for event in events:
                 if event.type == "response.output_text.delta":
                     text += event.delta
@@ -60,11 +62,13 @@ class Sdk:
                     piece()
                 if event.type in _LAST:
                     last = event.response
+                if event.type == "error":  # which OpenAI itself sends, and no major so far makes an exception of it
+                    return {"text": text, "pieces": pieces, "finish": "error", "input": None, "output": None, "request_id": request_id}
             if helper:
                 last = events.get_final_response()
-        return self._said(last, text, pieces)
+        return self._said(last, text, pieces, request_id)
 
-    def _said(self, response: Any, text: str, pieces: int) -> dict[str, Any]:
+    def _said(self, response: Any, text: str, pieces: int, request_id: str | None) -> dict[str, Any]:
         output = response.output
         return {
             "text": text,
@@ -72,7 +76,7 @@ class Sdk:
             "finish": response.status,
             "input": response.usage.input_tokens if response.usage else None,
             "output": response.usage.output_tokens if response.usage else None,
-            "request_id": getattr(response, "_request_id", None),  # which a streamed answer does not have
+            "request_id": request_id,
             "turn": [item.model_dump(exclude_none=True) for item in output],
             "calls": [
                 {"id": item.call_id, "name": item.name, "arguments": json.loads(item.arguments)}
@@ -90,6 +94,27 @@ class Sdk:
 
     def count(self, model: str, turns: list[Any]) -> int:
         return self._client.responses.input_tokens.count(model=model, input=turns).input_tokens
+
+    def stored(self, model: str) -> dict[str, Any]:
+        """A conversation that goes on from ids alone, read again and forgotten."""
+        responses = self._client.responses
+        first = responses.create(model=model, input="My name is Ada.")
+        with responses.create(model=model, input="What is my name?", previous_response_id=first.id, stream=True) as events:
+            second = next(event.response for event in events if event.type in _LAST)
+        shown = responses.retrieve(second.id)
+        inputs = [item.type for item in responses.input_items.list(second.id, order="asc")]
+        responses.delete(second.id)
+        seen: dict[str, Any] = {"grew": second.usage.input_tokens > first.usage.input_tokens, "inputs": inputs}
+        seen |= {"same": shown.id == second.id and shown.output_text == second.output_text}
+        for name, wanted in (
+            ("read", lambda: responses.retrieve(second.id)),
+            ("gone_on", lambda: responses.create(model=model, input="And now?", previous_response_id=second.id)),
+        ):
+            try:
+                wanted()
+            except openai.APIStatusError as error:
+                seen[name] = [type(error).__name__, error.code]
+        return seen
 
     def structured(self, **wanted: Any) -> Any:
         return self._client.responses.parse(**self._body(wanted), text_format=Place).output_parsed

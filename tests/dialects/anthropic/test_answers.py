@@ -65,7 +65,7 @@ MESSAGE: dict[str, object] = {
 
 def test_an_answer_is_read() -> None:
     answer = read_answer(msgspec.json.encode(MESSAGE), MAKER, "n")
-    assert (answer.id, answer.model, answer.created, answer.service_tier) == ("msg_01", "claude-opus-4-6", None, "standard")
+    assert (answer.id, answer.model, answer.created, answer.service_tier) == ("msg_01", "claude-opus-4-6", None, "default")
     thinking, redacted, text, server, call = answer.parts
     assert thinking == Thinking("hm", seal=Seal(MAKER, "c2ln"))
     assert redacted == Thinking("", redacted=True, seal=Seal(MAKER, "cmVk"))
@@ -74,7 +74,8 @@ def test_an_answer_is_read() -> None:
     assert isinstance(server, Opaque) and (server.dialect, server.what) == ("anthropic", "server_tool_use")
     assert call == ToolCall("toolu_1", "f", '{"a":1}')
     assert answer.finish == Finish("tool")
-    assert answer.usage == Usage(input=140, output=50, cache_read=100, cache_write_5m=20, cache_write_1h=10, reasoning=40)
+    counts = Usage(input=140, output=50, cache_read=100, cache_write_5m=20, cache_write_1h=10, reasoning=40, tools={"web_search": 1})
+    assert answer.usage == counts
     assert {extra.at for extra in answer.extras} == {"container", "usage.server_tool_use"}
 
 
@@ -214,7 +215,7 @@ def test_the_envelope_has_all_that_clients_need() -> None:
             "output_tokens_details": {"thinking_tokens": 3},
         },
     }
-    assert [loss.path for loss in written.losses] == ["logprobs", "system_fingerprint"]
+    assert [loss.path for loss in written.losses] == ["logprobs", "system_fingerprint", "service_tier"]
 
 
 def test_a_provider_that_counts_nothing_is_told_of() -> None:

@@ -20,6 +20,7 @@ from halley.chat.model import (
     Hosted,
     Image,
     Inline,
+    Location,
     Opaque,
     Part,
     PlainText,
@@ -210,7 +211,7 @@ def test_tools_are_read() -> None:
     assert isinstance(function, Function) and function.schema is not None and msgspec.json.decode(function.schema) == schema
     assert (function.name, function.description, function.strict, function.cache) == ("f", "d", True, Cache())
     assert isinstance(custom, Function) and custom.at == "tools[1]"
-    assert search == WebSearch(most_uses=3, allowed=("a.test",), blocked=("b.test",), location={"country": "DE"}, at="tools[2]")
+    assert search == WebSearch(most_uses=3, allowed=("a.test",), blocked=("b.test",), location=Location("DE"), at="tools[2]")
     assert isinstance(bash, Hosted) and (bash.dialect, bash.what) == ("anthropic", "bash_20250124")
 
 

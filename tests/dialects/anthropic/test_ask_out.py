@@ -22,6 +22,7 @@ from halley.chat.model import (
     Hosted,
     Image,
     Inline,
+    Location,
     Opaque,
     Part,
     PlainText,
@@ -283,7 +284,7 @@ def test_tools_are_said() -> None:
         Function("f", "d", SCHEMA, True, cache=Cache()),
         Function("g"),
         Function("h", schema=Raw(b'{"properties":{}}')),
-        WebSearch(most_uses=3, allowed=("a.test",), location={"country": "DE"}),
+        WebSearch(most_uses=3, allowed=("a.test",), location=Location("DE")),
         Hosted("anthropic", "bash_20250124", Raw(b'{"type":"bash_20250124","name":"bash"}')),
     )
     assert field("tools", tools=tools) == [

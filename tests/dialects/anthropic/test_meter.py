@@ -100,3 +100,9 @@ def test_content_is_text_thinking_and_arguments() -> None:
     blocks = b'{"type":"thinking","thinking":"hm","signature":"s"},{"type":"text","text":"abc"},{"type":"tool_use","input":{"a":1}}'
     body = b'{"content":[%b]}' % blocks
     assert content_bytes(body) == 2 + 3 + 7
+
+
+def test_tools_that_are_named_in_no_utf_8_are_no_report_and_not_the_end_of_the_answer() -> None:
+    body = b'{"content":[],"usage":{"input_tokens":3,"output_tokens":2,"server_tool_use":{"web_\xff_requests":1}}}'
+    whole = read_whole(body)
+    assert whole is not None and whole.usage is not None and (whole.usage.input, whole.usage.output, whole.usage.tools) == (3, 2, {})

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from halley.chat.doors import Unreadable
 from halley.chat.usage import Usage
-from halley.dialects.gemini.counting import read_count, read_counted, write_count, write_counted
+from halley.dialects.gemini.counting import outbound, peek, read_count, read_counted, write_count, write_counted
 from halley.errors import Refused
 from tests.dialects.gemini.samples import TARGET, ask, plain, written
 
@@ -38,3 +38,10 @@ def test_counts() -> None:
     for body in (b"", b"{}", b'{"totalTokens": -1}'):
         with pytest.raises(Unreadable):
             read_counted(body)
+
+
+@pytest.mark.parametrize("name", ["generateContentRequest", "generate_content_request"])
+def test_a_request_in_the_other_form_that_is_null_is_none(name: str) -> None:
+    body = json.dumps({"contents": [{"parts": [{"text": "x"}]}], name: None}).encode()
+    seen = peek(body, b"/v1beta/models/m:countTokens")
+    assert outbound(body, seen, "n", None, "") == body

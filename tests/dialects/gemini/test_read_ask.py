@@ -87,7 +87,6 @@ def test_what_has_no_word_here_is_an_extra_with_its_place() -> None:
     found = ask("unknown_field")
     assert {extra.at: plain(extra.raw) for extra in found.extras} == {
         "safetySettings": [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}],
-        "cachedContent": "cachedContents/abc",
         "labels": {"team": "red"},
         "fromTheFuture": {"a": [1, 2]},
         "generationConfig.enableAffectiveDialog": True,

@@ -61,7 +61,7 @@ def test_a_whole_response() -> None:
     [
         (Thinking("t"), {"text": "t", "thought": True}, []),
         (
-            Thinking("", redacted=True, seal=Seal("anthropic:theirs", "EpoBCkgICBAB/w==")),
+            Thinking("", seal=Seal("anthropic:theirs", "EpoBCkgICBAB/w==")),
             {"text": "", "thought": True, "thoughtSignature": FOREIGN},
             [],
         ),

@@ -121,6 +121,7 @@ def test_media_of_a_result_are_within_it_for_newer_models_and_behind_it_for_olde
     assert user(result)[0] == [{"functionResponse": response}, image]
     assert user(result, target=NEWER)[0] == [{"functionResponse": response | {"parts": [image]}}]
     assert [generation(name) for name in ("gemini-2.5-pro", "models/gemini-3.1-flash", "gemma-3", "gemini-exp")] == [2, 3, None, None]
+    assert [generation(name) for name in ("gemini-flash-lite-latest", "gemini-2.5-flash-latest", "latest")] == [3, 2, None]
 
 
 @pytest.mark.parametrize(

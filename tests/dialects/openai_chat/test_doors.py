@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,17 @@ def test_what_this_dialect_says_it_can_write_again(path: Path) -> None:
         assert told(again) == told(ask)
     expected = {
         "sampling": {"top_k"},
+        "several": {"n"},
         "budget": {"reasoning.budget"},
+        "unknown_inside": {
+            "format",
+            "messages[0].content[1].image_url.crop",
+            "messages[1].tool_calls[0].function.dialect",
+            "messages[1].tool_calls[0].pinned",
+            "reasoning.style",
+            "response_format.pretty",
+            "tools[0].function.timeout_s",
+        },
         "cache_marks": {"messages[0].content[0].cache_control"},
         "thinking_replayed": {"messages[1].reasoning_details[0]"},
         "thinking_redacted": {"messages[1].reasoning_details[0]"},
@@ -268,7 +279,7 @@ def test_unknown_fields_of_messages_and_parts_are_kept_and_reported() -> None:
     parts = [{"type": "text", "text": "x", "shade": 1}, {"type": "hologram", "depth": 2}]
     message = {"role": "user", "content": parts, "mood": "good", "annotations": [], "refusal": None}
     ask = DOORS.read_ask(json.dumps({"model": "m", "messages": [message], "novelty": True}).encode())
-    assert [extra.at for extra in ask.extras] == ["novelty", "messages[0].mood", "messages[0].content[0].shade"]
+    assert [extra.at for extra in ask.extras] == ["messages[0].mood", "novelty", "messages[0].content[0].shade"]
     written = DOORS.write_ask(ask, TARGET)
     assert json.loads(written.body)["novelty"] is True
     assert [loss.path for loss in written.losses] == ["messages[0].mood", "messages[0].content[0].shade"]
@@ -310,3 +321,36 @@ def test_any_error_of_a_host_is_read(body: bytes, message: str) -> None:
 def test_a_frame_that_is_no_chunk_is_unreadable(payload: bytes) -> None:
     with pytest.raises(Unreadable):
         DOORS.read_stream(ORIGIN, "NEW").feed(payload)
+
+
+@pytest.mark.parametrize("given", ["call_1", "a" * 40, "a" * 41, "é|" * 30, "abcDEF123"])
+@pytest.mark.parametrize(("exact", "pattern"), [(0, ".{1,40}"), (9, "[a-zA-Z0-9]{9}")])
+def test_the_id_of_a_call_is_one_that_the_provider_takes(exact: int, pattern: str, given: str) -> None:
+    other = "b" * 50
+    calls = Turn("assistant", (ToolCall(given, "f", "{}"), ToolCall(other, "f", "{}")))
+    ask = Ask(model="m", turns=(calls, Turn("user", (ToolResult(other, ()), ToolResult(given, ())))))
+    first, *results = json.loads(DOORS.write_ask(ask, TARGET._replace(exact_ids=exact)).body)["messages"]
+    ids = [call["id"] for call in first["tool_calls"]]
+    assert [result["tool_call_id"] for result in results] == ids[::-1] and ids[0] != ids[1]
+    assert all(re.fullmatch(pattern, id) for id in ids)
+    assert (ids[0] == given) == (re.fullmatch(pattern, given) is not None)
+
+
+CALLED = {"tool_calls": [{"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}
+
+
+@pytest.mark.parametrize(("said", "reason"), [(CALLED, "tool"), ({"content": "x"}, "stop")])
+@pytest.mark.parametrize("word", ["stop", None])
+def test_an_answer_with_calls_ends_for_them_whatever_the_provider_says(word: str | None, said: dict[str, Any], reason: str) -> None:
+    whole = {"choices": [{"index": 0, "message": {"role": "assistant", **said}, "finish_reason": word}]}
+    assert DOORS.read_answer(json.dumps(whole).encode(), ORIGIN, "N").finish.reason == reason
+    reader = DOORS.read_stream(ORIGIN, "N")
+    found = reader.feed(json.dumps({"choices": [{"index": 0, "delta": said}]}).encode())
+    if word is not None:
+        found += reader.feed(json.dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": word}]}).encode())
+    assert fold(found + reader.feed(b"[DONE]")).finish.reason == reason and reader.end() == []
+
+
+def test_a_stream_of_nothing_is_no_answer() -> None:
+    reader = DOORS.read_stream(ORIGIN, "N")
+    assert [type(event) for event in reader.feed(b'{"choices": []}') + reader.feed(b"[DONE]")] == [Started, Failed]

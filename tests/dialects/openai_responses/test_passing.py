@@ -85,6 +85,12 @@ def test_a_request_may_go_on_from_what_is_kept(key: str) -> None:
     assert peek(body(**{key: "x"})).model == "m"
 
 
+@pytest.mark.parametrize("key", ["previous_response_id", "conversation", "prompt"])
+def test_a_request_cannot_go_on_from_null(key: str) -> None:
+    with pytest.raises(Refused, match="input is missing"):
+        peek(body(**{key: None, "input": None}))
+
+
 def test_only_the_model_and_a_cap_change() -> None:
     data = b'{ "model" : "m", "input" : "x" , "odd":1}'
     seen = peek(data)

@@ -22,6 +22,7 @@ from halley.chat.model import (
     Hosted,
     Image,
     Inline,
+    Location,
     Opaque,
     Reasoning,
     Refusal,
@@ -142,9 +143,7 @@ def test_tools_of_every_kind() -> None:
         ("files", "write", "tools[0].tools[1]"),
     ]
     assert at(spaced.extras) == {"tools[0].description": "Work with files."}
-    assert ask("web_search").tools == (
-        WebSearch("low", allowed=("wikipedia.org",), location={"country": "NL", "city": "Leiden"}, at="tools[0]"),
-    )
+    assert ask("web_search").tools == (WebSearch("low", allowed=("wikipedia.org",), location=Location("NL", city="Leiden"), at="tools[0]"),)
     assert [tool.what for tool in ask("hosted_tools").tools if isinstance(tool, Hosted)] == ["file_search", "mcp"]
     (bare,) = ask("arguments_empty").tools
     assert isinstance(bare, Function)

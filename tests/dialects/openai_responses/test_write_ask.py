@@ -26,6 +26,7 @@ from halley.chat.model import (
     Hosted,
     Image,
     Inline,
+    Location,
     Opaque,
     Part,
     PlainText,
@@ -155,7 +156,7 @@ def test_tools_are_flat_namespaces_are_grouped_and_nothing_is_strict_by_accident
         Function("a", "does a", namespace="s"),
         FreeTool("p", grammar=msgspec.Raw(b'{"type":"text"}')),
         Function("b", strict=True, namespace="s"),
-        WebSearch("high", most_uses=2, blocked=("x.org",), location={"country": "NL"}, at="tools[3]"),
+        WebSearch("high", most_uses=2, blocked=("x.org",), location=Location("NL"), at="tools[3]"),
         Hosted("openai_responses", "mcp", msgspec.Raw(b'{"type":"mcp"}')),
     )
     body, losses = asking(tools=tools)

@@ -8,6 +8,7 @@ from halley.dialects.anthropic.ask_in import read_ask, read_count_ask
 from halley.dialects.anthropic.ask_out import write_ask, write_count
 from halley.dialects.anthropic.errors import is_error, read_error, write_error, write_error_event
 from halley.dialects.anthropic.meter import content_bytes, read_whole
+from halley.dialects.anthropic.published import MESSAGES
 from halley.dialects.anthropic.request import check_version, meter, outbound, peek
 from halley.dialects.anthropic.sealing import NAME
 from halley.dialects.anthropic.stream_in import read_stream
@@ -24,6 +25,7 @@ DOORS = Doors(
     read_error,
     write_error,
     spelling={
+        "turns": "messages",
         "max_output": "max_tokens",
         "stop": "stop_sequences",
         "choice": "tool_choice",
@@ -34,8 +36,12 @@ DOORS = Doors(
     },
 )
 
+HEARTBEAT = b'event: ping\ndata: {"type": "ping"}\n\n'
+
 __all__ = [
     "DOORS",
+    "HEARTBEAT",
+    "MESSAGES",
     "check_version",
     "content_bytes",
     "is_error",

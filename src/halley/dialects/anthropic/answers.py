@@ -29,9 +29,12 @@ from halley.dialects.anthropic.blocks_in import read_citation
 from halley.dialects.anthropic.blocks_out import as_object, wrapped
 from halley.dialects.anthropic.finish import StopDetails, finish_words, read_finish, read_usage, usage_in, usage_words
 from halley.dialects.anthropic.sealing import NAME, is_own, written, written_behind
+from halley.wire.jsonbody import BROKEN
 
 TOOLS_USED: Final = "usage.server_tool_use"
-_TIERS: Final = frozenset({"standard", "priority", "batch"})
+# The vocabulary has OpenAI's words.
+_TIERS: Final = {"default": "standard", "priority": "priority", "batch": "batch"}
+_READ_TIERS: Final = {word: tier for tier, word in _TIERS.items()}
 _NOT_SEEN: Final = "cannot be shown in this dialect"
 
 
@@ -79,7 +82,7 @@ def read_answer(body: bytes, origin: str, new_id: str) -> Answer:
     try:
         found = _decode_answer(body)
         parts = tuple(read_block(raw, origin, f"toolu_{new_id}_{index}") for index, raw in enumerate(found.content))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except BROKEN as error:
         raise Unreadable(f"no message: {error}"[:300]) from None
     usage = usage_in(found.usage)
     extras: list[Extra] = []
@@ -93,7 +96,7 @@ def read_answer(body: bytes, origin: str, new_id: str) -> Answer:
         parts=parts,
         finish=read_finish(found.stop_reason, found.stop_sequence, found.stop_details),
         usage=None if usage is None else read_usage(usage),
-        service_tier=None if usage is None else usage.service_tier,
+        service_tier=None if usage is None else read_tier(usage.service_tier),
         extras=tuple(extras),
     )
 
@@ -102,7 +105,7 @@ def read_count(body: bytes) -> int:
     """The answer of `/v1/messages/count_tokens`. Raises Unreadable."""
     try:
         return _decode_count(body).input_tokens
-    except (msgspec.DecodeError, RecursionError) as error:
+    except BROKEN as error:
         raise Unreadable(f"no count: {error}"[:300]) from None
 
 
@@ -149,16 +152,23 @@ def write_answer(answer: Answer, asked: Asked) -> Written:
         "model": asked.model,
         "content": content,
         **words,
-        "usage": usage_words(answer.usage, tier(answer.service_tier), tools),
+        "usage": usage_words(answer.usage, write_tier(answer.service_tier, losses), tools),
     }
     if container is not None:
         body["container"] = container
     return Written(msgspec.json.encode(body), tuple(losses))
 
 
-def tier(given: str | None) -> str | None:
-    """The tier that served, where it is one of this dialect's."""
-    return given if given in _TIERS else None
+def read_tier(word: str | None) -> str | None:
+    return None if word is None else _READ_TIERS.get(word, word)
+
+
+def write_tier(tier: str | None, losses: list[Loss]) -> str | None:
+    """The tier that served, where this dialect has a word for it."""
+    word = None if tier is None else _TIERS.get(tier)
+    if tier is not None and word is None:
+        losses.append(Loss("service_tier", f'that it was served as "{tier}" {_NOT_SEEN}'))
+    return word
 
 
 def split_extras(extras: Iterable[Extra], losses: list[Loss]) -> tuple[msgspec.Raw | None, msgspec.Raw | None]:

@@ -18,6 +18,7 @@ from halley.chat.model import (
     Format,
     Function,
     Hosted,
+    Location,
     Opaque,
     Part,
     Reasoning,
@@ -27,8 +28,8 @@ from halley.chat.model import (
     Turn,
     WebSearch,
 )
+from halley.chat.reading import decode, given, invalid, join, missing, others, strays
 from halley.dialects.anthropic.blocks_in import CacheControl, read_cache, read_content, unpack_seals
-from halley.dialects.anthropic.reading import fields_of, given, invalid, join, keep_others, missing, read_as
 from halley.dialects.anthropic.sealing import NAME
 from halley.errors import Condition, Refused
 from halley.wire import jsonbody
@@ -39,7 +40,7 @@ class _Message(msgspec.Struct):
     content: str | list[msgspec.Raw]
 
 
-class _Choice(msgspec.Struct):
+class _Chosen(msgspec.Struct):
     type: str
     name: str | None = None
     disable_parallel_tool_use: bool | None = None
@@ -74,26 +75,18 @@ class _Function(msgspec.Struct):
     type: str | None = None
 
 
-class _Location(msgspec.Struct):
-    type: str | None = None
-    country: str | None = None
-    region: str | None = None
-    city: str | None = None
-    timezone: str | None = None
-
-
 class _WebSearch(msgspec.Struct):
     type: str
     name: str | None = None
     max_uses: int | None = None
     allowed_domains: list[str] | None = None
     blocked_domains: list[str] | None = None
-    user_location: _Location | None = None
+    user_location: Location | None = None
 
 
 class _Body(msgspec.Struct):
     model: str
-    messages: list[msgspec.Raw]
+    messages: list[_Message]
     max_tokens: int | None = None
     system: str | list[msgspec.Raw] | None = None
     temperature: float | None = None
@@ -101,11 +94,11 @@ class _Body(msgspec.Struct):
     top_k: int | None = None
     stop_sequences: list[str] | None = None
     stream: bool | None = None
-    metadata: msgspec.Raw = msgspec.Raw()
+    metadata: _Metadata | None = None
     tools: list[msgspec.Raw] | None = None
-    tool_choice: msgspec.Raw = msgspec.Raw()
+    tool_choice: _Chosen | None = None
     thinking: msgspec.Raw = msgspec.Raw()
-    output_config: msgspec.Raw = msgspec.Raw()
+    output_config: _OutputConfig | None = None
     cache_control: CacheControl | None = None
     service_tier: str | None = None
 
@@ -114,22 +107,20 @@ class _ToolKind(msgspec.Struct):
     type: str | None = None
 
 
-def _known(kind: type[msgspec.Struct]) -> frozenset[str]:
-    return frozenset(kind.__struct_fields__)
+class _Midway(msgspec.Struct):
+    """In no type of an SDK yet: its text stands in `text`, its blocks in `content`."""
+
+    text: str | None = None
+    content: str | list[msgspec.Raw] | None = None
 
 
-_decode_body: Final = msgspec.json.Decoder(_Body).decode
-_decode_message: Final = msgspec.json.Decoder(_Message).decode
-_decode_choice: Final = msgspec.json.Decoder(_Choice).decode
-_decode_thinking: Final = msgspec.json.Decoder(_Thinking).decode
-_decode_output_config: Final = msgspec.json.Decoder(_OutputConfig).decode
-_decode_metadata: Final = msgspec.json.Decoder(_Metadata).decode
-_decode_tool_kind: Final = msgspec.json.Decoder(_ToolKind).decode
-_decode_function: Final = msgspec.json.Decoder(_Function).decode
-_decode_web_search: Final = msgspec.json.Decoder(_WebSearch).decode
-_decode_midway: Final = msgspec.json.Decoder(_Message).decode
+_BODY: Final = msgspec.json.Decoder(_Body)
+_THINKING: Final = msgspec.json.Decoder(_Thinking)
+_TOOL_KIND: Final = msgspec.json.Decoder(_ToolKind)
+_FUNCTION: Final = msgspec.json.Decoder(_Function)
+_WEB_SEARCH: Final = msgspec.json.Decoder(_WebSearch)
+_MIDWAY: Final = msgspec.json.Decoder(_Midway)
 
-_BODY: Final = _known(_Body)
 _ROLES: Final[dict[str, Role]] = {"user": "user", "assistant": "assistant", "system": "system"}
 _MODES: Final[dict[str, Literal["auto", "any", "none"]]] = {"auto": "auto", "any": "any", "tool": "any", "none": "none"}
 _EFFORTS: Final[dict[str, Effort]] = {"low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
@@ -173,16 +164,16 @@ def _read(body: bytes, *, capped: bool) -> Ask:
     except jsonbody.Malformed as error:
         raise Refused(Condition.INVALID, str(error)) from None
     refuse_threads(fields.get("thread"))
-    found = read_as(_decode_body, body, "")
+    found = decode(_BODY, body)
     if found.max_tokens is None and capped:
         raise Refused(Condition.INVALID, "max_tokens is missing.", param="max_tokens")
-    extras: list[Extra] = []
+    extras = list(others(NAME, fields, _Body))
     reasoning, shape = _reasoning(found.thinking, found.output_config, extras)
     ask = Ask(
         model=found.model,
         turns=(*_system(found.system, extras), *_turns(found.messages, extras)),
         tools=tuple(_tool(raw, f"tools[{index}]", extras) for index, raw in enumerate(found.tools or ())),
-        choice=_choice(found.tool_choice, extras),
+        choice=_choice(found.tool_choice),
         format=shape,
         reasoning=reasoning,
         max_output=found.max_tokens,
@@ -190,14 +181,13 @@ def _read(body: bytes, *, capped: bool) -> Ask:
         top_p=found.top_p,
         top_k=found.top_k,
         stop=tuple(found.stop_sequences or ()),
-        end_user=_end_user(found.metadata, extras),
+        end_user=None if found.metadata is None else found.metadata.user_id,
         service_tier=None if found.service_tier is None else _TIERS.get(found.service_tier, found.service_tier),
         cache=read_cache(found.cache_control, ""),
         stream=found.stream is True,
     )
-    keep_others(fields, _BODY, "", extras)
     return msgspec.structs.replace(
-        ask, extras=tuple(Extra(extra.dialect, extra.at, extra.raw.copy(), _ESSENTIAL.get(extra.at)) for extra in extras)
+        ask, extras=tuple(msgspec.structs.replace(extra, essential=_ESSENTIAL.get(extra.at)) for extra in extras)
     )
 
 
@@ -209,15 +199,13 @@ def _system(found: str | list[msgspec.Raw] | None, extras: list[Extra]) -> tuple
     return (Turn("system", parts, at="system"),) if parts else ()
 
 
-def _turns(messages: list[msgspec.Raw], extras: list[Extra]) -> list[Turn]:
+def _turns(messages: list[_Message], extras: list[Extra]) -> list[Turn]:
     turns: list[Turn] = []
-    for index, raw in enumerate(messages):
+    for index, message in enumerate(messages):
         at = f"messages[{index}]"
-        message = read_as(_decode_message, raw, at)
         role = _ROLES.get(message.role)
         if role is None:
             raise invalid(f"{at}.role", "known are user, assistant and system")
-        keep_others(fields_of(raw, at), ("role", "content"), at, extras)
         parts = read_content(message.content, f"{at}.content", extras)
         if role == "assistant":
             parts = unpack_seals(parts)
@@ -241,63 +229,55 @@ def _split(role: Role, parts: tuple[Part, ...], at: str, extras: list[Extra]) ->
 
 
 def _midway(block: Opaque, extras: list[Extra]) -> tuple[Part, ...]:
-    """The block is in no type of an SDK yet: its text is taken from `text`, its blocks from `content`."""
-    fields = fields_of(block.raw, block.at)
-    if "text" in fields:
-        return (Text(read_as(msgspec.json.Decoder(str).decode, fields["text"], join(block.at, "text")), at=block.at),)
-    if "content" in fields:
-        content = read_as(msgspec.json.Decoder(str | list[msgspec.Raw]).decode, fields["content"], join(block.at, "content"))
-        return read_content(content, join(block.at, "content"), extras)
-    raise missing(join(block.at, "content"), "a system message midway has content")
+    found = decode(_MIDWAY, block.raw, block.at)
+    extras += strays(NAME, block.raw, _Midway, block.at)
+    if found.text is not None:
+        return (Text(found.text, at=block.at),)
+    if found.content is None:
+        raise missing(join(block.at, "content"), "a system message midway has content")
+    return read_content(found.content, join(block.at, "content"), extras)
 
 
 # ---- tools ------------------------------------------------------------------------------------------------------------------------------
 
 
 def _tool(raw: msgspec.Raw, at: str, extras: list[Extra]) -> Tool:
-    kind = read_as(_decode_tool_kind, raw, at).type or "custom"
+    kind = decode(_TOOL_KIND, raw, at).type or "custom"
     if kind == "custom":
-        found = read_as(_decode_function, raw, at)
-        keep_others(fields_of(raw, at), _known(_Function), at, extras)
+        found = decode(_FUNCTION, raw, at)
+        extras += strays(NAME, raw, _Function, at)
         schema, cache = given(found.input_schema), read_cache(found.cache_control, at)
         return Function(found.name, found.description, schema, found.strict, cache=cache, at=at)
     if not kind.startswith("web_search_"):
         return Hosted(NAME, kind[:64], raw.copy(), at)
-    search = read_as(_decode_web_search, raw, at)
-    keep_others(fields_of(raw, at), _known(_WebSearch), at, extras)
-    place = None
-    if search.user_location is not None:
-        words = msgspec.structs.asdict(search.user_location)
-        place = {key: str(word) for key, word in words.items() if key != "type" and word is not None}
+    search = decode(_WEB_SEARCH, raw, at)
+    extras += strays(NAME, raw, _WebSearch, at)
     allowed, blocked = tuple(search.allowed_domains or ()), tuple(search.blocked_domains or ())
-    return WebSearch(most_uses=search.max_uses, allowed=allowed, blocked=blocked, location=place, at=at)
+    return WebSearch(most_uses=search.max_uses, allowed=allowed, blocked=blocked, location=search.user_location, at=at)
 
 
-def _choice(raw: msgspec.Raw, extras: list[Extra]) -> Choice | None:
-    if given(raw) is None:
+def _choice(found: _Chosen | None) -> Choice | None:
+    if found is None:
         return None
-    at = "tool_choice"
-    found = read_as(_decode_choice, raw, at)
     mode = _MODES.get(found.type)
     if mode is None:
         raise invalid("tool_choice.type", "known are auto, any, tool and none")
     if found.type == "tool" and found.name is None:
         raise missing("tool_choice.name", "a choice of one tool names it")
-    keep_others(fields_of(raw, at), _known(_Choice), at, extras)
     names = (found.name,) if found.type == "tool" and found.name is not None else ()
     parallel = None if found.disable_parallel_tool_use is None else not found.disable_parallel_tool_use
-    return Choice(mode, names, parallel, at)
+    return Choice(mode, names, parallel, "tool_choice")
 
 
 # ---- the rest ---------------------------------------------------------------------------------------------------------------------------
 
 
-def _reasoning(thinking: msgspec.Raw, config: msgspec.Raw, extras: list[Extra]) -> tuple[Reasoning | None, Format | None]:
+def _reasoning(thinking: msgspec.Raw, config: _OutputConfig | None, extras: list[Extra]) -> tuple[Reasoning | None, Format | None]:
     """Effort stands beside the shape of the output, not beside thinking."""
-    effort, shape = _output(config, extras)
+    effort, shape = _output(config)
     if given(thinking) is None:
         return (None if effort is None else Reasoning(effort)), shape
-    found = read_as(_decode_thinking, thinking, "thinking")
+    found = decode(_THINKING, thinking, "thinking")
     show = None
     if found.display is not None:
         show = _SHOWN.get(found.display)
@@ -314,32 +294,22 @@ def _reasoning(thinking: msgspec.Raw, config: msgspec.Raw, extras: list[Extra]) 
         case "disabled":
             reasoning = Reasoning(effort, budget=0, show=show)
         case _:  # `between_tools` has no twin
-            extras.append(Extra(NAME, "thinking", thinking))
+            extras.append(Extra(NAME, "thinking", thinking.copy()))
             return (None if effort is None else Reasoning(effort)), shape
-    keep_others(fields_of(thinking, "thinking"), _known(_Thinking), "thinking", extras)
+    extras += strays(NAME, thinking, _Thinking, "thinking")
     return reasoning, shape
 
 
-def _output(raw: msgspec.Raw, extras: list[Extra]) -> tuple[Effort | None, Format | None]:
-    if given(raw) is None:
+def _output(found: _OutputConfig | None) -> tuple[Effort | None, Format | None]:
+    if found is None:
         return None, None
-    at = "output_config"
-    found = read_as(_decode_output_config, raw, at)
     effort = None
     if found.effort is not None:
         effort = _EFFORTS.get(found.effort)
         if effort is None:
             raise invalid("output_config.effort", f"known are {', '.join(_EFFORTS)}")
-    keep_others(fields_of(raw, at), _known(_OutputConfig), at, extras)
     if found.format is None:
         return effort, None
     if found.format.type != "json_schema":
         raise invalid("output_config.format.type", "known is json_schema")
     return effort, Format("schema", found.format.schema.copy())
-
-
-def _end_user(raw: msgspec.Raw, extras: list[Extra]) -> str | None:
-    if given(raw) is None:
-        return None
-    keep_others(fields_of(raw, "metadata"), _known(_Metadata), "metadata", extras)
-    return read_as(_decode_metadata, raw, "metadata").user_id

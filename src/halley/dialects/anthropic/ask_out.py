@@ -27,7 +27,7 @@ from halley.chat.model import (
 )
 from halley.chat.naming import flat
 from halley.dialects.anthropic.blocks_out import FREE_INPUT, Block, Blocks, cache_control, cannot
-from halley.dialects.anthropic.effort import began_with_a_thought, sample, takes_system_midway, think
+from halley.dialects.anthropic.effort import began_with_a_thought, goes_on, sample, takes_system_midway, think
 from halley.dialects.anthropic.sealing import NAME
 from halley.errors import Condition, Refused
 from halley.wire import jsonbody
@@ -69,6 +69,9 @@ def write_ask(ask: Ask, target: Target) -> Written:
     thought = think(ask.reasoning, target._replace(most_output=most), cap, changes)
     if thought.on and choice is not None and choice["type"] in ("any", "tool"):
         changes = [Loss("reasoning", "the model does not think where a tool must be called")]
+        thought = thought._replace(thinking={"type": "disabled"}, cap=cap)
+    elif thought.on and goes_on(messages):
+        changes = [Loss("reasoning", "the model does not think where its answer has been begun for it")]
         thought = thought._replace(thinking={"type": "disabled"}, cap=cap)
     elif thought.budgeted and not began_with_a_thought(messages):
         changes = [Loss("reasoning", "the model does not think in the middle of a turn of whose thoughts nothing came back")]
@@ -216,6 +219,8 @@ def _choice(choice: Choice | None, tools: tuple[Tool, ...], losses: list[Loss]) 
     if (choice is not None and len(choice.names) > 1) or (choice is not None and choice.names and choice.mode != "any"):
         # A subset is said by leaving the others out.
         allowed = tuple(tool for tool in tools if _name(tool) in choice.names)
+        run_elsewhere = [tool for tool in tools if tool not in allowed and not isinstance(tool, Function | FreeTool)]
+        losses += [Loss(tool.at, "the tools that may be called are named, and it is not one of them") for tool in run_elsewhere]
     written = [_tool(tool, losses) for tool in allowed]
     if choice is None or (choice.mode is None and choice.parallel is None and not choice.names):
         return None, written
@@ -312,8 +317,8 @@ def _web_search(tool: WebSearch, losses: list[Loss]) -> dict[str, object]:
         losses.append(Loss(tool.at, "blocked domains are not taken beside allowed ones"))
     elif tool.blocked:
         said["blocked_domains"] = tool.blocked
-    if tool.location:
-        said["user_location"] = {"type": "approximate", **tool.location}
+    if tool.location is not None:
+        said["user_location"] = {"type": "approximate", **tool.location.words()}
     return said
 
 
@@ -368,7 +373,7 @@ def _rest(ask: Ask, losses: list[Loss]) -> dict[str, object]:
     for extra in ask.extras:
         if extra.dialect == NAME and not any(mark in extra.at for mark in ".["):
             said[extra.at] = extra.raw
-        else:
+        elif extra.dialect != NAME or ".citations[" not in extra.at:  # a citation is given back whole
             losses.append(Loss(extra.at, "nothing corresponds to it"))
     losses += [Loss(name, "nothing corresponds to it") for name in _UNSAID if getattr(ask, name) is not None]
     if ask.n is not None and ask.n > 1:

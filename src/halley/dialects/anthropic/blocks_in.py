@@ -30,7 +30,7 @@ from halley.chat.model import (
     ToolResult,
     Url,
 )
-from halley.dialects.anthropic.reading import fields_of, given, invalid, join, keep_others, missing, read_as
+from halley.chat.reading import decode, given, invalid, join, missing, strays
 from halley.dialects.anthropic.sealing import NAME, is_own, taken, taken_behind
 
 Blocks = list[msgspec.Raw]
@@ -117,8 +117,8 @@ class CitationWords(msgspec.Struct):
     document_title: str | None = None
 
 
-_decode_kind = msgspec.json.Decoder(_Kind).decode
-_decode_citation = msgspec.json.Decoder(CitationWords).decode
+_KIND: Final = msgspec.json.Decoder(_Kind)
+_CITATION: Final = msgspec.json.Decoder(CitationWords)
 
 
 def read_cache(found: CacheControl | None, at: str) -> Cache | None:
@@ -130,8 +130,12 @@ def read_cache(found: CacheControl | None, at: str) -> Cache | None:
 
 
 def read_citation(raw: msgspec.Raw | bytes) -> Citation:
-    """Its places are places of a document, not of the text, so that only `raw` has them. Raises msgspec.DecodeError."""
-    words = _decode_citation(raw)
+    """A provider's. Raises msgspec.DecodeError."""
+    return _citation(_CITATION.decode(raw), raw)
+
+
+def _citation(words: CitationWords, raw: msgspec.Raw | bytes) -> Citation:
+    """Its places are places of a document, not of the text, so that only `raw` has them."""
     url = words.url or (words.source if words.source is not None and words.source.startswith("http") else None)
     return Citation(url=url, title=words.title or words.document_title, quote=words.cited_text, dialect=NAME, raw=msgspec.Raw(bytes(raw)))
 
@@ -157,14 +161,16 @@ def read_source(found: _Source, at: str) -> Source | PlainText | None:
 
 
 def _text(raw: msgspec.Raw, at: str, tell: _Tell) -> Part:
-    found = read_as(_DECODE_TEXT, raw, at)
-    cited = enumerate(found.citations or ())
-    citations = tuple(read_as(read_citation, each, join(at, f"citations[{index}]")) for index, each in cited)
+    found = decode(_TEXT, raw, at)
+    cited = [(join(at, f"citations[{index}]"), each) for index, each in enumerate(found.citations or ())]
+    citations = tuple(_citation(decode(_CITATION, each, place), each) for place, each in cited)
+    for place, each in cited:
+        tell += strays(NAME, each, CitationWords, place)
     return Text(found.text, read_cache(found.cache_control, at), citations, at=at)
 
 
 def _image(raw: msgspec.Raw, at: str, tell: _Tell) -> Part:
-    found = read_as(_DECODE_IMAGE, raw, at)
+    found = decode(_IMAGE, raw, at)
     source = read_source(found.source, join(at, "source"))
     if source is None or isinstance(source, PlainText):
         return Opaque(NAME, f"image from a source of type {found.source.type[:64]}", raw.copy(), at)
@@ -172,7 +178,7 @@ def _image(raw: msgspec.Raw, at: str, tell: _Tell) -> Part:
 
 
 def _document(raw: msgspec.Raw, at: str, tell: _Tell) -> Part:
-    found = read_as(_DECODE_DOCUMENT, raw, at)
+    found = decode(_DOCUMENT, raw, at)
     content = found.source.content
     if found.source.type == "content" and content is not None:
         # Where one block ends and the next begins matters to this dialect's citations alone.
@@ -197,7 +203,7 @@ def _texts(parts: Iterable[Part]) -> list[str] | None:
 
 
 def _tool_use(raw: msgspec.Raw, at: str, tell: _Tell) -> Part:
-    found = read_as(_DECODE_TOOL_USE, raw, at)
+    found = decode(_TOOL_USE, raw, at)
     # "direct" is what every call is that the model itself made.
     if (caller := given(found.caller)) is not None and kind_of(caller, join(at, "caller")) != "direct":
         tell.append(Extra(NAME, join(at, "caller"), caller))
@@ -205,7 +211,7 @@ def _tool_use(raw: msgspec.Raw, at: str, tell: _Tell) -> Part:
 
 
 def _tool_result(raw: msgspec.Raw, at: str, tell: _Tell) -> Part:
-    found = read_as(_DECODE_TOOL_RESULT, raw, at)
+    found = decode(_TOOL_RESULT, raw, at)
     parts = read_content(found.content, join(at, "content"), tell)
     inner = cast("tuple[Text | Image | Document | Opaque, ...]", parts)
     cache = read_cache(found.cache_control, at)
@@ -213,53 +219,49 @@ def _tool_result(raw: msgspec.Raw, at: str, tell: _Tell) -> Part:
 
 
 def _thinking(raw: msgspec.Raw, at: str, tell: _Tell) -> Part:
-    found = read_as(_DECODE_THINKING, raw, at)
+    found = decode(_THINKING, raw, at)
     return Thinking(found.thinking, seal=taken(found.signature), at=at)
 
 
 def _redacted(raw: msgspec.Raw, at: str, tell: _Tell) -> Part:
-    found = read_as(_DECODE_REDACTED, raw, at)
+    found = decode(_REDACTED, raw, at)
     return Thinking("", redacted=True, seal=taken(found.data), at=at)
 
 
 def _tool_reference(raw: msgspec.Raw, at: str, tell: _Tell) -> Part:
     """Claude Code's search for tools finds one, and from here on it stands among the tools of the ask."""
-    found = read_as(_DECODE_REFERENCE, raw, at)
+    found = decode(_REFERENCE, raw, at)
     return Text(f"The tool {found.tool_name} has been found: it can be called.", cache=read_cache(found.cache_control, at), at=at)
 
 
-_DECODE_TEXT: Final = msgspec.json.Decoder(_Text).decode
-_DECODE_IMAGE: Final = msgspec.json.Decoder(_Image).decode
-_DECODE_DOCUMENT: Final = msgspec.json.Decoder(_Document).decode
-_DECODE_TOOL_USE: Final = msgspec.json.Decoder(_ToolUse).decode
-_DECODE_TOOL_RESULT: Final = msgspec.json.Decoder(_ToolResult).decode
-_DECODE_THINKING: Final = msgspec.json.Decoder(_Thinking).decode
-_DECODE_REDACTED: Final = msgspec.json.Decoder(_Redacted).decode
-_DECODE_REFERENCE: Final = msgspec.json.Decoder(_Reference).decode
+_TEXT: Final = msgspec.json.Decoder(_Text)
+_IMAGE: Final = msgspec.json.Decoder(_Image)
+_DOCUMENT: Final = msgspec.json.Decoder(_Document)
+_TOOL_USE: Final = msgspec.json.Decoder(_ToolUse)
+_TOOL_RESULT: Final = msgspec.json.Decoder(_ToolResult)
+_THINKING: Final = msgspec.json.Decoder(_Thinking)
+_REDACTED: Final = msgspec.json.Decoder(_Redacted)
+_REFERENCE: Final = msgspec.json.Decoder(_Reference)
 
 _Reader = Callable[[msgspec.Raw, str, _Tell], Part]
 
 
-def _row(kind: type[msgspec.Struct], read: _Reader) -> tuple[frozenset[str], _Reader]:
-    return frozenset(kind.__struct_fields__) | {"type"}, read
-
-
-_BLOCKS: Final = {
-    "text": _row(_Text, _text),
-    "image": _row(_Image, _image),
-    "document": _row(_Document, _document),
-    "tool_use": _row(_ToolUse, _tool_use),
-    "tool_result": _row(_ToolResult, _tool_result),
-    "thinking": _row(_Thinking, _thinking),
-    "redacted_thinking": _row(_Redacted, _redacted),
-    "tool_reference": _row(_Reference, _tool_reference),
+_BLOCKS: Final[dict[str, tuple[type[msgspec.Struct], _Reader]]] = {
+    "text": (_Text, _text),
+    "image": (_Image, _image),
+    "document": (_Document, _document),
+    "tool_use": (_ToolUse, _tool_use),
+    "tool_result": (_ToolResult, _tool_result),
+    "thinking": (_Thinking, _thinking),
+    "redacted_thinking": (_Redacted, _redacted),
+    "tool_reference": (_Reference, _tool_reference),
 }
 """What is read: all other kinds are opaque."""
 
 
 def kind_of(raw: msgspec.Raw, at: str) -> str:
     """Raises Refused."""
-    return read_as(_decode_kind, raw, at).type
+    return decode(_KIND, raw, at).type
 
 
 def read_block(raw: msgspec.Raw, at: str, tell: _Tell) -> Part:
@@ -268,10 +270,10 @@ def read_block(raw: msgspec.Raw, at: str, tell: _Tell) -> Part:
     row = _BLOCKS.get(kind)
     if row is None:
         return Opaque(NAME, kind[:64], raw.copy(), at)
-    known, read = row
+    shape, read = row
     part = read(raw, at, tell)
     if not isinstance(part, Opaque):
-        keep_others(fields_of(raw, at), known, at, tell)
+        tell += strays(NAME, raw, shape, at)
     return part
 
 

@@ -40,6 +40,7 @@ from halley.chat.model import (
 from halley.chat.naming import flat
 from halley.dialects.anthropic.sealing import NAME
 from halley.errors import Condition, Refused
+from halley.wire.jsonbody import BROKEN
 
 Block = dict[str, object] | msgspec.Raw
 FREE_INPUT: Final = "input"
@@ -66,7 +67,7 @@ def as_object(arguments: str) -> msgspec.Raw | None:
         return msgspec.Raw(b"{}")
     try:
         _decode_object(arguments)
-    except (msgspec.DecodeError, RecursionError):
+    except BROKEN:
         return None
     return msgspec.Raw(arguments.encode())
 

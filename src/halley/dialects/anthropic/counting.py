@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from halley.chat.doors import Swap, Target, Written
+from halley.chat import count
+from halley.chat.doors import Target, Written
 from halley.chat.model import Ask
 from halley.chat.peek import Peek
 from halley.chat.usage import Usage
@@ -36,9 +37,7 @@ _COUNTED: Final = frozenset(
 
 def peek(body: bytes, path: bytes) -> Peek:
     """Raises Refused."""
-    seen = request.peek(body, path)
-    seen.cap, seen.stream = 0, False
-    return seen
+    return count.only_counted(request.peek(body, path))
 
 
 def write(ask: Ask, target: Target) -> Written:
@@ -51,12 +50,4 @@ def read_answer(body: bytes) -> Usage:
     return Usage(read_count(body))
 
 
-def _read(body: bytes, _model: str) -> Ask:
-    return read_count_ask(body)
-
-
-def _write_answer(usage: Usage, _ask: Ask) -> bytes:
-    return write_count(usage.input)
-
-
-SWAP = Swap(_read, write, read_answer, _write_answer, read_error)
+SWAP = count.swap(read_count_ask, write, read_answer, lambda usage: write_count(usage.input), read_error)

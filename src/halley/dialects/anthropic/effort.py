@@ -82,12 +82,15 @@ def think(reasoning: Reasoning | None, target: Target, cap: int, losses: list[Lo
     return Thought({"type": "adaptive", **_display(reasoning, version, losses)}, _word(effort, losses), cap)
 
 
+def goes_on(messages: Sequence[tuple[str, list[dict[str, object] | msgspec.Raw]]]) -> bool:
+    """Whether the caller has begun the answer, which is refused where the model thinks (the same page)."""
+    return bool(messages) and messages[-1][0] == "assistant"
+
+
 def began_with_a_thought(messages: Sequence[tuple[str, list[dict[str, object] | msgspec.Raw]]]) -> bool:
-    """Whether the turn that the model is to go on with, after results of its tools, began with one; true of a new turn, and of one that
-    the caller began for it. With a budget it must ("toggling thinking modes in conversations" of the page about extended thinking, read
-    2026-11), and a client may have kept none: Gemini CLI repeats no thought, nor does most of what speaks Chat."""
-    if messages[-1][0] == "assistant":
-        return True
+    """Whether the turn that the model is to go on with, after results of its tools, began with one; true of a new turn. With a budget it
+    must ("toggling thinking modes in conversations" of the page about extended thinking, read 2026-11), and a client may have kept none:
+    Gemini CLI repeats no thought, nor does most of what speaks Chat."""
     turn: list[dict[str, object] | msgspec.Raw] = []
     for role, content in reversed(messages):
         if role == "assistant":

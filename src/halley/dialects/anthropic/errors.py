@@ -13,6 +13,7 @@ import msgspec
 from halley.chat.doors import ProviderError
 from halley.errors import Condition, Refused
 from halley.wire import jsonbody, sse
+from halley.wire.jsonbody import BROKEN
 
 OVERLOADED: Final = 529
 
@@ -74,7 +75,7 @@ def read_error(status: int, body: bytes) -> ProviderError:
     """What a provider refused with. A body that is no such error is not quoted: it may be anything, an HTML page or a prompt."""
     try:
         error = _decode(body).error
-    except (msgspec.DecodeError, RecursionError):
+    except BROKEN:
         return ProviderError(status, f"The provider answered with status {status}.")
     code = error.details.error_code if error.details is not None else None
     return ProviderError(status, error.message or f"The provider answered with status {status}.", code or error.type)

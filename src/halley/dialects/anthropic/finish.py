@@ -11,7 +11,8 @@ from typing import Annotated, Final
 import msgspec
 
 from halley.chat.model import Finish, Reason
-from halley.chat.usage import Usage
+from halley.chat.usage import Usage, tier_named
+from halley.wire.jsonbody import BROKEN
 
 # No context is as long. A larger figure is nonsense, which counts as no report: priced, it would not fit into a ledger's 64 bits.
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
@@ -64,7 +65,7 @@ def usage_in(raw: msgspec.Raw) -> UsageWords | None:
     """The report in a field; one that makes no sense counts as none: the answer is good without it."""
     try:
         return _decode_usage(raw) if len(raw) else None
-    except msgspec.ValidationError:
+    except BROKEN:
         return None
 
 
@@ -84,7 +85,20 @@ def read_usage(words: UsageWords, before: Usage | None = None) -> Usage:
         cache_write_5m=short,
         cache_write_1h=long,
         reasoning=before.reasoning if details is None or details.thinking_tokens is None else details.thinking_tokens,
+        tools=_tools(words.server_tool_use, before),
+        service_tier=before.service_tier if words.service_tier is None else tier_named(words.service_tier),
     )
+
+
+def _tools(raw: msgspec.Raw, before: Usage) -> dict[str, int]:
+    """Calls of tools that the provider ran, by the names of a price list: `web_search_requests` is `web_search`."""
+    if len(raw) == 0 or bytes(raw) == b"null":
+        return before.tools
+    try:
+        found = _decode_tools(raw)
+    except BROKEN:
+        return before.tools
+    return {name.removesuffix("_requests")[:64]: count for name, count in found.items() if count}
 
 
 def _written(words: UsageWords, before: Usage) -> tuple[int, int]:
@@ -137,4 +151,5 @@ def finish_words(finish: Finish, refused: bool) -> dict[str, object]:
 
 
 _NOTHING: Final = Usage()
+_decode_tools: Final = msgspec.json.Decoder(dict[str, Count | None]).decode
 _decode_usage: Final = msgspec.json.Decoder(UsageWords | None).decode

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from halley.chat.listing import Listed, Lister, number, place
+from halley.chat.listing import NUMBER, Listed, Lister, number, place
+from halley.chat.published import Parameter
 
 # A list wants a time of release; the catalogue has none.
 _CREATED = "2021-07-20T10:40:00Z"
@@ -18,15 +19,24 @@ PAGE = 20
 MOST = 1000
 
 
-def _entry(model: Listed) -> dict[str, object]:
-    known = {"max_input_tokens": model.context, "max_tokens": model.output}
-    return {
-        "type": "model",
-        "id": model.id,
-        "display_name": model.name,
-        "created_at": _CREATED,
-        **{name: value for name, value in known.items() if value is not None},
-    }
+class Entry(msgspec.Struct, omit_defaults=True):
+    id: str
+    display_name: str
+    type: str
+    created_at: str
+    max_input_tokens: int | None = None
+    max_tokens: int | None = None
+
+
+class Page(msgspec.Struct):
+    data: tuple[Entry, ...]
+    has_more: bool
+    first_id: str | None = None
+    last_id: str | None = None
+
+
+def _entry(model: Listed) -> Entry:
+    return Entry(model.id, model.name, "model", _CREATED, model.context, model.output)
 
 
 def write(models: Sequence[Listed], query: dict[str, str]) -> bytes:
@@ -40,12 +50,22 @@ def write(models: Sequence[Listed], query: dict[str, str]) -> bytes:
         start = max(end - limit, start)
     page = models[start : min(start + limit, end)]
     more = start > 0 if query.get("before_id") else start + len(page) < end
-    ends = {"first_id": page[0].id, "last_id": page[-1].id} if page else {"first_id": None, "last_id": None}
-    return msgspec.json.encode({"data": [_entry(model) for model in page], **ends, "has_more": more})
+    first, last = (page[0].id, page[-1].id) if page else (None, None)
+    return msgspec.json.encode(Page(tuple(map(_entry, page)), more, first, last))
 
 
 def write_one(model: Listed) -> bytes:
     return msgspec.json.encode(_entry(model))
 
 
-LISTER = Lister(write, write_one)
+LISTER = Lister(
+    write,
+    write_one,
+    Page,
+    Entry,
+    (
+        Parameter("limit", f"How many, up to {MOST}; {PAGE} unless it is said.", NUMBER),
+        Parameter("after_id", "The page after this model."),
+        Parameter("before_id", "The page before this model."),
+    ),
+)

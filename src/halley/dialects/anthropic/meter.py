@@ -15,6 +15,7 @@ from halley.chat.meter import Meter
 from halley.chat.usage import Usage, Whole
 from halley.dialects.anthropic.finish import UsageWords, read_usage, usage_in
 from halley.wire import sse
+from halley.wire.jsonbody import BROKEN
 
 # Generated text, thinking and arguments, also in pieces.
 _CONTENT: Final = re.compile(rb'"(?:text|thinking|partial_json)"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
@@ -58,7 +59,7 @@ def read_whole(body: bytes) -> Whole | None:
     """Usage of a non-streamed answer, nonsense counting as absent; None when the body is not a JSON object."""
     try:
         reply = _decode_reply(body)
-    except (msgspec.DecodeError, RecursionError):
+    except BROKEN:
         return None
     return Whole(_whole_usage(usage_in(reply.usage)), bytes(reply.content).startswith(b"["))
 
@@ -68,7 +69,7 @@ def content_bytes(body: bytes) -> int:
     said = sum(len(match[1]) for match in _CONTENT.finditer(body))
     try:
         return said + sum(len(block.input) for block in _decode_calls(body).content)
-    except (msgspec.DecodeError, RecursionError):
+    except BROKEN:
         return said
 
 
@@ -100,7 +101,7 @@ class MessagesMeter(Meter):
             self._find_start()
         try:
             event = _decode_event(sse.payload(frame))
-        except (msgspec.DecodeError, RecursionError):
+        except BROKEN:
             return None
         if event.message is not None:
             return self._begun
@@ -116,7 +117,7 @@ class MessagesMeter(Meter):
         try:
             frame = next(sse.frames(self._last[sse.frame_start(self._last, place) :]))
             message = _decode_event(sse.payload(frame)).message
-        except (msgspec.DecodeError, RecursionError):
+        except BROKEN:
             return
         words = None if message is None else usage_in(message.usage)
         self._begun = None if words is None else read_usage(words)

@@ -13,12 +13,13 @@ from typing import Annotated, Final, Literal, get_args
 import msgspec
 
 from halley.chat.peek import Peek, opened
+from halley.chat.reading import decode, invalid, missing
 from halley.dialects.anthropic.ask_in import refuse_threads
 from halley.dialects.anthropic.meter import MessagesMeter
-from halley.dialects.anthropic.reading import invalid, missing, refused
 from halley.dialects.anthropic.sealing import LABEL
 from halley.errors import Condition, Refused
 from halley.wire import jsonbody
+from halley.wire.jsonbody import BROKEN
 
 COUNT: Final = b"/count_tokens"
 MOST_IMAGES: Final = 1500
@@ -45,7 +46,7 @@ class _Message(msgspec.Struct):
     content: str | list[_Block]
 
 
-class _Ask(msgspec.Struct):
+class Request(msgspec.Struct):
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
     messages: Annotated[list[_Message], msgspec.Meta(min_length=1)]
     # Zero warms a cache and says nothing.
@@ -57,18 +58,30 @@ class _Ask(msgspec.Struct):
     thread: msgspec.Raw = msgspec.Raw()
 
 
+class _Kind(msgspec.Struct):
+    type: str = ""
+
+
+class _Said(msgspec.Struct):
+    role: str
+    content: str | list[_Kind]
+
+
 class _Thinking(msgspec.Struct):
     type: str = ""
     signature: str = ""
     data: str = ""
 
 
-_VERSION: Final = re.compile(rb"20\d\d-[01]\d-[0-3]\d")
-_decode_ask: Final = msgspec.json.Decoder(_Ask).decode
-_decode_blocks: Final = msgspec.json.Decoder(list[_Block]).decode
+# Of the dialect: a date.
+VERSION: Final = r"20\d\d-[01]\d-[0-3]\d"
+_VERSION: Final = re.compile(VERSION.encode())
+_ask: Final = msgspec.json.Decoder(Request)
+_blocks: Final = msgspec.json.Decoder(list[_Block])
 _decode_thinking: Final = msgspec.json.Decoder(_Thinking).decode
+_decode_kinds: Final = msgspec.json.Decoder(list[_Said]).decode
 _decode_elements: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_CORE: Final = frozenset(_Ask.__struct_fields__)
+_CORE: Final = frozenset(Request.__struct_fields__)
 # Without one of these a body names no address: the second may spell any word.
 _ADDRESSES: Final = (b'"url"', b"\\u00")
 _LABEL_TEXT: Final = LABEL.decode()
@@ -86,13 +99,7 @@ def peek(body: bytes, path: bytes = b"") -> Peek:
     """Check the documented core of a request and read what routing and billing need. Raises Refused, naming the field."""
     members = opened(body, _CORE, "model, max_tokens and messages")
     refuse_threads(members.get("thread"))
-    try:
-        ask = _decode_ask(body)
-    except msgspec.DecodeError as error:
-        found = refused(error)
-        if found.param is not None and found.param.endswith("role"):
-            raise invalid(found.param, f"known are {', '.join(get_args(Role))}") from None
-        raise found from None
+    ask = decode(_ask, body, known=get_args(Role))
     if any(word in body for word in _ADDRESSES):
         _check_one_reading(members["messages"])
     if ask.max_tokens is None and not path.endswith(COUNT):
@@ -147,11 +154,8 @@ def _check_blocks(blocks: list[_Block], at: str, urls: list[str]) -> None:
         if block.type == "text" and block.text is None:
             raise missing(f"{at}[{number}].text", "a text block has text")
         if block.type == "tool_result" and bytes(block.content).startswith(b"["):
-            try:
-                inner = _decode_blocks(block.content)
-            except msgspec.DecodeError as error:
-                raise refused(error, f"{at}[{number}].content") from None
-            _check_blocks(inner, f"{at}[{number}].content", urls)
+            inner = f"{at}[{number}].content"
+            _check_blocks(decode(_blocks, block.content, inner), inner, urls)
 
 
 def outbound(body: bytes, seen: Peek, model: str, cap: int | None, cap_field: str) -> bytes:
@@ -166,7 +170,29 @@ def outbound(body: bytes, seen: Peek, model: str, cap: int | None, cap_field: st
         kept = _without_foreign(_messages(body, seen.members))
         if kept is not None:
             changes["messages"] = kept
+            if _is_budgeted(jsonbody.member(body, seen.members, "thinking")) and _goes_on_unthought(kept):
+                # With a budget a turn must begin with its thought, and that was another maker's.
+                changes["thinking"] = b'{"type":"disabled"}'
     return jsonbody.set_members(body, seen.members, changes) if changes else body
+
+
+def _is_budgeted(thinking: bytes) -> bool:
+    try:
+        return _decode_thinking(thinking).type == "enabled"
+    except BROKEN:
+        return False
+
+
+def _goes_on_unthought(messages: bytes) -> bool:
+    """Whether the turn that the model is to go on with, after results of its tools, does not begin with a thought."""
+    first = ""
+    for message in reversed(_decode_kinds(messages)):
+        kinds = [block.type for block in message.content] if isinstance(message.content, list) else ["text"]
+        if message.role == "assistant":
+            first = kinds[0] if kinds else ""
+        elif message.role == "user" and "tool_result" not in kinds:
+            break
+    return first not in ("", "thinking", "redacted_thinking")
 
 
 def _messages(body: bytes, members: jsonbody.Members | jsonbody.Places) -> bytes:
@@ -201,7 +227,7 @@ def _is_foreign(block: bytes) -> bool:
         return False
     try:
         found = _decode_thinking(block)
-    except msgspec.DecodeError:
+    except BROKEN:
         return False
     value = {"thinking": found.signature, "redacted_thinking": found.data}.get(found.type, "")
     return value.startswith(_LABEL_TEXT)

@@ -17,12 +17,13 @@ from halley.chat.doors import Unreadable
 from halley.chat.events import Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
 from halley.chat.model import Citation, Finish, Opaque, Seal, Text, Thinking, ToolCall
 from halley.chat.usage import Usage
-from halley.dialects.anthropic.answers import TOOLS_USED, BlockWords, present
+from halley.dialects.anthropic.answers import TOOLS_USED, BlockWords, present, read_tier
 from halley.dialects.anthropic.blocks_in import read_citation
 from halley.dialects.anthropic.errors import STATUSES
 from halley.dialects.anthropic.finish import StopDetails, read_finish, read_usage, usage_in
 from halley.dialects.anthropic.sealing import NAME
 from halley.wire import jsonbody
+from halley.wire.jsonbody import BROKEN
 
 
 class _Message(msgspec.Struct):
@@ -99,7 +100,8 @@ class Reader:
 
     # fmt: off
     __slots__ = (
-        "_arguments", "_blocks", "_citations", "_finish", "_held", "_new_id", "_open", "_origin", "_over", "_said", "_seal", "_usage",
+        "_arguments", "_blocks", "_citations", "_finish", "_held", "_new_id", "_open", "_origin", "_over", "_said", "_seal", "_started",
+        "_tier", "_usage",
     )
     # fmt: on
 
@@ -108,14 +110,15 @@ class Reader:
         self._new_id = new_id
         self._blocks = 0
         self._open = False
-        self._over = False
+        self._over = self._started = False
         self._usage: Usage | None = None
+        self._tier: str | None = None
         self._finish: Finish | None = None
         self._clear()
 
     def _clear(self) -> None:
-        self._seal = ""
-        self._citations: tuple[Citation, ...] = ()
+        self._seal: list[str] = []
+        self._citations: list[Citation] = []
         # A block that only this dialect has waits for its end, since it comes whole; `_said` is what came of its input.
         self._held: msgspec.Raw | None = None
         self._said: list[str] = []
@@ -128,14 +131,14 @@ class Reader:
             if name == b"content_block_delta":
                 return self._delta(payload)
             return self._other(payload, name)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (*BROKEN, jsonbody.Malformed) as error:
             raise Unreadable(f"no event of a message: {error}"[:300]) from None
 
     def end(self) -> list[Event]:
         """A stream that said why it ends has said all, whether or not its last event came."""
         if self._over or self._open or self._finish is None:
             return []
-        return self._stop(b"")
+        return self._begun(self._stop(b""))
 
     def _other(self, payload: bytes, name: bytes) -> list[Event]:
         if self._over:
@@ -144,7 +147,15 @@ class Reader:
         if found == "content_block_delta":
             return self._delta(payload)
         read = _EVENTS.get(found)
-        return [] if read is None else read(self, payload)
+        return [] if read is None else self._begun(read(self, payload))
+
+    def _begun(self, events: list[Event]) -> list[Event]:
+        """Some providers forget to say that a message begins."""
+        if events and not self._started:
+            self._started = True
+            if not isinstance(events[0], Started | Failed):
+                return [Started("", ""), *events]
+        return events
 
     def _delta(self, payload: bytes) -> list[Event]:
         piece = _decode_delta(payload).delta
@@ -160,11 +171,11 @@ class Reader:
             self._arguments = b""
             return [Delta(text)]
         if piece.signature is not None:
-            self._seal += piece.signature
+            self._seal.append(piece.signature)
         elif piece.text is None and piece.thinking is None and piece.partial_json is None:
             citation = _decode_citation(payload).delta.citation
             if len(citation):
-                self._citations += (read_citation(citation),)
+                self._citations.append(read_citation(citation))
         return []
 
     def _start(self, payload: bytes) -> list[Event]:
@@ -172,7 +183,8 @@ class Reader:
         usage = usage_in(message.usage)
         if usage is not None:
             self._usage = read_usage(usage)
-        return [Started(message.id, message.model, usage=self._usage)]
+            self._tier = read_tier(usage.service_tier)
+        return [] if self._started else [Started(message.id, message.model, usage=self._usage)]
 
     def _block_start(self, payload: bytes) -> list[Event]:
         events = self._block_stop(payload) if self._open else []
@@ -187,10 +199,10 @@ class Reader:
         match kind:
             case "text":
                 events.append(PartStarted(Text("")))
-                self._citations = tuple(map(read_citation, block.citations or ()))
+                self._citations = list(map(read_citation, block.citations or ()))
             case "thinking":
                 events.append(PartStarted(Thinking("")))
-                self._seal = block.signature
+                self._seal = [block.signature]
             case "redacted_thinking":
                 events.append(PartStarted(Thinking("", redacted=True, seal=Seal(self._origin, block.data) if block.data else None)))
             case _:
@@ -213,7 +225,8 @@ class Reader:
         else:
             if self._arguments:
                 events.append(Delta(self._arguments.decode()))
-            events.append(PartEnded(Seal(self._origin, self._seal) if self._seal else None, self._citations))
+            seal = "".join(self._seal)
+            events.append(PartEnded(Seal(self._origin, seal) if seal else None, tuple(self._citations)))
         self._clear()
         return events
 
@@ -223,6 +236,7 @@ class Reader:
         usage = usage_in(found.usage)
         if usage is not None:
             self._usage = read_usage(usage, self._usage)
+            self._tier = read_tier(usage.service_tier) or self._tier
             events.append(Noted(usage=self._usage))
             if present(usage.server_tool_use):
                 events.append(Noted(dialect=NAME, what=TOOLS_USED, raw=usage.server_tool_use.copy()))
@@ -235,7 +249,7 @@ class Reader:
 
     def _stop(self, payload: bytes) -> list[Event]:
         self._over = True
-        return [*self._block_stop(payload), Finished(self._finish or read_finish(None, None, None), self._usage)]
+        return [*self._block_stop(payload), Finished(self._finish or read_finish(None, None, None), self._usage, self._tier)]
 
     def _error(self, payload: bytes) -> list[Event]:
         self._over = True

@@ -17,7 +17,7 @@ from halley.chat.doors import Asked
 from halley.chat.events import Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
 from halley.chat.model import Audio, Citation, Extra, Loss, Part, Refusal, Seal, Text, Thinking, ToolCall
 from halley.chat.usage import Usage
-from halley.dialects.anthropic.answers import carrier, own_citations, split_extras, unseen, whole_block
+from halley.dialects.anthropic.answers import carrier, own_citations, split_extras, unseen, whole_block, write_tier
 from halley.dialects.anthropic.errors import error_type
 from halley.dialects.anthropic.finish import finish_words, usage_words
 from halley.dialects.anthropic.sealing import written, written_behind
@@ -199,7 +199,7 @@ class Writer:
         delta = finish_words(event.finish, self._refused)
         if container is not None:
             delta["container"] = container
-        last = {"type": "message_delta", "delta": delta, "usage": usage_words(usage, None, tools)}
+        last = {"type": "message_delta", "delta": delta, "usage": usage_words(usage, write_tier(event.service_tier, self.losses), tools)}
         return b"event: message_delta\ndata: %b\n\n%b" % (_quote(last), _END)
 
     def _fail(self, event: Failed) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from halley.chat.doors import Doors
 from halley.dialects.gemini.array import Elements, framing
 from halley.dialects.gemini.errors import is_error, write_error, write_error_event
+from halley.dialects.gemini.published import GENERATE
 from halley.dialects.gemini.read_answer import read_answer, read_error
 from halley.dialects.gemini.read_ask import SPELLING, read_ask
 from halley.dialects.gemini.read_stream import read_stream
@@ -34,6 +35,7 @@ DOORS = Doors(
 
 __all__ = [
     "DOORS",
+    "GENERATE",
     "Elements",
     "content_bytes",
     "framing",

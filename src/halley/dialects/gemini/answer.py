@@ -10,7 +10,8 @@ from typing import Annotated
 import msgspec
 
 from halley.chat.model import Finish, Reason
-from halley.chat.usage import Usage
+from halley.chat.usage import Usage, tier_named
+from halley.wire.jsonbody import BROKEN
 
 Json = dict[str, object]
 # Where the input of a tool with a language of its own stands, which here is a function of one text.
@@ -115,7 +116,7 @@ def is_object(text: str | bytes) -> bool:
     """Whether it is the JSON text of an object."""
     try:
         _decode_object(text)
-    except (msgspec.DecodeError, RecursionError):
+    except BROKEN:
         return False
     return True
 
@@ -145,22 +146,49 @@ class UsageMetadata(msgspec.Struct, gc=False):
     cachedContentTokenCount: Count | None = None
     promptTokensDetails: list[_Modality] | None = None
     candidatesTokensDetails: list[_Modality] | None = None
+    serviceTier: str | None = None
 
 
+SEARCHED = b'"webSearchQueries"'
+NO_TOOLS: dict[str, int] = {}
+
+
+class _Grounding(msgspec.Struct):
+    webSearchQueries: list[str] | None = None
+
+
+class _Grounded(msgspec.Struct):
+    groundingMetadata: _Grounding | None = None
+
+
+_decode_grounded = msgspec.json.Decoder(list[_Grounded]).decode
 _decode_usage = msgspec.json.Decoder(UsageMetadata).decode
 
 
-def read_usage(raw: bytes | msgspec.Raw) -> Usage | None:
-    """None where there is none, or nonsense."""
+def read_usage(raw: bytes | msgspec.Raw, tools: dict[str, int] = NO_TOOLS) -> Usage | None:
+    """None where there is none, or nonsense. `tools`: the `searches` that stand behind the answer."""
     if not raw:
         return None
     try:
-        return usage_of(_decode_usage(raw))
-    except msgspec.DecodeError:
+        return usage_of(_decode_usage(raw), tools)
+    except BROKEN:
         return None
 
 
-def usage_of(found: UsageMetadata | None) -> Usage | None:
+def searches(candidates: msgspec.Raw) -> dict[str, int]:
+    """Google bills an answer that was grounded in a search, or each query of it, by the model: both are counted, and one is priced."""
+    raw = bytes(candidates)
+    if SEARCHED not in raw:
+        return NO_TOOLS
+    try:
+        found = _decode_grounded(raw)
+    except BROKEN:
+        return NO_TOOLS
+    queries = sum(len(each.groundingMetadata.webSearchQueries or ()) for each in found if each.groundingMetadata is not None)
+    return {"grounded_answer": 1, "web_search": queries} if queries else NO_TOOLS
+
+
+def usage_of(found: UsageMetadata | None, tools: dict[str, int] = NO_TOOLS) -> Usage | None:
     """Input is the prompt and what tools added to it, cached tokens included; output is the candidates and the thoughts."""
     if found is None or (found.promptTokenCount is None and found.candidatesTokenCount is None):
         return None
@@ -175,6 +203,8 @@ def usage_of(found: UsageMetadata | None) -> Usage | None:
         image_in=_of("IMAGE", prompt),
         audio_out=_of("AUDIO", output),
         image_out=_of("IMAGE", output),
+        tools=tools,
+        service_tier=tier_named(found.serviceTier),
     )
 
 

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import msgspec
 
-from halley.chat.doors import Swap, Target, Unreadable, Written
+from halley.chat import count
+from halley.chat.doors import Target, Unreadable, Written
 from halley.chat.model import Ask
 from halley.chat.peek import Peek, opened
+from halley.chat.reading import invalid
 from halley.chat.usage import Usage
 from halley.dialects.gemini import seals
 from halley.dialects.gemini.answer import Count, Json
-from halley.dialects.gemini.node import Node, camel, invalid
+from halley.dialects.gemini.node import Node, camel
 from halley.dialects.gemini.read_answer import read_error
 from halley.dialects.gemini.read_ask import read_ask
 from halley.dialects.gemini.request import addressed, peek_as
 from halley.dialects.gemini.write_ask import write_ask
 from halley.wire import jsonbody
+from halley.wire.jsonbody import BROKEN
 
 
 class _Counted(msgspec.Struct):
@@ -50,7 +53,7 @@ def read_counted(body: bytes) -> Usage:
     """Raises Unreadable."""
     try:
         found = _decode_counted(body)
-    except msgspec.DecodeError as error:
+    except BROKEN as error:
         raise Unreadable(f"no count of tokens: {error}") from None
     return Usage(input=found.totalTokens, cache_read=found.cachedContentTokenCount or 0)
 
@@ -69,15 +72,15 @@ def peek(body: bytes, path: bytes) -> Peek:
     if wrapped is not None and "contents" in members:
         raise invalid("contents", f"stands in {_WRAPPED} already")
     seen = peek_as(body if wrapped is None else bytes(wrapped), addressed(path)[0], False)
-    seen.cap, seen.members = 0, members
-    return seen
+    seen.members = members
+    return count.only_counted(seen)
 
 
 def outbound(body: bytes, seen: Peek, model: str, _cap: int | None, _cap_field: str) -> bytes:
     """The very bytes, but for the model's name where the wrapped request has it, and the seals of other makers."""
     if model != seen.model:
         members = jsonbody.members(body)
-        name = next((name for name in members if camel(name) == _WRAPPED), None)
+        name = next((name for name, value in members.items() if camel(name) == _WRAPPED and bytes(value) != b"null"), None)
         if name is not None:
             wrapped = bytes(members[name])
             named = jsonbody.set_members(wrapped, jsonbody.members(wrapped), {"model": msgspec.json.encode(f"models/{model}")})
@@ -85,12 +88,4 @@ def outbound(body: bytes, seen: Peek, model: str, _cap: int | None, _cap_field: 
     return seals.without_foreign(body)
 
 
-def _read(body: bytes, _model: str) -> Ask:
-    return read_count(body)
-
-
-def _write_answer(usage: Usage, _ask: Ask) -> bytes:
-    return write_counted(usage)
-
-
-SWAP = Swap(_read, write_count, read_counted, _write_answer, read_error)
+SWAP = count.swap(read_count, write_count, read_counted, write_counted, read_error)

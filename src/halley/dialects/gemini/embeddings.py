@@ -11,9 +11,11 @@ import msgspec
 from halley.chat.doors import Unreadable, Written
 from halley.chat.embed import Embed, Embedded, numbers
 from halley.chat.model import Loss
+from halley.chat.reading import invalid
 from halley.dialects.gemini.answer import Json, given, read_usage
-from halley.dialects.gemini.node import Node, invalid
+from halley.dialects.gemini.node import Node
 from halley.dialects.gemini.write_contents import refused
+from halley.wire.jsonbody import BROKEN
 
 
 class _Values(msgspec.Struct):
@@ -91,7 +93,7 @@ def read_embedded(body: bytes) -> Embedded:
     """Either answer. Raises Unreadable."""
     try:
         found = _decode_answer(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except BROKEN as error:
         raise Unreadable(f"no embeddings: {error}") from None
     vectors = found.embeddings if found.embedding is None else [found.embedding]
     if vectors is None:

@@ -10,22 +10,32 @@ from collections.abc import Sequence
 
 import msgspec
 
-from halley.chat.listing import Listed, Lister, number, place
+from halley.chat.listing import NUMBER, Listed, Lister, number, place
+from halley.chat.published import Parameter
 
 PAGE = 50
 MOST = 1000
 _METHODS = {"chat": ("generateContent", "streamGenerateContent", "countTokens"), "embeddings": ("embedContent", "batchEmbedContents")}
 
 
-def _entry(model: Listed) -> dict[str, object]:
-    known = {"description": model.description or None, "inputTokenLimit": model.context, "outputTokenLimit": model.output}
-    return {
-        "name": f"models/{model.id}",
-        "version": "1",
-        "displayName": model.name,
-        **{name: value for name, value in known.items() if value is not None},
-        "supportedGenerationMethods": [name for exchange, names in _METHODS.items() if exchange in model.exchanges for name in names],
-    }
+class Entry(msgspec.Struct, omit_defaults=True):
+    name: str
+    version: str
+    displayName: str
+    supportedGenerationMethods: tuple[str, ...]
+    description: str | None = None
+    inputTokenLimit: int | None = None
+    outputTokenLimit: int | None = None
+
+
+class Page(msgspec.Struct, omit_defaults=True):
+    models: tuple[Entry, ...]
+    nextPageToken: str | None = None
+
+
+def _entry(model: Listed) -> Entry:
+    methods = tuple(name for exchange, names in _METHODS.items() if exchange in model.exchanges for name in names)
+    return Entry(f"models/{model.id}", "1", model.name, methods, model.description or None, model.context, model.output)
 
 
 def write(models: Sequence[Listed], query: dict[str, str]) -> bytes:
@@ -33,14 +43,21 @@ def write(models: Sequence[Listed], query: dict[str, str]) -> bytes:
     size = number(query, "pageSize", PAGE, MOST)
     token = query.get("pageToken", "")
     start = place(models, token, "pageToken") if token else 0
-    body: dict[str, object] = {"models": [_entry(model) for model in models[start : start + size]]}
-    if start + size < len(models):
-        body["nextPageToken"] = models[start + size].id
-    return msgspec.json.encode(body)
+    following = models[start + size].id if start + size < len(models) else None
+    return msgspec.json.encode(Page(tuple(map(_entry, models[start : start + size])), following))
 
 
 def write_one(model: Listed) -> bytes:
     return msgspec.json.encode(_entry(model))
 
 
-LISTER = Lister(write, write_one)
+LISTER = Lister(
+    write,
+    write_one,
+    Page,
+    Entry,
+    (
+        Parameter("pageSize", f"How many, up to {MOST}; {PAGE} unless it is said.", NUMBER),
+        Parameter("pageToken", "Where the page begins: `nextPageToken` of the one before."),
+    ),
+)

@@ -12,7 +12,8 @@ from functools import lru_cache
 
 import msgspec
 
-from halley.errors import Condition, Refused
+from halley.chat.reading import invalid, join
+from halley.wire.jsonbody import BROKEN
 
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -31,10 +32,6 @@ def camel(name: str) -> str:
     return head + "".join(word[:1].upper() + word[1:] for word in rest) if rest else name
 
 
-def invalid(path: str, why: str) -> Refused:
-    return Refused(Condition.INVALID, f"{path}: {why}." if path else f"{why[:1].upper()}{why[1:]}.", param=path or None)
-
-
 class Node:
     """`at` is where the object stands, in the caller's spelling; empty for the body itself."""
 
@@ -45,7 +42,7 @@ class Node:
         self.at = at
         try:
             found = _decode_object(raw)
-        except (msgspec.DecodeError, RecursionError):
+        except BROKEN:
             raise invalid(at, "must be an object") from None
         self._fields: dict[str, tuple[str, msgspec.Raw]] = {}
         for name, value in found.items():
@@ -57,7 +54,7 @@ class Node:
             self._fields[known] = (name, value)
 
     def _path(self, name: str) -> str:
-        return f"{self.at}.{name}" if self.at else name
+        return join(self.at, name)
 
     def path(self, name: str) -> str:
         """Where a field stands or would stand."""
@@ -83,7 +80,7 @@ class Node:
             return None
         try:
             return _decode_text(raw)
-        except msgspec.DecodeError:
+        except BROKEN:
             raise invalid(path, "must be a string") from None
 
     def flag(self, name: str) -> bool | None:
@@ -93,7 +90,7 @@ class Node:
             return None
         try:
             return _decode_flag(raw)
-        except msgspec.DecodeError:
+        except BROKEN:
             raise invalid(path, "must be true or false") from None
 
     def integer(self, name: str) -> int | None:
@@ -103,7 +100,7 @@ class Node:
             return None
         try:
             return _decode_integer(raw)
-        except msgspec.DecodeError:
+        except BROKEN:
             raise invalid(path, "must be an integer") from None
 
     def number(self, name: str) -> float | None:
@@ -113,7 +110,7 @@ class Node:
             return None
         try:
             return _decode_number(raw)
-        except msgspec.DecodeError:
+        except BROKEN:
             raise invalid(path, "must be a number") from None
 
     def texts(self, name: str) -> tuple[str, ...]:
@@ -123,7 +120,7 @@ class Node:
             return ()
         try:
             return tuple(_decode_texts(raw))
-        except msgspec.DecodeError:
+        except BROKEN:
             raise invalid(path, "must be an array of strings") from None
 
     def node(self, name: str) -> Node | None:
@@ -141,7 +138,7 @@ class Node:
             return [Node(raw, path)]
         try:
             items = _decode_list(raw)
-        except (msgspec.DecodeError, RecursionError):
+        except BROKEN:
             raise invalid(path, "must be an array") from None
         return [Node(item, f"{path}[{index}]") for index, item in enumerate(items)]
 

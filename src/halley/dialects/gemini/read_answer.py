@@ -29,15 +29,20 @@ from halley.dialects.gemini.answer import (
 from halley.dialects.gemini.read_contents import medium
 from halley.dialects.gemini.seals import NAME
 from halley.dialects.gemini.sources import read_citations, read_logprobs
+from halley.wire.jsonbody import BROKEN
 
 
 def read_answer(body: bytes, origin: str, new_id: str) -> Answer:
     """Raises Unreadable."""
     try:
-        found = decode(body)
-        blocked = read_block(found.promptFeedback)
-    except (msgspec.DecodeError, RecursionError) as error:
+        return _read(body, origin, new_id)
+    except BROKEN as error:
         raise Unreadable(f"no generateContent response: {error}") from None
+
+
+def _read(body: bytes, origin: str, new_id: str) -> Answer:
+    found = decode(body)
+    blocked = read_block(found.promptFeedback)
     extras: list[Extra] = []
     if given(found.promptFeedback):
         extras.append(Extra(NAME, "promptFeedback", found.promptFeedback))
@@ -89,12 +94,14 @@ def _parts(candidate: Candidate, raw: msgspec.Raw, origin: str, new_id: str) -> 
     found = candidate.content.parts if candidate.content is not None else None
     parts: list[Part] = []
     calls = 0
+    raws: list[msgspec.Raw] = []
     for index, each in enumerate(found or ()):
         if each.functionCall is not None:
             calls += 1
         part = part_of(each, origin, f"call_{new_id}_{calls}")
         if part is None:
-            part = opaque(raw_parts(raw)[index])
+            raws = raws or raw_parts(raw)
+            part = opaque(raws[index])
         if part != Text(""):  # how many answers end; it says nothing
             parts.append(part)
     last = next((place for place in reversed(range(len(parts))) if isinstance(parts[place], Text)), None)
@@ -176,7 +183,7 @@ def read_error(status: int, body: bytes) -> ProviderError:
     alone. What is no such thing is an error without words."""
     try:
         found = _decode_error(body)
-    except (msgspec.DecodeError, RecursionError):
+    except BROKEN:
         return ProviderError(status, "")
     listed = found if isinstance(found, list) else [found]
     if not listed:
@@ -192,7 +199,7 @@ def _field(details: msgspec.Raw) -> str | None:
         return None
     try:
         found = _decode_details(details)
-    except msgspec.DecodeError:
+    except BROKEN:
         return None
     return next((violation.field for detail in found for violation in detail.fieldViolations if violation.field), None)
 
@@ -201,6 +208,6 @@ def failure(raw: msgspec.Raw) -> tuple[str, int, str]:
     """Message, status and word of an error within a stream."""
     try:
         error = msgspec.json.decode(raw, type=_Error)
-    except msgspec.DecodeError:
+    except BROKEN:
         return bytes(raw).decode(errors="replace")[:500], 0, ""
     return error.message, error.code if isinstance(error.code, int) else 0, error.status or ""

@@ -9,11 +9,13 @@ from __future__ import annotations
 import msgspec
 
 from halley.chat.model import Ask, Effort, Extra, Format, Reasoning
-from halley.dialects.gemini.node import Node, invalid
+from halley.chat.reading import invalid, refused
+from halley.dialects.gemini.node import Node
 from halley.dialects.gemini.read_contents import Reader
 from halley.dialects.gemini.read_tools import read_choice, read_tools
 from halley.dialects.gemini.schema import json_schema
 from halley.dialects.gemini.seals import NAME
+from halley.wire.jsonbody import BROKEN
 
 SPELLING = {
     "turns": "contents",
@@ -44,6 +46,13 @@ _ESSENTIAL: dict[str, str] = dict.fromkeys(("cachedContent", "cached_content"), 
 
 def read_ask(body: bytes) -> Ask:
     """Raises Refused, naming the field as the caller spelled it."""
+    try:
+        return _read(body)
+    except BROKEN as error:  # what was kept as it came, and is no text
+        raise refused(error) from None
+
+
+def _read(body: bytes) -> Ask:
     root = Node(body)
     reader = Reader()
     extras = reader.extras

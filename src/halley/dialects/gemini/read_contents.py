@@ -34,9 +34,11 @@ from halley.chat.model import (
     Url,
     Video,
 )
+from halley.chat.reading import invalid
 from halley.dialects.gemini import seals
-from halley.dialects.gemini.node import Node, invalid
+from halley.dialects.gemini.node import Node
 from halley.dialects.gemini.seals import NAME
+from halley.wire.jsonbody import BROKEN
 
 # Google's parser of roles knows two; `function` is of its older SDKs, and an absent one is the user.
 _ROLES: dict[str, Role] = {"user": "user", "model": "assistant", "function": "user", "": "user"}
@@ -121,10 +123,11 @@ class Reader:
 
     def _text(self, part: Node) -> Part:
         text = part.text("text") or ""
-        seal = _seal(part)
         if part.flag("thought"):
-            return Thinking(text, seal=seal, at=part.at)
-        return Text(text, seal=seal, at=part.at)
+            signed = part.text("thoughtSignature")
+            seal, redacted = (None, False) if signed is None else seals.read_thought(signed)
+            return Thinking(text, seal=seal, redacted=redacted, at=part.at)
+        return Text(text, seal=_seal(part), at=part.at)
 
     def _inline(self, part: Node) -> Part:
         blob = cast("Node", part.node("inlineData"))
@@ -300,7 +303,7 @@ def _result(raw: msgspec.Raw | None, path: str) -> tuple[str | None, bool, bool]
         return None, False, False
     try:
         found = _decode_response(raw)
-    except msgspec.DecodeError:
+    except BROKEN:
         raise invalid(path, "must be an object") from None
     for key in _PLAIN:
         if key in found and len(found) == 1 and bytes(found[key])[:1] == b'"':

@@ -13,11 +13,12 @@ import binascii
 import msgspec
 
 from halley.chat.doors import Unreadable
-from halley.chat.events import Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
+from halley.chat.events import LOGPROBS, Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
 from halley.chat.model import Audio, Extra, Finish, Inline, Part, Seal, Text, Thinking, ToolCall
 from halley.chat.usage import Usage
 from halley.dialects.gemini.answer import (
     KEPT,
+    Call,
     Candidate,
     Response,
     WirePart,
@@ -32,6 +33,7 @@ from halley.dialects.gemini.answer import (
 from halley.dialects.gemini.read_answer import call_of, failure, first, opaque, part_of
 from halley.dialects.gemini.seals import NAME
 from halley.dialects.gemini.sources import read_citations, read_logprobs
+from halley.wire.jsonbody import BROKEN
 
 _TEXT = Text("")
 _THINKING = Thinking("")
@@ -68,7 +70,7 @@ class StreamReader:
         """Raises Unreadable."""
         try:
             found = decode(payload)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except BROKEN as error:
             return [self._error_alone(payload, error)]
         usage = found.usageMetadata
         if usage:
@@ -91,14 +93,17 @@ class StreamReader:
                             return [Delta(text)]
                         if self._open is _THINKING:
                             return [Delta(text)]
-        return self._frame(found, payload)
+        try:
+            return self._frame(found, payload)
+        except BROKEN as error:
+            raise Unreadable(f"no frame of streamGenerateContent: {error}") from None
 
     def _error_alone(self, payload: bytes, error: Exception) -> Failed:
         """An error may come as the list in which a route that does not stream would send it."""
         if payload[:1] == b"[":
             try:
                 return self._fail(decode(payload.strip()[1:-1]))
-            except (msgspec.DecodeError, RecursionError):
+            except BROKEN:
                 pass
         raise Unreadable(f"no frame of streamGenerateContent: {error}") from None
 
@@ -132,8 +137,16 @@ class StreamReader:
         if given(candidate.groundingMetadata):
             self._grounding = candidate.groundingMetadata
         parts = candidate.content.parts if candidate.content is not None else None
-        for index, part in enumerate(parts or ()):
-            self._part(part, index, raw, payload, events)
+        raws: list[msgspec.Raw] = []
+        for index, found in enumerate(parts or ()):
+            if found.functionCall is not None:
+                self._call(found, found.functionCall, events)
+                continue
+            part = part_of(found, self._origin, "")
+            if part is None:
+                raws = raws or raw_parts(raw or raw_candidates(payload)[0])
+                part = opaque(raws[index])
+            self._part(part, events)
         if candidate.safetyRatings or not _bare(candidate):
             self._note(candidate, events)
         if candidate.finishReason is not None:
@@ -150,22 +163,18 @@ class StreamReader:
                 events.append(Noted(dialect=NAME, what=name, raw=raw))
         logprobs = read_logprobs(candidate.logprobsResult)
         if logprobs is not None:
-            events.append(Noted(dialect=NAME, what="logprobs", raw=logprobs))
+            events.append(Noted(dialect=NAME, what=LOGPROBS, raw=logprobs))
 
-    def _part(self, found: WirePart, index: int, raw: msgspec.Raw, payload: bytes, events: list[Event]) -> None:
-        call = found.functionCall
-        if call is not None:
-            self._calls += 1
-            made = call_of(call, None, f"call_{self._new_id}_{self._calls}")
-            signature = found.thoughtSignature
-            self._close(events)
-            # Claude Code puts every call behind what else the model said: a seal that came behind its call would be another part's there.
-            seal = None if signature is None else Seal(self._origin, signature)
-            events += (PartStarted(ToolCall(made.id, made.name, "", seal=seal)), Delta(made.arguments), PartEnded())
-            return
-        part = part_of(found, self._origin, "")
-        if part is None:
-            part = opaque(raw_parts(raw or raw_candidates(payload)[0])[index])
+    def _call(self, found: WirePart, call: Call, events: list[Event]) -> None:
+        self._calls += 1
+        made = call_of(call, None, f"call_{self._new_id}_{self._calls}")
+        signature = found.thoughtSignature
+        self._close(events)
+        # Claude Code puts every call behind what else the model said: a seal that came behind its call would be another part's there.
+        seal = None if signature is None else Seal(self._origin, signature)
+        events += (PartStarted(ToolCall(made.id, made.name, "", seal=seal)), Delta(made.arguments), PartEnded())
+
+    def _part(self, part: Part, events: list[Event]) -> None:
         match part:
             case Text(text=text, seal=seal) | Thinking(text=text, seal=seal):
                 self._piece(_THINKING if isinstance(part, Thinking) else _TEXT, text, seal, events)

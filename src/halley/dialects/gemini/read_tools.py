@@ -7,7 +7,8 @@ from typing import Literal
 import msgspec
 
 from halley.chat.model import Choice, Extra, Function, Hosted, Tool, WebSearch
-from halley.dialects.gemini.node import Node, invalid
+from halley.chat.reading import invalid
+from halley.dialects.gemini.node import Node
 from halley.dialects.gemini.schema import json_schema
 from halley.dialects.gemini.seals import NAME
 

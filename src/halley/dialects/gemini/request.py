@@ -12,10 +12,12 @@ from urllib.parse import unquote
 import msgspec
 
 from halley.chat.peek import Peek
+from halley.chat.reading import invalid, refused
 from halley.dialects.gemini import seals
-from halley.dialects.gemini.node import camel, invalid
+from halley.dialects.gemini.node import camel
 from halley.errors import Condition, Refused
 from halley.wire import jsonbody
+from halley.wire.jsonbody import BROKEN
 
 STREAM = "streamGenerateContent"
 _MOST_FILES = 1500
@@ -54,14 +56,14 @@ class _Config(msgspec.Struct):
     candidate_count: Number | None = None
 
 
-class _Ask(msgspec.Struct):
+class Request(msgspec.Struct):
     contents: list[_Content] | _Content | None = None
     generationConfig: _Config | None = None
     generation_config: _Config | None = None
 
 
 # Integers come as strings and as 64.0 as well.
-_decode_ask = msgspec.json.Decoder(_Ask, strict=False).decode
+_decode_ask = msgspec.json.Decoder(Request, strict=False).decode
 _CORE = {name.lower(): name for name in ("contents", "generationConfig", "systemInstruction", "tools", "toolConfig")}
 _JUDGED_INSIDE = {"generationConfig": b"", "generation_config": b"", "contents": b"fileUri"}
 _JUDGED_SNAKE = {"contents": b"file_uri"}
@@ -95,8 +97,8 @@ def peek_as(body: bytes, model: str, stream: bool) -> Peek:
         raise Refused(Condition.INVALID, reason) from None
     try:
         ask = _decode_ask(body)
-    except msgspec.DecodeError as error:
-        raise _refused(str(error)) from None
+    except BROKEN as error:
+        raise refused(error, known=("user", "model")) from None
     contents = _listed(ask.contents)
     if not contents:
         raise invalid("contents", "is missing: at least one content is needed")
@@ -149,15 +151,6 @@ def _addresses(contents: list[_Content]) -> list[str]:
     return found
 
 
-def _refused(text: str) -> Refused:
-    """The decoder's words (`Expected X, got Y - at `$.path``), without what was sent: that may be a prompt in the wrong place."""
-    reason, _, path = text.partition(" - at `$")
-    param = path.rstrip("`").lstrip(".")
-    if reason.startswith("Invalid enum value"):
-        reason = "must be user or model"
-    return invalid(param, reason[:1].lower() + reason[1:300])
-
-
 def outbound(body: bytes, seen: Peek, model: str, cap: int | None, cap_field: str) -> bytes:
     """The very bytes, but for an output cap when one had to be set, and the seals of other makers. The model is in the path, and the cap
     has one name in this dialect."""
@@ -170,7 +163,7 @@ def _capped(body: bytes, members: jsonbody.Members | jsonbody.Places, cap: int) 
     snake, plain = "generation_config", "generationConfig"
     key = snake if _value(body, members, snake) is not None else plain
     raw = _value(body, members, key)
-    if raw is None or raw == b"null":
+    if raw is None or not raw.startswith(b"{"):  # null, or "null", which the decoder takes for it
         return {key: b'{"maxOutputTokens":%d}' % cap}
     inner = jsonbody.members(raw)
     spelled_small = "max_output_tokens" in inner or ("maxOutputTokens" not in inner and key == snake)

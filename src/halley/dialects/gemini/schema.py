@@ -11,7 +11,9 @@ from typing import cast
 
 import msgspec
 
-from halley.dialects.gemini.node import camel, invalid
+from halley.chat.reading import invalid
+from halley.dialects.gemini.node import camel
+from halley.wire.jsonbody import BROKEN
 
 _COUNTS = {"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"}
 _ONE = {"items", "additionalProperties", "not"}
@@ -23,7 +25,7 @@ def json_schema(raw: msgspec.Raw, at: str) -> msgspec.Raw:
     """Raises Refused for what is no object."""
     try:
         found: object = msgspec.json.decode(raw)
-    except msgspec.DecodeError:
+    except BROKEN:
         found = None
     if not isinstance(found, dict):
         raise invalid(at, "must be a schema object")

@@ -16,6 +16,7 @@ from halley.chat.model import Seal
 NAME = "gemini"
 # Nine letters are twelve of base64, so every labelled seal begins with these.
 LABEL = base64.b64encode(seals.PREFIX.encode()).decode()
+_REDACTED = "redacted:"
 _URL_SAFE = str.maketrans("-_", "+/")
 # A member with a labelled seal. Inside of a string the quotes would have backslashes.
 _MEMBER = re.compile(rb'"thought(?:Signature|_signature)"\s*:\s*"' + LABEL.encode() + rb'[^"]*"')
@@ -38,6 +39,18 @@ def written(seal: Seal) -> str:
     if seal.origin.startswith(f"{NAME}:"):
         return seal.value
     return base64.b64encode(seals.labelled(seal).encode()).decode()
+
+
+def written_thought(seal: Seal, *, redacted: bool) -> str:
+    """The seal of a thought. Whether it was redacted, or is only not shown, matters to the maker of a foreign one."""
+    return written(Seal(seal.origin, _REDACTED + seal.value) if redacted and not seal.origin.startswith(f"{NAME}:") else seal)
+
+
+def read_thought(text: str) -> tuple[Seal, bool]:
+    """The seal of a thought, and whether that was redacted."""
+    seal = read(text)
+    redacted = seal.value.startswith(_REDACTED) and not seal.origin.startswith(f"{NAME}:")
+    return (Seal(seal.origin, seal.value.removeprefix(_REDACTED)), True) if redacted else (seal, False)
 
 
 def without_foreign(body: bytes) -> bytes:

@@ -9,6 +9,7 @@ import msgspec
 from halley.chat.model import Citation
 from halley.dialects.gemini.answer import Json, given
 from halley.dialects.gemini.seals import NAME
+from halley.wire.jsonbody import BROKEN
 
 
 class _Place(msgspec.Struct, gc=False):
@@ -48,26 +49,52 @@ def read_citations(raw: msgspec.Raw, text: str) -> tuple[Citation, ...]:
         return ()
     try:
         found = _decode_grounding(raw)
-    except msgspec.DecodeError:
+    except BROKEN:
         return ()
     places = [chunk.web or chunk.retrievedContext or chunk.maps or _Place() for chunk in found.groundingChunks]
-    data = text.encode()
+    characters = _characters(
+        text, [offset for each in found.groundingSupports for offset in (each.segment.startIndex, each.segment.endIndex or 0)]
+    )
     citations: list[Citation] = []
     named: set[int] = set()
     for support in found.groundingSupports:
         segment = support.segment
-        end = None if segment.endIndex is None else _characters(data, segment.endIndex)
+        end = None if segment.endIndex is None else characters[segment.endIndex]
         for index in support.groundingChunkIndices:
             if 0 <= index < len(places):
                 named.add(index)
                 place = places[index]
-                citations.append(Citation(place.uri, place.title, _characters(data, segment.startIndex), end, segment.text, NAME))
+                citations.append(Citation(place.uri, place.title, characters[segment.startIndex], end, segment.text, NAME))
     citations += [Citation(place.uri, place.title, dialect=NAME) for index, place in enumerate(places) if index not in named]
     return tuple(citations)
 
 
-def _characters(data: bytes, offset: int) -> int:
-    return len(data[: max(offset, 0)].decode(errors="ignore"))
+def _characters(text: str, offsets: Iterable[int]) -> dict[int, int]:
+    """How many characters stand before each of these bytes of a text; all are found on one way through it."""
+    data = text.encode()
+    found: dict[int, int] = {}
+    place = count = 0
+    for offset in sorted(set(offsets)):
+        # A character of which only a part stands before does not count; its first bytes are looked at again.
+        end = min(max(offset, 0), len(data))
+        while place < end < len(data) and data[end] & 0xC0 == 0x80:
+            end -= 1
+        count += len(data[place:end].decode())
+        place = max(place, end)
+        found[offset] = count
+    return found
+
+
+def _bytes(text: str, offsets: Iterable[int]) -> dict[int, int]:
+    """How many bytes the characters before each of these take."""
+    found: dict[int, int] = {}
+    place = count = 0
+    for offset in sorted(set(offsets)):
+        end = min(max(offset, 0), len(text))
+        count += len(text[place:end].encode())
+        place = end
+        found[offset] = count
+    return found
 
 
 def write_citations(said: Iterable[tuple[str, Sequence[Citation]]]) -> Json | None:
@@ -75,10 +102,11 @@ def write_citations(said: Iterable[tuple[str, Sequence[Citation]]]) -> Json | No
     places: dict[tuple[str | None, str | None], int] = {}
     supports: list[Json] = []
     for text, citations in said:
+        bytes_before = _bytes(text, [place for each in citations for place in (each.start or 0, each.end or 0)])
         for citation in citations:
             index = places.setdefault((citation.url, citation.title), len(places))
             if citation.end is not None:
-                start, end = len(text[: citation.start or 0].encode()), len(text[: citation.end].encode())
+                start, end = bytes_before[citation.start or 0], bytes_before[citation.end]
                 quote = citation.quote if citation.dialect == NAME and citation.quote else text[citation.start or 0 : citation.end]
                 segment: Json = {"startIndex": start, "endIndex": end, "text": quote}
                 supports.append({"segment": segment, "groundingChunkIndices": [index]})
@@ -128,7 +156,7 @@ def read_logprobs(raw: msgspec.Raw) -> msgspec.Raw | None:
         return None
     try:
         found = _decode_logprobs(raw)
-    except msgspec.DecodeError:
+    except BROKEN:
         return None
     tops = found.topCandidates
     content = [
@@ -146,7 +174,7 @@ def write_logprobs(raw: msgspec.Raw) -> Json | None:
     """None when it has another shape."""
     try:
         content = _decode_content(raw).content or []
-    except msgspec.DecodeError:
+    except BROKEN:
         return None
     chosen = [{"token": each.token, "logProbability": each.logprob} for each in content]
     made: Json = {"chosenCandidates": chosen}

@@ -36,13 +36,6 @@ from halley.dialects.gemini.seals import NAME
 from halley.dialects.gemini.sources import write_citations, write_logprobs
 
 
-class _Pieces(msgspec.Struct):
-    content: list[msgspec.Raw] | None = None
-
-
-_decode_pieces = msgspec.json.Decoder(_Pieces).decode
-
-
 def write_answer(answer: Answer, asked: Asked) -> Written:
     losses: list[Loss] = []
     parts: list[Json] = []
@@ -66,11 +59,17 @@ def write_answer(answer: Answer, asked: Asked) -> Written:
         body = {"candidates": [candidate | own]} | body
     if answer.finish.stop_sequence is not None:
         losses.append(Loss("stop", "which stop sequence was met is not said in this dialect"))
+    untold_tier(answer.service_tier, losses)
     if answer.usage is not None:
         body["usageMetadata"] = write_usage(answer.usage)
     body["modelVersion"] = asked.model
     body["responseId"] = answer.id or asked.id
     return Written(msgspec.json.encode(body), tuple(losses))
+
+
+def untold_tier(tier: str | None, losses: list[Loss]) -> None:
+    if tier not in (None, "default"):
+        losses.append(Loss("service_tier", f'that it was served as "{tier}" is not said in this dialect'))
 
 
 def kept(extras: Sequence[Extra], losses: list[Loss]) -> tuple[Json, Json]:
@@ -97,24 +96,13 @@ def likely(raw: msgspec.Raw, losses: list[Loss]) -> Json:
     return {"logprobsResult": made}
 
 
-def joined(said: Sequence[msgspec.Raw]) -> msgspec.Raw:
-    """Log probabilities that a stream said in pieces; of another shape, the last of them as it is."""
-    content: list[msgspec.Raw] = []
-    try:
-        for raw in said:
-            content += _decode_pieces(raw).content or ()
-    except msgspec.DecodeError:
-        return said[-1]
-    return msgspec.Raw(msgspec.json.encode({"content": content}))
-
-
 def part_of(part: Part, losses: list[Loss]) -> Json | None:
     """None for what cannot be said."""
     match part:
         case Text():
             return sealed({"text": part.text}, part.seal)
         case Thinking():
-            return sealed({"text": part.text, "thought": True}, part.seal)
+            return thought(part.text, part, part.seal)
         case Refusal():
             return {"text": part.text}
         case ToolCall():
@@ -129,6 +117,11 @@ def part_of(part: Part, losses: list[Loss]) -> Json | None:
             return None
         case Image() | Audio() | Video() | Document():
             return _medium(part, losses)
+
+
+def thought(text: str, part: Thinking, seal: Seal | None) -> Json:
+    made: Json = {"text": text, "thought": True}
+    return made if seal is None else made | {"thoughtSignature": seals.written_thought(seal, redacted=part.redacted)}
 
 
 def sealed(made: Json, seal: Seal | None) -> Json:

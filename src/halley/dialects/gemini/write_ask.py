@@ -37,7 +37,6 @@ _PLAIN: tuple[tuple[str, str], ...] = (
     ("seed", "seed"),
     ("presence_penalty", "presencePenalty"),
     ("frequency_penalty", "frequencyPenalty"),
-    ("n", "candidateCount"),
 )
 _UNSAID: tuple[tuple[str, Callable[[Ask], object], str], ...] = (
     ("verbosity", lambda ask: ask.verbosity, "verbosity has no twin in this dialect"),
@@ -151,6 +150,10 @@ class _Fields:
             value = getattr(ask, field)
             if value is not None:
                 config[name] = value
+        if ask.n == 1:
+            config["candidateCount"] = 1
+        elif ask.n is not None:
+            self._contents.lost("n", f"one answer is carried over from another dialect, not {ask.n}")
         if ask.stop:
             config["stopSequences"] = ask.stop[:_MOST_STOPS]
             if len(ask.stop) > _MOST_STOPS:
@@ -223,5 +226,9 @@ class _Fields:
         else:
             place = self._body
             for word in words[:-1]:
-                place = cast("Json", place.setdefault(word, {}))
+                inner = place.setdefault(word, {})
+                if not isinstance(inner, dict):
+                    self._contents.lost(extra.at, "what it stands in is written in another way")
+                    return
+                place = cast("Json", inner)
             place[words[-1]] = extra.raw

@@ -42,6 +42,8 @@ from halley.dialects.gemini.seals import NAME
 from halley.errors import Condition, Refused
 
 _GENERATION = re.compile(r"gemini-(\d+)")
+_LATEST = re.compile(r"gemini-[a-z-]*latest")
+_NEWEST = 3
 # Fetched by Google whatever it is asked through; nobody else could.
 _VIDEO_SITE = re.compile(r"https?://(?:(?:www\.|m\.)?youtube\.com|youtu\.be)/")
 # A call that another model made has no signature, and Gemini 3 refuses a turn without one. Google documents this value for that case
@@ -50,9 +52,9 @@ UNSIGNED_CALL = "skip_thought_signature_validator"
 
 
 def generation(model: str) -> int | None:
-    """`gemini-3.1-pro` → 3; None for a model of another name."""
+    """`gemini-3.1-pro` → 3; what `gemini-flash-latest` leads to is of the newest that is known here. None for a model of another name."""
     found = _GENERATION.search(model)
-    return int(found[1]) if found else None
+    return int(found[1]) if found else _NEWEST if _LATEST.search(model) else None
 
 
 def refused(at: str, why: str) -> Refused:

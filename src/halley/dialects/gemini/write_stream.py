@@ -12,13 +12,14 @@ from collections.abc import Sequence
 import msgspec
 
 from halley.chat.doors import Asked
-from halley.chat.events import Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
+from halley.chat.events import LOGPROBS, Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
+from halley.chat.fold import joined
 from halley.chat.model import Audio, Citation, Extra, Inline, Loss, Part, Refusal, Seal, Text, Thinking, ToolCall
 from halley.chat.usage import Usage
 from halley.dialects.gemini.answer import Json, write_finish, write_usage
 from halley.dialects.gemini.errors import UNFINISHED, error_object
 from halley.dialects.gemini.sources import write_citations
-from halley.dialects.gemini.write_answer import call, joined, kept, likely, part_of, sealed
+from halley.dialects.gemini.write_answer import call, kept, likely, part_of, sealed, thought, untold_tier
 
 _encode = msgspec.json.encode
 _PARTS = b'{"candidates":[{"content":{"parts":['
@@ -146,7 +147,7 @@ class StreamWriter:
                     self._part(sealed({"text": ""}, given), out)
             case Thinking():
                 if given := seal or part.seal:
-                    self._part(sealed({"text": "", "thought": True}, given), out)
+                    self._part(thought("", part, given), out)
             case ToolCall():
                 self._part(call(part, "".join(self._arguments), seal or part.seal, self._losses), out)
             case _:
@@ -158,7 +159,7 @@ class StreamWriter:
             self._about()
         if noted.raw is None:
             return
-        if noted.what == "logprobs":
+        if noted.what == LOGPROBS:
             self._likely.append(noted.raw)
         else:
             self._extras.append(Extra(noted.dialect, noted.what, noted.raw))
@@ -181,6 +182,7 @@ class StreamWriter:
         response |= body
         if finish.stop_sequence is not None:
             self._losses.append(Loss("stop", "which stop sequence was met is not said in this dialect"))
+        untold_tier(event.service_tier, self._losses)
         usage = event.usage or self._usage
         if usage is not None:
             response["usageMetadata"] = write_usage(usage)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from halley.chat.doors import Doors
 from halley.dialects.openai_chat.errors import is_error, write_error, write_error_event
 from halley.dialects.openai_chat.media import NAME
+from halley.dialects.openai_chat.published import CHAT
 from halley.dialects.openai_chat.read_answer import read_answer, read_error
 from halley.dialects.openai_chat.read_ask import read_ask
 from halley.dialects.openai_chat.read_stream import read_stream
@@ -34,6 +35,7 @@ DOORS = Doors(
     read_error,
     write_error,
     spelling={
+        "turns": "messages",
         "max_output": "max_tokens",
         "format": "response_format",
         "reasoning": "reasoning_effort",
@@ -46,4 +48,4 @@ DOORS = Doors(
     },
 )
 
-__all__ = ["DOORS", "content_bytes", "is_error", "meter", "outbound", "peek", "read_whole", "write_error", "write_error_event"]
+__all__ = ["CHAT", "DOORS", "content_bytes", "is_error", "meter", "outbound", "peek", "read_whole", "write_error", "write_error_event"]

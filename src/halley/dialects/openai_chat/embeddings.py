@@ -21,11 +21,12 @@ from halley.chat.usage import Usage, Whole
 from halley.dialects.openai_chat.read_answer import read_error
 from halley.dialects.openai_chat.reply import Count
 from halley.errors import Condition, Refused
+from halley.wire.jsonbody import BROKEN
 
 MOST_INPUTS = 2048
 
 
-class _Ask(msgspec.Struct):
+class EmbeddingsRequest(msgspec.Struct):
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
     input: str | list[str | int | list[int]]
     dimensions: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -52,11 +53,11 @@ class _Reply(msgspec.Struct):
     usage: msgspec.Raw = msgspec.Raw()
 
 
-_decoder = msgspec.json.Decoder(_Ask)
+_decoder = msgspec.json.Decoder(EmbeddingsRequest)
 _decode_answer = msgspec.json.Decoder(_Answer).decode
 _decode_reply = msgspec.json.Decoder(_Reply).decode
 _decode_usage = msgspec.json.Decoder(_Usage).decode
-_CORE = frozenset(_Ask.__struct_fields__)
+_CORE = frozenset(EmbeddingsRequest.__struct_fields__)
 
 
 def peek(body: bytes, _path: bytes = b"") -> Peek:
@@ -72,9 +73,11 @@ def read(body: bytes, model: str) -> Embed:
     return Embed(model=model, inputs=_inputs(ask), dimensions=ask.dimensions, end_user=ask.user, packed=packed, unknown=unknown)
 
 
-def _inputs(ask: _Ask) -> tuple[str | tuple[int, ...], ...]:
+def _inputs(ask: EmbeddingsRequest) -> tuple[str | tuple[int, ...], ...]:
     """One for each vector that is wanted. Raises Refused."""
     found = ask.input
+    if found == "":
+        raise Refused(Condition.INVALID, "input: an empty text has no embedding.", param="input")
     if isinstance(found, str):
         return (found,)
     if not found or len(found) > MOST_INPUTS:
@@ -129,7 +132,7 @@ def read_whole(body: bytes) -> Whole | None:
     """Usage of an answer, nonsense counting as absent; None when it is no JSON object."""
     try:
         reply = _decode_reply(body)
-    except (msgspec.DecodeError, RecursionError):
+    except BROKEN:
         return None
     return Whole(_usage(reply.usage), begins(reply.data, b"["))
 
@@ -137,7 +140,7 @@ def read_whole(body: bytes) -> Whole | None:
 def _usage(raw: msgspec.Raw) -> Usage | None:
     try:
         return Usage(_decode_usage(raw).prompt_tokens) if len(raw) else None
-    except msgspec.DecodeError:
+    except BROKEN:
         return None
 
 

@@ -12,22 +12,30 @@ from halley.chat.listing import Listed, Lister
 _CREATED = 1626777600
 
 
-def _entry(model: Listed) -> dict[str, object]:
-    return {
-        "id": model.id,
-        "object": "model",
-        "created": _CREATED,
-        "owned_by": model.owner,
-        "supported_endpoint_types": ["openai"],
-    }
+class Entry(msgspec.Struct):
+    id: str
+    owned_by: str
+    object: str = "model"
+    created: int = _CREATED
+    supported_endpoint_types: tuple[str, ...] = ("openai",)
+
+
+class Page(msgspec.Struct):
+    data: tuple[Entry, ...]
+    object: str = "list"
+    success: bool = True
+
+
+def _entry(model: Listed) -> Entry:
+    return Entry(model.id, model.owner)
 
 
 def write(models: Sequence[Listed], _query: dict[str, str]) -> bytes:
-    return msgspec.json.encode({"object": "list", "success": True, "data": [_entry(model) for model in models]})
+    return msgspec.json.encode(Page(tuple(map(_entry, models))))
 
 
 def write_one(model: Listed) -> bytes:
     return msgspec.json.encode(_entry(model))
 
 
-LISTER = Lister(write, write_one)
+LISTER = Lister(write, write_one, Page, Entry)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from halley.chat.doors import ProviderError, Unreadable
-from halley.chat.model import Answer, Audio, Image, Inline, Part, Refusal, Seal, Text, Thinking, ToolCall
+from halley.chat.media import spoken
+from halley.chat.model import Answer, Audio, Image, Part, Refusal, Seal, Text, Thinking, ToolCall
 from halley.dialects.openai_chat import media
 from halley.dialects.openai_chat.read_messages import Detail
 from halley.dialects.openai_chat.reply import UsageShape, normal
 from halley.dialects.openai_chat.words import Annotation, read_annotations, read_finish
+from halley.wire.jsonbody import BROKEN
 
 
 class Called(msgspec.Struct):
@@ -73,7 +75,7 @@ class _Completion(msgspec.Struct):
     choices: list[_Choice]
     id: str = ""
     model: str = ""
-    created: int | None = None
+    created: float | None = None  # some providers write it with a fraction
     usage: UsageShape | None = None
     service_tier: str | None = None
 
@@ -105,18 +107,19 @@ def read_answer(body: bytes, origin: str, new_id: str) -> Answer:
     """Raises Unreadable."""
     try:
         found = _completion.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+        if not found.choices:
+            raise Unreadable("no choices")
+        choice = found.choices[0]
+        parts = tuple(_parts(choice.message, origin, new_id))
+    except BROKEN as error:
         raise Unreadable(str(error)) from None
-    if not found.choices:
-        raise Unreadable("no choices")
-    choice = found.choices[0]
     return Answer(
         id=found.id,
         model=found.model,
-        parts=tuple(_parts(choice.message, origin, new_id)),
-        finish=read_finish(choice.finish_reason, bool(choice.message.refusal)),
+        parts=parts,
+        finish=read_finish(choice.finish_reason, bool(choice.message.refusal), any(isinstance(part, ToolCall) for part in parts)),
         usage=normal(found.usage),
-        created=found.created,
+        created=None if found.created is None else int(found.created),
         logprobs=choice.logprobs.copy() if len(choice.logprobs) and bytes(choice.logprobs) != b"null" else None,
         service_tier=found.service_tier,
     )
@@ -136,7 +139,7 @@ def _parts(message: _Message, origin: str, new_id: str) -> list[Part]:
     if message.refusal:
         parts.append(Refusal(message.refusal))
     if message.audio is not None and message.audio.data is not None:
-        parts.append(Audio(Inline("audio/wav", message.audio.data), message.audio.transcript, message.audio.id))
+        parts.append(Audio(spoken(message.audio.data), message.audio.transcript, message.audio.id))
     parts += [Image(media.source(picture.image_url.url, "image/png")) for picture in message.images or ()]
     if message.function_call is not None:
         called = message.function_call
@@ -164,14 +167,14 @@ def thought(detail: Detail, origin: str) -> Thinking:
     value = detail.signature or detail.data
     text = detail.text or detail.summary or ""
     seal = None if not value else Seal(origin, value)
-    return Thinking(text, summary=detail.summary is not None, redacted=not text, id=detail.id, seal=seal)
+    return Thinking(text, summary=detail.summary is not None, redacted=detail.data is not None and not text, id=detail.id, seal=seal)
 
 
 def read_error(status: int, body: bytes) -> ProviderError:
     """Any of the shapes that hosts of this dialect answer with."""
     try:
         found = _error.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except BROKEN:
         return ProviderError(status, f"The provider answered with status {status}.")
     error = found.error
     if isinstance(error, ErrorShape):

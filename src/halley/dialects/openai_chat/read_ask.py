@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 import msgspec
 
 from halley.chat.model import Ask, Cache, Effort, Extra, Format, Reasoning, Voice
-from halley.chat.reading import decode, given, others, unsaid
+from halley.chat.reading import decode, given, missing, others
 from halley.dialects.openai_chat.media import NAME
-from halley.dialects.openai_chat.read_messages import Message, read_messages, strays
-from halley.dialects.openai_chat.read_tools import Called, read_choice, read_tools
+from halley.dialects.openai_chat.read_messages import Message, read_messages
+from halley.dialects.openai_chat.read_tools import Called, Chosen, Search, read_choice, read_tools
 from halley.errors import Condition, Refused
 from halley.wire import jsonbody
 
@@ -69,7 +69,7 @@ class _Body(msgspec.Struct):
     seed: int | None = None
     response_format: _Format | None = None
     tools: list[msgspec.Raw] | None = None
-    tool_choice: msgspec.Raw = msgspec.Raw()
+    tool_choice: str | Chosen | None = None
     functions: list[msgspec.Raw] | None = None
     function_call: str | Called | None = None
     parallel_tool_calls: bool | None = None
@@ -78,7 +78,7 @@ class _Body(msgspec.Struct):
     verbosity: str | None = None
     modalities: list[str] | None = None
     audio: _Voice | None = None
-    web_search_options: msgspec.Raw = msgspec.Raw()
+    web_search_options: Search | None = None
     service_tier: str | None = None
     store: bool | None = None
     metadata: dict[str, str] | None = None
@@ -89,7 +89,6 @@ class _Body(msgspec.Struct):
 
 
 _body = msgspec.json.Decoder(_Body)
-_KNOWN = frozenset(_Body.__struct_fields__)
 
 
 def read_ask(body: bytes) -> Ask:
@@ -99,9 +98,8 @@ def read_ask(body: bytes) -> Ask:
     except jsonbody.Malformed as error:
         raise Refused(Condition.INVALID, str(error)) from None
     found = decode(_body, body)
-    turns = tuple(read_messages(found.messages))
-    extras = others(NAME, members, _KNOWN)
-    extras += strays(members["messages"])  # what has been read: every part is an object with a type
+    extras = list(others(NAME, members, _Body))
+    turns = tuple(read_messages(found.messages, extras))
     end_user = found.safety_identifier or found.user
     if found.user is not None and found.user != end_user:
         extras.append(Extra(NAME, "user", members["user"].copy()))
@@ -109,8 +107,8 @@ def read_ask(body: bytes) -> Ask:
     return Ask(
         model=found.model,
         turns=turns,
-        tools=tuple(read_tools(found.tools or (), found.functions or (), given(found.web_search_options))),
-        choice=read_choice(given(found.tool_choice), found.function_call, found.parallel_tool_calls),
+        tools=tuple(read_tools(found.tools or (), found.functions or (), found.web_search_options, extras)),
+        choice=read_choice(found.tool_choice, found.function_call, found.parallel_tool_calls),
         format=_format(found.response_format),
         reasoning=_how_to_think(found),
         verbosity=found.verbosity,
@@ -149,7 +147,7 @@ def _format(shape: _Format | None) -> Format | None:
     if shape.type == "json_object":
         return Format("json")
     if shape.json_schema is None:
-        raise unsaid("response_format.json_schema", "is missing: a format of type json_schema has one")
+        raise missing("response_format.json_schema", "a format of type json_schema has one")
     inner = shape.json_schema
     return Format("schema", given(inner.schema), inner.name, inner.description, inner.strict)
 

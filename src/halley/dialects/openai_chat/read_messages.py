@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from halley.chat import seals
+from halley.chat.media import sound_mime
 from halley.chat.model import (
     Audio,
     Cache,
@@ -32,7 +33,7 @@ from halley.chat.model import (
     Turn,
     Video,
 )
-from halley.chat.reading import decode, others, unsaid
+from halley.chat.reading import decode, invalid, strays
 from halley.dialects.openai_chat import media
 from halley.dialects.openai_chat.media import NAME
 
@@ -91,6 +92,7 @@ class _Call(msgspec.Struct):
     function: _Called | None = None
     custom: _Called | None = None
     extra_content: _Beside | None = None
+    index: float | None = None  # its place in the stream it came in
 
 
 class Detail(msgspec.Struct):
@@ -102,7 +104,8 @@ class Detail(msgspec.Struct):
     data: str | None = None
     signature: str | None = None
     id: str | None = None
-    index: int | None = None
+    index: float | None = None
+    format: str | None = None  # whose words they are; the seal knows
 
 
 class _Spoken(msgspec.Struct):
@@ -125,28 +128,24 @@ class Message(msgspec.Struct):
 
 
 _part = msgspec.json.Decoder(_Part)
-_fields = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
-_OF_MESSAGE, _OF_PART = frozenset(Message.__struct_fields__), frozenset(_Part.__struct_fields__)
-_KINDS = frozenset(b'"%b"' % name.encode() for name in _Part.__struct_fields__)
-_SAYS_NOTHING = (b"[]", b"{}")  # SDKs give answers back with their empty fields
 
 
-def read_messages(messages: Sequence[Message]) -> list[Turn]:
-    """Raises Refused."""
+def read_messages(messages: Sequence[Message], extras: list[Extra]) -> list[Turn]:
+    """Raises Refused. What of a part has no place in the vocabulary goes to `extras`."""
     turns: list[Turn] = []
     results: list[ToolResult] = []
     for index, message in enumerate(messages):
         at = f"messages[{index}]"
         if message.role in ("tool", "function"):
-            results.append(_result(message, at))
+            results.append(_result(message, at, extras))
             continue
         if results:
             turns.append(Turn("user", tuple(results), at=results[0].at))
             results = []
         role = _ROLES.get(message.role)
         if role is None:
-            raise unsaid(f"{at}.role", f'there is no role "{message.role[:64]}"')
-        parts = _parts(message.content, f"{at}.content")
+            raise invalid(f"{at}.role", f'there is no role "{message.role[:64]}"')
+        parts = _parts(message.content, f"{at}.content", extras)
         if message.cache_control is not None and parts:
             parts[-1] = marked(parts[-1], message.cache_control)
         if role == "assistant":
@@ -157,35 +156,30 @@ def read_messages(messages: Sequence[Message]) -> list[Turn]:
     return turns
 
 
-def strays(messages: msgspec.Raw) -> list[Extra]:
-    """Fields of messages and of their parts without a meaning in the vocabulary. A part of an unknown kind has none: it stays whole."""
-    found: list[Extra] = []
-    for index, message in enumerate(_fields(messages)):
-        at = f"messages[{index}]"
-        found += others(NAME, message, _OF_MESSAGE, at)
-        content = message.get("content")
-        if content is not None and bytes(content).startswith(b"["):
-            for number, part in enumerate(_fields(content)):
-                if bytes(part["type"]) in _KINDS:
-                    found += others(NAME, part, _OF_PART, f"{at}.content[{number}]")
-    return [extra for extra in found if bytes(extra.raw) not in _SAYS_NOTHING]
-
-
-def _result(message: Message, at: str) -> ToolResult:
-    parts = [
-        part for part in _parts(message.content, f"{at}.content") if isinstance(part, Text | Image | Audio | Video | Document | Opaque)
-    ]
+def _result(message: Message, at: str, extras: list[Extra]) -> ToolResult:
+    parts: list[Text | Image | Audio | Video | Document | Opaque] = []
+    for part in _parts(message.content, f"{at}.content", extras):
+        if not isinstance(part, Text | Image | Audio | Video | Document | Opaque):
+            raise invalid(part.at, "cannot stand in what a tool returned")
+        parts.append(part)
     cache = None if message.cache_control is None else Cache(message.cache_control.ttl)
     # The legacy role `function` has a name instead of an id.
     return ToolResult(message.tool_call_id or message.name or "", tuple(parts), message.name, cache=cache, at=at)
 
 
-def _parts(content: str | list[msgspec.Raw] | None, at: str) -> list[Part]:
+def _parts(content: str | list[msgspec.Raw] | None, at: str, extras: list[Extra]) -> list[Part]:
     if content is None:
         return []
     if isinstance(content, str):
         return [Text(content, at=at)] if content else []
-    return [_read_part(raw, f"{at}[{index}]") for index, raw in enumerate(content)]
+    parts: list[Part] = []
+    for index, raw in enumerate(content):
+        here = f"{at}[{index}]"
+        part = _read_part(raw, here)
+        if not isinstance(part, Opaque):
+            extras += strays(NAME, raw, _Part, here)
+        parts.append(part)
+    return parts
 
 
 def _read_part(raw: msgspec.Raw, at: str) -> Part:
@@ -201,11 +195,11 @@ def _read_part(raw: msgspec.Raw, at: str) -> Part:
         case "video_url" if part.video_url is not None:
             return Video(media.source(part.video_url.url, "video/mp4"), cache=cache, at=at)
         case "input_audio" if part.input_audio is not None:
-            return Audio(Inline(media.audio_mime(part.input_audio.format), part.input_audio.data), cache=cache, at=at)
+            return Audio(Inline(sound_mime(part.input_audio.format), part.input_audio.data), cache=cache, at=at)
         case "file" if part.file is not None:
             source = media.file(part.file.file_data, part.file.file_id)
             if source is None:
-                raise unsaid(f"{at}.file", "a file has file_data or file_id")
+                raise invalid(f"{at}.file", "a file has file_data or file_id")
             return Document(source, part.file.filename, cache=cache, at=at)
         case kind:
             return Opaque(NAME, f"a part of type {kind[:64]}", raw.copy(), at)
@@ -256,11 +250,11 @@ def _is_next(last: Detail, detail: Detail) -> bool:
 
 
 def read_detail(detail: Detail, dialect: str, at: str = "") -> Thinking:
-    """One piece of reasoning; its signature or its encrypted text is the seal."""
+    """One piece of reasoning; its signature or its encrypted text is the seal. A signature alone is of a thought that is not shown."""
     value = detail.signature or detail.data
     seal = None if not value else seals.read(value, dialect)
     text = detail.text or detail.summary or ""
-    return Thinking(text, summary=detail.summary is not None, redacted=not text, id=detail.id, seal=seal, at=at)
+    return Thinking(text, summary=detail.summary is not None, redacted=detail.data is not None and not text, id=detail.id, seal=seal, at=at)
 
 
 def _said_besides(message: Message, at: str) -> list[Part]:
@@ -282,7 +276,7 @@ def _call(call: _Call, at: str) -> ToolCall:
     if call.custom is not None:
         return ToolCall(call.id, call.custom.name, call.custom.input, free=True, seal=seal, at=at)
     if call.function is None:
-        raise unsaid(at, "a tool call has function or custom")
+        raise invalid(at, "a tool call has function or custom")
     return ToolCall(call.id, call.function.name, call.function.arguments, seal=seal, at=at)
 
 

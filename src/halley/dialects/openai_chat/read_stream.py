@@ -6,11 +6,15 @@ call are held back. The finish reason is told with the usage, at the end marker 
 
 from __future__ import annotations
 
+import heapq
+
 import msgspec
 
 from halley.chat.doors import Unreadable
-from halley.chat.events import Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
-from halley.chat.model import Audio, Citation, Image, Inline, Refusal, Seal, Text, Thinking, ToolCall
+from halley.chat.events import LOGPROBS, Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
+from halley.chat.extent import Extent
+from halley.chat.media import spoken
+from halley.chat.model import Audio, Citation, Image, Refusal, Seal, Text, Thinking, ToolCall
 from halley.chat.usage import Usage
 from halley.dialects.openai_chat import media
 from halley.dialects.openai_chat.media import NAME
@@ -18,6 +22,7 @@ from halley.dialects.openai_chat.read_answer import Call, Called, ErrorShape, Pi
 from halley.dialects.openai_chat.read_messages import Detail
 from halley.dialects.openai_chat.reply import UsageShape, normal
 from halley.dialects.openai_chat.words import Annotation, read_annotations, read_finish
+from halley.wire.jsonbody import BROKEN
 
 _DONE = b"[DONE]"
 _END, _EMPTY = PartEnded(), Text("")
@@ -46,27 +51,31 @@ class _Choice(msgspec.Struct):
 class _Chunk(msgspec.Struct):
     id: str = ""
     model: str = ""
-    created: int | None = None
+    created: float | None = None  # some providers write it with a fraction
     choices: list[_Choice] = []
     usage: UsageShape | None = None
+    service_tier: str | None = None
     error: ErrorShape | str | None = None
 
 
 _chunk = msgspec.json.Decoder(_Chunk).decode
-_anything = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class ChatStreamReader:
     """See `chat.doors.StreamReader`."""
 
     __slots__ = (
+        "_begun",
         "_call",
+        "_called",
         "_citations",
+        "_extent",
         "_finish",
         "_held",
         "_id",
         "_new_id",
         "_open",
+        "_order",
         "_origin",
         "_over",
         "_refused",
@@ -74,6 +83,7 @@ class ChatStreamReader:
         "_seal",
         "_sound",
         "_started",
+        "_tier",
         "_unsigned",
         "_usage",
     )
@@ -83,33 +93,39 @@ class ChatStreamReader:
         self._new_id = new_id
         self._unsigned = Seal(origin, "")
         self._started = self._over = self._refused = False
+        self._begun = self._called = False  # any part, a call of a tool
         self._open = ""  # the kind of the part that is open
         self._call = -1  # the index of the tool call that is open
         self._id = ""  # its id
-        self._said: list[str] = []  # its arguments so far
+        self._said: list[str] = []  # its arguments, as far as nobody has looked whether they are whole
+        self._extent = Extent()  # of all before
         self._held: dict[int, tuple[ToolCall, list[str]]] = {}
+        self._order: list[int] = []  # the indices of these, a heap
         self._seal: Seal | None = None
-        self._citations: tuple[Citation, ...] = ()
+        self._citations: list[Citation] = []
         self._sound: tuple[list[str], list[str], str | None] | None = None  # data, transcript, id
         self._finish: str | None = None
         self._usage: Usage | None = None
+        self._tier: str | None = None
 
     def feed(self, payload: bytes, name: bytes = b"") -> list[Event]:
         """Raises Unreadable."""
         if payload == _DONE:
-            return self.end()
+            return self._done()
         try:
             chunk = _chunk(payload)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except BROKEN as error:
             raise Unreadable(str(error)) from None
         if chunk.error is not None:
             return self._failed(chunk.error)
         events: list[Event] = []
         if not self._started:
             self._started = True
-            events.append(Started(chunk.id, chunk.model, chunk.created))
+            events.append(Started(chunk.id, chunk.model, None if chunk.created is None else int(chunk.created)))
         if chunk.usage is not None:
             self._usage = normal(chunk.usage)
+        if chunk.service_tier is not None:
+            self._tier = chunk.service_tier
         for choice in chunk.choices:
             if choice.index:
                 continue  # asks for more than one answer do not cross
@@ -122,10 +138,19 @@ class ChatStreamReader:
                 if delta.annotations is not None:
                     self._citations += read_annotations(delta.annotations)
             if len(choice.logprobs) and bytes(choice.logprobs) != b"null":
-                events.append(Noted(dialect=NAME, what="logprobs", raw=choice.logprobs.copy()))
+                events.append(Noted(dialect=NAME, what=LOGPROBS, raw=choice.logprobs.copy()))
             if choice.finish_reason is not None:
                 self._finish = choice.finish_reason
         return events
+
+    def _done(self) -> list[Event]:
+        """The dialect's own end. Some hosts come to it without a reason."""
+        if self._finish is None and not self._over:
+            if not self._begun and self._sound is None:
+                self._over = True
+                return [Failed("The provider's answer is empty.", 502)]
+            self._finish = "stop"
+        return self.end()
 
     def end(self) -> list[Event]:
         if self._over or self._finish is None:
@@ -135,8 +160,8 @@ class ChatStreamReader:
         self._clear(events)
         if self._sound is not None:
             data, words, id = self._sound
-            events += (PartStarted(Audio(Inline("audio/wav", "".join(data)), "".join(words), id)), _END)
-        events.append(Finished(read_finish(self._finish, self._refused), self._usage))
+            events += (PartStarted(Audio(spoken("".join(data)), "".join(words), id)), _END)
+        events.append(Finished(read_finish(self._finish, self._refused, self._called), self._usage, self._tier))
         return events
 
     def _failed(self, error: ErrorShape | str) -> list[Event]:
@@ -168,12 +193,13 @@ class ChatStreamReader:
             sound[1].append(delta.audio.transcript or "")
         for picture in delta.images or ():
             self._clear(events)
+            self._begun = True
             events += (PartStarted(Image(media.source(picture.image_url.url, "image/png"))), _END)
 
     def _more(self, kind: str, part: Text | Thinking | Refusal, text: str, events: list[Event]) -> None:
         if self._open != kind:
             self._clear(events)
-            self._open = kind
+            self._open, self._begun = kind, True
             events.append(PartStarted(part))
         events.append(Delta(text))
 
@@ -188,6 +214,7 @@ class ChatStreamReader:
             self._seal = found.seal  # the signature comes after the text
         elif found.seal is not None:
             self._clear(events)
+            self._begun = True
             events += (PartStarted(found), _END)
 
     # -- tool calls ---------------------------------------------------------------------------------------------------------------
@@ -218,6 +245,7 @@ class ChatStreamReader:
         )
         if self._call >= 0 and self._call != call.index and not self._whole():
             self._held[call.index] = (part, [text])
+            heapq.heappush(self._order, call.index)
             return
         self._close(events)
         self._begin(call.index, part, events)
@@ -226,7 +254,8 @@ class ChatStreamReader:
             events.append(Delta(text))
 
     def _begin(self, index: int, part: ToolCall, events: list[Event]) -> None:
-        self._open, self._call, self._id, self._said = "tool", index, part.id, []
+        self._open, self._call, self._id, self._said, self._extent = "tool", index, part.id, [], Extent()
+        self._begun = self._called = True
         events.append(PartStarted(part))
 
     def _another(self, call: Call) -> bool:
@@ -236,19 +265,17 @@ class ChatStreamReader:
 
     def _whole(self) -> bool:
         """Whether the arguments of the open call are all there. None at all may still come."""
-        if not self._said or not self._said[-1].rstrip().endswith(("}", "]", '"')):
-            return False
-        try:
-            _anything("".join(self._said))
-        except (msgspec.DecodeError, RecursionError):
-            return False
-        return True
+        for piece in self._said:
+            self._extent.feed(piece)
+        self._said = []
+        return self._extent.whole
 
     def _release(self, events: list[Event], *, ended: bool = False) -> None:
         """The calls that were held back, up to one that is not yet whole: it stays open. When the answer has ended, all of them."""
-        for index in sorted(self._held):
+        while self._order:
             if self._call >= 0 and not (ended or self._whole()):
                 return
+            index = heapq.heappop(self._order)
             part, pieces = self._held.pop(index)
             self._close(events)
             self._begin(index, part, events)
@@ -264,8 +291,8 @@ class ChatStreamReader:
     def _close(self, events: list[Event]) -> None:
         if not self._open:
             return
-        events.append(PartEnded(self._seal, self._citations) if self._seal is not None or self._citations else _END)
-        self._open, self._call, self._seal, self._citations = "", -1, None, ()
+        events.append(PartEnded(self._seal, tuple(self._citations)) if self._seal is not None or self._citations else _END)
+        self._open, self._call, self._seal, self._citations = "", -1, None, []
 
 
 def read_stream(origin: str, new_id: str) -> ChatStreamReader:

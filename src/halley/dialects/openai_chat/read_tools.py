@@ -7,8 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from halley.chat.model import Cache, Choice, FreeTool, Function, Hosted, Tool, WebSearch
-from halley.chat.reading import decode, given, unsaid
+from halley.chat.model import Cache, Choice, Extra, FreeTool, Function, Hosted, Location, Tool, WebSearch
+from halley.chat.reading import decode, given, invalid, strays
 from halley.dialects.openai_chat.media import NAME
 
 
@@ -41,20 +41,20 @@ class _Tool(msgspec.Struct):
 
 
 class _Place(msgspec.Struct):
-    approximate: dict[str, str] | None = None
+    approximate: Location | None = None
 
 
-class _Search(msgspec.Struct):
+class Search(msgspec.Struct):
     search_context_size: Literal["low", "medium", "high"] | None = None
     user_location: _Place | None = None
 
 
 class _Allowed(msgspec.Struct):
     mode: Literal["auto", "required"]
-    tools: list[_Choice]
+    tools: list[Chosen]
 
 
-class _Choice(msgspec.Struct):
+class Chosen(msgspec.Struct):
     type: str
     function: Called | None = None
     custom: Called | None = None
@@ -63,60 +63,65 @@ class _Choice(msgspec.Struct):
 
 _tool = msgspec.json.Decoder(_Tool)
 _function = msgspec.json.Decoder(_Function)
-_search = msgspec.json.Decoder(_Search)
-_choice = msgspec.json.Decoder(str | _Choice)
 
 
-def read_tools(tools: Sequence[msgspec.Raw], functions: Sequence[msgspec.Raw], search: msgspec.Raw | None) -> list[Tool]:
-    found = [_read_tool(raw, f"tools[{index}]") for index, raw in enumerate(tools)]
+def read_tools(tools: Sequence[msgspec.Raw], functions: Sequence[msgspec.Raw], search: Search | None, extras: list[Extra]) -> list[Tool]:
+    """Raises Refused. What of a tool has no place in the vocabulary goes to `extras`."""
+    found = [_read_tool(raw, f"tools[{index}]", extras) for index, raw in enumerate(tools)]
     for index, raw in enumerate(functions):
         at = f"functions[{index}]"
         found.append(_as_function(decode(_function, raw, at), None, at))
+        extras += strays(NAME, raw, _Function, at)
     if search is not None:
-        wanted = decode(_search, search, "web_search_options")
-        place = None if wanted.user_location is None else wanted.user_location.approximate
-        found.append(WebSearch(wanted.search_context_size, location=place, at="web_search_options"))
+        place = None if search.user_location is None else search.user_location.approximate
+        found.append(WebSearch(search.search_context_size, location=place, at="web_search_options"))
     return found
 
 
-def _read_tool(raw: msgspec.Raw, at: str) -> Tool:
+def _read_tool(raw: msgspec.Raw, at: str, extras: list[Extra]) -> Tool:
     tool = decode(_tool, raw, at)
+    cache = None if tool.cache_control is None else Cache(tool.cache_control.ttl)
+    made: Tool
     if tool.type == "function" and tool.function is not None:
-        return _as_function(tool.function, None if tool.cache_control is None else Cache(tool.cache_control.ttl), at)
-    if tool.type == "custom" and tool.custom is not None:
-        return FreeTool(tool.custom.name, tool.custom.description, given(tool.custom.format), at=at)
-    return Hosted(NAME, f"a tool of type {tool.type[:64]}", raw.copy(), at)
+        made = _as_function(tool.function, cache, at)
+    elif tool.type == "custom" and tool.custom is not None:
+        made = FreeTool(tool.custom.name, tool.custom.description, given(tool.custom.format), at=at)
+    else:
+        return Hosted(NAME, f"a tool of type {tool.type[:64]}", raw.copy(), at)
+    extras += strays(NAME, raw, _Tool, at)
+    return made
 
 
 def _as_function(function: _Function, cache: Cache | None, at: str) -> Function:
     return Function(function.name, function.description, given(function.parameters), function.strict, cache=cache, at=at)
 
 
-def read_choice(raw: msgspec.Raw | None, legacy: str | Called | None, parallel: bool | None) -> Choice | None:
-    if raw is None and legacy is not None:
+def read_choice(chosen: str | Chosen | None, legacy: str | Called | None, parallel: bool | None) -> Choice | None:
+    """Raises Refused."""
+    if chosen is None and legacy is not None:
         if isinstance(legacy, Called):
             return Choice("any", (legacy.name,), parallel, at="function_call")
         return Choice("none" if legacy == "none" else "auto", parallel=parallel, at="function_call")
-    if raw is None:
-        return None if parallel is None else Choice(parallel=parallel, at="parallel_tool_calls")
     at = "tool_choice"
-    match decode(_choice, raw, at):
-        case "auto" | "none" as mode:
-            return Choice(mode, parallel=parallel, at=at)
+    match chosen:
+        case None:
+            return None if parallel is None else Choice(parallel=parallel, at="parallel_tool_calls")
+        case "auto" | "none":
+            return Choice(chosen, parallel=parallel, at=at)
         case "required":
             return Choice("any", parallel=parallel, at=at)
         case str():
-            raise unsaid(at, "it is none, auto, required, or an object that names a tool")
-        case _Choice(allowed_tools=_Allowed() as allowed):
+            raise invalid(at, "it is none, auto, required, or an object that names a tool")
+        case Chosen(allowed_tools=_Allowed() as allowed):
             names = tuple(name for each in allowed.tools if (name := _name(each)))
             return Choice("any" if allowed.mode == "required" else "auto", names, parallel, at=at)
-        case chosen:
+        case _:
             name = _name(chosen)
             if name is None:
-                raise unsaid(at, "it names no function and no custom tool")
+                raise invalid(at, "it names no function and no custom tool")
             return Choice("any", (name,), parallel, at=at)
 
 
-def _name(chosen: _Choice) -> str | None:
+def _name(chosen: Chosen) -> str | None:
     called = chosen.function or chosen.custom
     return None if called is None else called.name

@@ -11,8 +11,9 @@ from typing import Annotated
 import msgspec
 
 from halley.chat.meter import Meter
-from halley.chat.usage import Usage, Whole
+from halley.chat.usage import Usage, Whole, tier_named
 from halley.wire import sse
+from halley.wire.jsonbody import BROKEN
 
 # No context is as long. A larger figure is nonsense, which counts as no report: priced, it would not fit into a ledger's 64 bits.
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
@@ -31,16 +32,26 @@ class _OutputDetails(msgspec.Struct):
     image_tokens: Count | None = None
 
 
+class _ServerTools(msgspec.Struct):
+    web_search_requests: Count | None = None
+
+
 class UsageShape(msgspec.Struct):
+    """The last three are how hosts beside OpenAI count searches: OpenRouter, Perplexity, xAI."""
+
     prompt_tokens: Count
     completion_tokens: Count
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _OutputDetails | None = None
+    server_tool_use: _ServerTools | None = None
+    num_search_queries: Count | None = None
+    num_sources_used: Count | None = None
 
 
 class _Reply(msgspec.Struct):
     usage: UsageShape | None = None
     choices: msgspec.Raw = msgspec.Raw()
+    service_tier: str | None = None
 
 
 class _OddReply(msgspec.Struct):
@@ -56,7 +67,7 @@ _NO_OUTPUT = _OutputDetails()
 _NULL = b"null"
 
 
-def normal(found: UsageShape | None) -> Usage | None:
+def normal(found: UsageShape | None, service_tier: str | None = None) -> Usage | None:
     """Normalised usage, None when there is none: zero counts as zero."""
     if found is None:
         return None
@@ -73,20 +84,30 @@ def normal(found: UsageShape | None) -> Usage | None:
         output.audio_tokens or 0,
         prompt.image_tokens or 0,
         output.image_tokens or 0,
+        tools=_tools(found),
+        service_tier=tier_named(service_tier),
     )
+
+
+def _tools(found: UsageShape) -> dict[str, int]:
+    """Calls of tools that the provider ran, by the names of a price list."""
+    if found.server_tool_use is None and found.num_search_queries is None and found.num_sources_used is None:
+        return {}
+    searches = found.server_tool_use.web_search_requests if found.server_tool_use is not None else found.num_search_queries
+    return {name: count for name, count in (("web_search", searches), ("source", found.num_sources_used)) if count}
 
 
 def read_whole(body: bytes) -> Whole | None:
     """Usage of a non-streamed answer, nonsense counting as absent; None when the body is not a JSON object."""
     try:
         reply = _decode_reply(body)
-        usage = normal(reply.usage)
+        usage = normal(reply.usage, reply.service_tier)
     except msgspec.ValidationError:
         try:
             reply, usage = _decode_odd_reply(body), None
-        except (msgspec.DecodeError, RecursionError):  # what the first reading did not get to may be no JSON at all
+        except BROKEN:  # what the first reading did not get to may be no JSON at all
             return None
-    except (msgspec.DecodeError, RecursionError):
+    except BROKEN:
         return None
     return Whole(usage, len(reply.choices) > 0 and bytes(reply.choices) != _NULL)
 
@@ -116,8 +137,9 @@ class ChatMeter(Meter):
 
     def usage_of(self, frame: bytes) -> Usage | None:
         try:
-            return normal(_decode_reply(sse.payload(frame)).usage)
-        except msgspec.DecodeError:
+            reply = _decode_reply(sse.payload(frame))
+            return normal(reply.usage, reply.service_tier)
+        except BROKEN:
             return None
 
     def is_alone(self, frame: bytes) -> bool:

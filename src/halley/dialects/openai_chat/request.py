@@ -11,6 +11,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 
 from halley.chat.peek import Peek, opened
+from halley.chat.reading import decode, missing
 from halley.dialects.openai_chat.reply import ChatMeter
 from halley.errors import Condition, Refused
 from halley.wire import jsonbody
@@ -46,7 +47,7 @@ class _StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
-class _Ask(msgspec.Struct):
+class Request(msgspec.Struct):
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
     messages: Annotated[list[_Message], msgspec.Meta(min_length=1)]
     stream: bool | None = None
@@ -58,18 +59,15 @@ class _Ask(msgspec.Struct):
     n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
 
 
-_decode_ask = msgspec.json.Decoder(_Ask).decode
-_CORE = frozenset(_Ask.__struct_fields__)
+_ask = msgspec.json.Decoder(Request)
+_CORE = frozenset(Request.__struct_fields__)
 _JUDGED_INSIDE = {"stream_options": b"", "messages": b"image_url"}
 
 
 def peek(body: bytes, _path: bytes = b"") -> Peek:
     """Check the documented core of a request and read what routing and billing need. Raises Refused, naming the field."""
     members = opened(body, _CORE, "model and messages", _JUDGED_INSIDE)
-    try:
-        ask = _decode_ask(body)
-    except msgspec.DecodeError as error:
-        raise _invalid(str(error)) from None
+    ask = decode(_ask, body, known=get_args(Role))
     seen = _seen(ask, members)
     for index, message in enumerate(ask.messages):
         content = message.content
@@ -78,13 +76,13 @@ def peek(body: bytes, _path: bytes = b"") -> Peek:
         elif type(content) is list:
             _check_parts(content, index, seen.image_urls)
         if message.role == "tool" and message.tool_call_id is None:
-            raise _missing(f"messages[{index}].tool_call_id", "a tool message names the call it answers")
+            raise missing(f"messages[{index}].tool_call_id", "a tool message names the call it answers")
     if len(seen.image_urls) > MOST_IMAGES:
         raise Refused(Condition.INVALID, f"messages: at most {MOST_IMAGES} images are taken in one request.", param="messages")
     return seen
 
 
-def _seen(ask: _Ask, members: jsonbody.Members) -> Peek:
+def _seen(ask: Request, members: jsonbody.Members) -> Peek:
     low, high = ask.max_tokens, ask.max_completion_tokens
     cap = high if low is None else low if high is None else max(low, high)
     if len(members.get("stream_options", b"")) > jsonbody.SMALL:
@@ -96,7 +94,7 @@ def _seen(ask: _Ask, members: jsonbody.Members) -> Peek:
 def _check_empty(message: _Message, index: int) -> None:
     spoke = message.tool_calls or len(message.function_call) or message.refusal is not None or len(message.audio)
     if message.role != "assistant" or not spoke:
-        raise _missing(f"messages[{index}].content", "content may be absent or null only on an assistant message with tool_calls")
+        raise missing(f"messages[{index}].content", "content may be absent or null only on an assistant message with tool_calls")
 
 
 def _check_parts(parts: list[_Part], index: int, urls: list[str]) -> None:
@@ -104,28 +102,9 @@ def _check_parts(parts: list[_Part], index: int, urls: list[str]) -> None:
         if part.image_url is not None:  # whatever the part calls itself
             urls.append(part.image_url.url)
         elif part.type == "image_url":
-            raise _missing(f"messages[{index}].content[{number}].image_url", "an image_url part has an object with url")
+            raise missing(f"messages[{index}].content[{number}].image_url", "an image_url part has an object with url")
         elif part.type == "text" and part.text is None:
-            raise _missing(f"messages[{index}].content[{number}].text", "a text part has text")
-
-
-def _missing(param: str, why: str) -> Refused:
-    return Refused(Condition.INVALID, f"{param} is missing: {why}.", param=param)
-
-
-def _invalid(text: str) -> Refused:
-    """A validation error of the decoder (`Expected X, got Y - at `$.path``) in the caller's spelling."""
-    reason, _, path = text.partition(" - at `$")
-    reason = reason[:300]  # it quotes the value
-    param = path.rstrip("`").lstrip(".").replace("[...]", "[]") or None
-    if reason.startswith("Object missing required field `"):
-        field = reason.split("`")[1]
-        param = f"{param}.{field}" if param else field
-        return Refused(Condition.INVALID, f"{param} is missing.", param=param)
-    if reason.startswith("Invalid enum value"):
-        # Not the decoder's words, which quote what was sent: that may be a prompt in the wrong place.
-        reason = "Unknown value; known are " + ", ".join(get_args(Role))
-    return Refused(Condition.INVALID, f"{param}: {reason[0].lower()}{reason[1:]}." if param else f"{reason}.", param=param)
+            raise missing(f"messages[{index}].content[{number}].text", "a text part has text")
 
 
 def outbound(body: bytes, seen: Peek, model: str, cap: int | None, cap_field: str) -> bytes:

@@ -43,9 +43,12 @@ class Annotation(msgspec.Struct):
     url_citation: UrlCitation | None = None
 
 
-def read_finish(word: str | None, refused: bool) -> Finish:
-    """An unknown word is an end like any other, and kept. A refusal that the answer holds ends it naturally in this dialect."""
+def read_finish(word: str | None, refused: bool, called: bool) -> Finish:
+    """An unknown word is an end like any other, and kept. A refusal that the answer holds ends it naturally in this dialect. So do calls
+    that were demanded (OpenAI says "stop" then), and at some hosts all of them: clients of other dialects run no tool without the word."""
     reason = _READ.get(word or "stop", "stop")
+    if called and reason == "stop":
+        reason = "tool"
     return Finish("refusal" if refused and reason == "stop" else reason, word=word if word not in _READ else None)
 
 

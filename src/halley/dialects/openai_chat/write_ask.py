@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from halley.chat.doors import Target, Written
+from halley.chat.jsonword import worded
 from halley.chat.model import Ask, Choice, Effort, Extra, Format, FreeTool, Function, Hosted, Loss, Reasoning, Tool, WebSearch
 from halley.chat.naming import flat, named
 from halley.chat.reading import unsaid
@@ -21,7 +22,7 @@ _STEPS: tuple[tuple[int, Effort], ...] = ((0, "none"), (2048, "low"), (8192, "me
 _MOST: Effort = "high"
 # Fields that are spelled the same on both sides and need no thought.
 _SAME = (
-    "temperature", "top_p", "presence_penalty", "frequency_penalty", "n", "seed", "verbosity", "logit_bias", "metadata", "service_tier",
+    "temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "verbosity", "logit_bias", "metadata", "service_tier",
     "store",
 )  # fmt: skip
 
@@ -29,12 +30,15 @@ _SAME = (
 def write_ask(ask: Ask, target: Target) -> Written:
     """Raises Refused."""
     losses: list[Loss] = []
+    ask = worded(ask, losses)
     writer = Writer(target, losses)
     body: dict[str, object] = {"model": target.model, "messages": writer.messages(ask.turns)}
     for field in _SAME:
         value: object = getattr(ask, field)
         if value is not None:
             body[field] = value
+    if ask.n == 1:
+        body["n"] = 1
     if ask.max_output is not None:
         body[target.cap_field or "max_tokens"] = ask.max_output
     if ask.stop:
@@ -133,7 +137,7 @@ def _search(tool: WebSearch) -> dict[str, object]:
     if tool.size is not None:
         options["search_context_size"] = tool.size
     if tool.location is not None:
-        options["user_location"] = {"type": "approximate", "approximate": tool.location}
+        options["user_location"] = {"type": "approximate", "approximate": tool.location.words()}
     return options
 
 
@@ -159,6 +163,8 @@ def _is_field(extra: Extra) -> bool:
 
 
 def _unsaid(ask: Ask) -> Iterator[Loss]:
+    if ask.n is not None and ask.n > 1:
+        yield Loss("n", f"one answer is carried over from another dialect, not {ask.n}")
     if ask.top_k is not None:
         yield Loss("top_k", "this dialect has no such field")
     if ask.cache is not None:

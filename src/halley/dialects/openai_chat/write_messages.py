@@ -6,12 +6,15 @@ read it as the other.
 
 from __future__ import annotations
 
+import hashlib
+import string
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from halley.chat import seals
 from halley.chat.doors import Target
+from halley.chat.media import sound_format
 from halley.chat.model import (
     Audio,
     Document,
@@ -38,6 +41,8 @@ from halley.dialects.openai_chat import media
 from halley.dialects.openai_chat.media import NAME
 
 Message = dict[str, object]
+_LONGEST_ID = 40  # of a call at OpenAI, Azure and who follows them
+_LETTERS = string.ascii_letters + string.digits
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 
 
@@ -96,12 +101,21 @@ class Writer:
     def _call(self, call: ToolCall) -> Message:
         self._mark(call)
         name = flat(call.name, call.namespace)
-        written: Message = {"id": call.id, "type": "custom", "custom": {"name": name, "input": call.arguments}}
+        id = self._id(call.id)
+        written: Message = {"id": id, "type": "custom", "custom": {"name": name, "input": call.arguments}}
         if not call.free:
-            written = {"id": call.id, "type": "function", "function": {"name": name, "arguments": call.arguments or "{}"}}
+            written = {"id": id, "type": "function", "function": {"name": name, "arguments": call.arguments or "{}"}}
         if call.seal is not None and self._opens(call.seal, call.at):
             written["extra_content"] = {"google": {"thought_signature": call.seal.value}}
         return written
+
+    def _id(self, given: str) -> str:
+        """One that the provider takes: the same for the same id, so that a result finds its call."""
+        exact = self._target.exact_ids
+        if exact and not (len(given) == exact and given.isascii() and given.isalnum()):
+            number = int.from_bytes(hashlib.sha256(given.encode()).digest())
+            return "".join([_LETTERS[number // len(_LETTERS) ** place % len(_LETTERS)] for place in range(exact)])
+        return given if len(given) <= _LONGEST_ID else f"call_{hashlib.sha256(given.encode()).hexdigest()[:32]}"
 
     def _think(self, thought: Thinking, thoughts: list[str], details: list[Message]) -> None:
         """Reasoning goes back to its maker alone: others would take it for words of their own."""
@@ -132,24 +146,33 @@ class Writer:
         if others:
             self._losses.append(Loss(result.at, "media in a tool's result are sent in a message of the user after it"))
             media += others
-        return {"role": "tool", "tool_call_id": result.id, "content": words}
+        return {"role": "tool", "tool_call_id": self._id(result.id), "content": words}
 
     def _content(self, parts: Sequence[Part]) -> str | list[Message]:
         if len(parts) == 1 and isinstance(parts[0], Text):
-            self._mark(parts[0])
-            return parts[0].text
+            return self._text(parts[0])
         return [self._part(part) for part in parts] or ""
 
+    def _text(self, part: Text) -> str:
+        self._mark(part)
+        self._unsealed(part)
+        if part.citations:
+            self._losses.append(Loss(part.at, "citations in earlier answers have no place in a message"))
+        return part.text
+
+    def _unsealed(self, part: Text | Image) -> None:
+        if part.seal is not None:  # here only thinking and calls have one
+            self._losses.append(Loss(part.at, "what another provider signed is repeated without its signature"))
+
     def _part(self, part: Part) -> Message:
+        if isinstance(part, Text):
+            return {"type": "text", "text": self._text(part)}
         self._mark(part)
         match part:
-            case Text():
-                if part.citations:
-                    self._losses.append(Loss(part.at, "citations in earlier answers have no place in a message"))
-                return {"type": "text", "text": part.text}
             case Refusal():
                 return {"type": "refusal", "refusal": part.text}
             case Image():
+                self._unsealed(part)
                 image: Message = {"url": self._url(part.source, part.at)}
                 if part.detail is not None:
                     image["detail"] = part.detail
@@ -158,7 +181,7 @@ class Writer:
                 if part.start_s is not None or part.end_s is not None or part.fps is not None:
                     self._losses.append(Loss(part.at, "a video cannot be clipped or sampled here"))
                 return {"type": "video_url", "video_url": {"url": self._url(part.source, part.at)}}
-            case Audio(source=Inline() as sound) if (word := media.audio_format(sound.mime)) is not None:
+            case Audio(source=Inline() as sound) if (word := sound_format(sound.mime)) is not None:
                 return {"type": "input_audio", "input_audio": {"data": sound.data, "format": word}}
             case Document():
                 return self._document(part)

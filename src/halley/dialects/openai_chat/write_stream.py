@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from halley.chat.doors import Asked
-from halley.chat.events import Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
+from halley.chat.events import LOGPROBS, Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
 from halley.chat.model import Audio, Image, Inline, Loss, Opaque, Part, Refusal, Seal, Text, Thinking, ToolCall
 from halley.chat.naming import flat
 from halley.chat.usage import Usage
@@ -76,7 +76,9 @@ class ChatStreamWriter:
                 self._end(event, out)
             case Noted(usage=usage, what=what):
                 self._usage = usage or self._usage
-                if what:
+                if what == LOGPROBS and event.raw is not None:
+                    out.append(self._likely(event.raw))
+                elif what:
                     self.losses.append(Loss(what, "the caller's dialect has no place for it in a stream"))
             case Finished():
                 self._finish(event, out)
@@ -96,6 +98,13 @@ class ChatStreamWriter:
 
     def _chunk(self, delta: bytes) -> bytes:
         return b"%b%b%b" % (self._head, delta, self._tail)
+
+    def _likely(self, raw: msgspec.Raw) -> bytes:
+        """Log probabilities, which stand beside a delta: one without text, because what they are of has been sent."""
+        likely = bytes(raw)
+        if b"\n" in likely or b"\r" in likely:
+            likely = msgspec.json.format(likely, indent=-1)
+        return self._head + self._tail.replace(b',"finish_reason"', b',"logprobs":%b,"finish_reason"' % likely, 1)
 
     def _start(self, part: Part, out: list[bytes]) -> None:
         self._text, self._twice = part, b""
@@ -190,8 +199,10 @@ class ChatStreamWriter:
             out.append(self._chunk(b'"refusal":' + _encode(finish.detail)))
         usage = event.usage or self._usage
         asks = self._asked.ask.wants_usage
-        nothing = b',"usage":null' if asks else b""
-        out.append(b'%b},"finish_reason":"%b"}]%b}\n\n' % (self._head, write_finish(finish, self._refused).encode(), nothing))
+        more = b',"usage":null' if asks else b""
+        if event.service_tier is not None:
+            more += b',"service_tier":' + _encode(event.service_tier)
+        out.append(b'%b},"finish_reason":"%b"}]%b}\n\n' % (self._head, write_finish(finish, self._refused).encode(), more))
         if asks and usage is not None:
             head = self._head[: self._head.rindex(b'"choices":')]
             out.append(b'%b"choices":[],"usage":%b}\n\n' % (head, _encode(write_usage(usage))))

@@ -1,14 +1,16 @@
 """OpenAI Responses on the wire: the eight doors of the dialect, and its words for the fields of an ask.
 
-State (`previous_response_id`) is not kept here; whoever keeps it puts the earlier items in front.
+State (`previous_response_id`) is not kept here; whoever keeps it puts the earlier items in front (`history`).
 """
 
 from __future__ import annotations
 
 from halley.chat.doors import Doors
 from halley.dialects.openai_responses.fields import DIALECT
+from halley.dialects.openai_responses.history import HISTORY
 from halley.dialects.openai_responses.metering import content_bytes, read_whole
 from halley.dialects.openai_responses.passing import meter, outbound, peek
+from halley.dialects.openai_responses.published import RESPONSES
 from halley.dialects.openai_responses.read_answer import read_answer
 from halley.dialects.openai_responses.read_ask import read_ask
 from halley.dialects.openai_responses.read_stream import read_stream
@@ -35,6 +37,8 @@ DOORS = Doors(DIALECT, read_ask, write_ask, read_answer, write_answer, read_stre
 
 __all__ = [
     "DOORS",
+    "HISTORY",
+    "RESPONSES",
     "content_bytes",
     "is_error",
     "meter",

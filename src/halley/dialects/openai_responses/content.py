@@ -10,11 +10,28 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from halley.chat.model import Audio, Citation, Document, FileId, Image, Inline, Loss, Opaque, Part, PlainText, Refusal, Source, Text, Url
-from halley.dialects.openai_responses.fields import DIALECT, data_url, decode, file_name, inline, sniffed, unsaid
+from halley.chat.media import data_url, inline, sniffed, sound_mime
+from halley.chat.model import (
+    Audio,
+    Citation,
+    Document,
+    Extra,
+    FileId,
+    Image,
+    Inline,
+    Loss,
+    Opaque,
+    Part,
+    PlainText,
+    Refusal,
+    Source,
+    Text,
+    Url,
+)
+from halley.chat.reading import decode, strays, unsaid
+from halley.dialects.openai_responses.fields import DIALECT, file_name
 
 ResultPart = Text | Image | Audio | Document | Opaque
-_SOUNDS = {"mp3": "audio/mpeg"}
 
 
 class Sound(msgspec.Struct):
@@ -54,17 +71,22 @@ _annotation = msgspec.json.Decoder(Annotation)
 # ---- read -------------------------------------------------------------------------------------------------------------------------------
 
 
-def read_part(raw: msgspec.Raw, at: str) -> Part:
-    """Raises Refused."""
-    found = decode(_content, raw, at)
-    read = _READ.get(found.type)
-    return Opaque(DIALECT, f"a content part of type {found.type[:64]}", raw, at) if read is None else read(found, at)
-
-
-def read_parts(content: str | Sequence[msgspec.Raw], at: str) -> tuple[Part, ...]:
+def read_parts(content: str | Sequence[msgspec.Raw], at: str, extras: list[Extra]) -> tuple[Part, ...]:
+    """Raises Refused. What of a part has no place in the vocabulary goes to `extras`."""
     if isinstance(content, str):
         return (Text(content, at=at),)
-    return tuple(read_part(raw, f"{at}[{number}]") for number, raw in enumerate(content))
+    return tuple(_read_part(raw, f"{at}[{number}]", extras) for number, raw in enumerate(content))
+
+
+def _read_part(raw: msgspec.Raw, at: str, extras: list[Extra]) -> Part:
+    found = decode(_content, raw, at)
+    read = _READ.get(found.type)
+    if read is None:
+        return Opaque(DIALECT, f"a content part of type {found.type[:64]}", raw, at)
+    extras += strays(DIALECT, raw, Content, at)
+    for number, each in enumerate(found.annotations or ()):
+        extras += strays(DIALECT, each, Annotation, f"{at}.annotations[{number}]")
+    return read(found, at)
 
 
 def citations(annotations: Sequence[msgspec.Raw] | None, at: str = "") -> tuple[Citation, ...]:
@@ -115,8 +137,7 @@ def _file(found: Content, at: str) -> Document:
 def _sound(found: Content, at: str) -> Audio:
     if found.input_audio is None:
         raise unsaid(f"{at}.input_audio", "is missing")
-    word = found.input_audio.format
-    return Audio(Inline(_SOUNDS.get(word, f"audio/{word}"), found.input_audio.data), at=at)
+    return Audio(Inline(sound_mime(found.input_audio.format), found.input_audio.data), at=at)
 
 
 _READ: dict[str, Callable[[Content, str], Part]] = {

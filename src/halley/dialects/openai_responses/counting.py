@@ -9,7 +9,8 @@ from typing import Annotated
 
 import msgspec
 
-from halley.chat.doors import Swap, Target, Unreadable, Written
+from halley.chat import count
+from halley.chat.doors import Target, Unreadable, Written
 from halley.chat.model import Ask
 from halley.chat.peek import Peek
 from halley.chat.usage import Usage
@@ -18,6 +19,7 @@ from halley.dialects.openai_responses.neighbours import input_tokens
 from halley.dialects.openai_responses.read_ask import read_ask
 from halley.dialects.openai_responses.refusals import read_error
 from halley.dialects.openai_responses.write_ask import write_ask
+from halley.wire.jsonbody import BROKEN
 
 _COUNTED = frozenset(
     ("model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "reasoning", "text", "truncation", "conversation")
@@ -33,9 +35,7 @@ _decode_counted = msgspec.json.Decoder(_Counted).decode
 
 def peek(body: bytes, path: bytes) -> Peek:
     """Raises Refused."""
-    seen = passing.peek(body, path)
-    seen.cap, seen.stream = 0, False
-    return seen
+    return count.only_counted(passing.peek(body, path))
 
 
 def write(ask: Ask, target: Target) -> Written:
@@ -47,16 +47,8 @@ def read_answer(body: bytes) -> Usage:
     """Raises Unreadable."""
     try:
         return Usage(_decode_counted(body).input_tokens)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except BROKEN as error:
         raise Unreadable(f"no count: {error}"[:300]) from None
 
 
-def _read(body: bytes, _model: str) -> Ask:
-    return read_ask(body)
-
-
-def _write_answer(usage: Usage, _ask: Ask) -> bytes:
-    return input_tokens(usage.input)
-
-
-SWAP = Swap(_read, write, read_answer, _write_answer, read_error)
+SWAP = count.swap(read_ask, write, read_answer, lambda usage: input_tokens(usage.input), read_error)

@@ -38,6 +38,8 @@ class Envelope:
     def __init__(self, asked: Asked) -> None:
         self._id = reply_id(asked)
         self._echo = {"created_at": asked.created, **_echo(asked.ask), "model": asked.model}
+        if asked.previous is not None:
+            self._echo["previous_response_id"] = asked.previous
         self._tier = asked.ask.service_tier
 
     def reply(
@@ -53,6 +55,7 @@ class Envelope:
             "id": self._id,
             "object": "response",
             "status": status,
+            "completed_at": None,  # a codec has no clock
             "error": error,
             "incomplete_details": None if incomplete is None else {"reason": incomplete},
             **self._echo,
@@ -76,11 +79,13 @@ def _echo(ask: Ask) -> dict[str, object]:
     thinking = write_reasoning(ask.reasoning, lost)
     echo: dict[str, object] = {
         "background": False,
+        "frequency_penalty": 0.0,  # a request of this dialect has neither penalty, and every response both
         "instructions": instructions,
         "max_output_tokens": ask.max_output,
         "max_tool_calls": None,
         "metadata": ask.metadata or {},
         "parallel_tool_calls": choice is None or choice.parallel is not False,
+        "presence_penalty": 0.0,
         "previous_response_id": None,
         "prompt_cache_key": ask.cache_key,
         "reasoning": {"effort": thinking.get("effort"), "summary": thinking.get("summary")},
@@ -162,18 +167,6 @@ class Calls:
         free = isinstance(tool, FreeTool)
         found = msgspec.structs.replace(call, id=id, name=tool.name, namespace=tool.namespace, free=free or call.free)
         return found, free and not call.free
-
-
-_wrapped = msgspec.json.Decoder(dict[str, str])
-
-
-def unwrapped(arguments: str) -> str:
-    """The one text of a JSON object, else all as it is."""
-    try:
-        (text,) = _wrapped.decode(arguments).values()
-    except (msgspec.DecodeError, ValueError):
-        return arguments
-    return text
 
 
 def call(id: str, found: ToolCall, arguments: str, status: str) -> dict[str, object]:

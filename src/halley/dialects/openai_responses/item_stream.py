@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from halley.chat.events import Delta, Event, Noted, PartEnded, PartStarted
+from halley.chat.events import LOGPROBS, Delta, Event, Noted, PartEnded, PartStarted
 from halley.chat.model import Audio, Citation, Image, Opaque, Part, Refusal, Seal, Text, Thinking, ToolCall
 from halley.dialects.openai_responses import keeping
 from halley.dialects.openai_responses.content import citation, citations
@@ -124,7 +124,7 @@ class ItemReader:
         kind = "refusal" if event.type == "response.refusal.done" else "output_text"
         events = self._whole_content(Said(kind, event.text, event.refusal), event.content_index)
         if event.logprobs:
-            events.append(Noted(dialect=DIALECT, what="logprobs", raw=chosen(event.logprobs)))
+            events.append(Noted(dialect=DIALECT, what=LOGPROBS, raw=chosen(event.logprobs)))
         return events
 
     def arguments_done(self, event: StreamEvent) -> list[Event]:

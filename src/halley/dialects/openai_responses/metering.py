@@ -16,15 +16,19 @@ from halley.chat.meter import Meter
 from halley.chat.usage import Usage, Whole
 from halley.dialects.openai_responses import replies
 from halley.wire import jsonbody, sse
+from halley.wire.jsonbody import BROKEN
 
 
 class _Whole(msgspec.Struct):
     usage: msgspec.Raw = msgspec.Raw()
     output: msgspec.Raw = msgspec.Raw()
+    service_tier: str | None = None
 
 
 class _Response(msgspec.Struct):
     usage: msgspec.Raw = msgspec.Raw()
+    output: msgspec.Raw = msgspec.Raw()
+    service_tier: str | None = None
 
 
 class _Event(msgspec.Struct):
@@ -52,9 +56,9 @@ def read_whole(body: bytes) -> Whole | None:
     """Usage of a non-streamed answer, nonsense counting as absent; None when the body is not a JSON object."""
     try:
         found = _decode_whole(body)
-    except (msgspec.DecodeError, RecursionError):
+    except BROKEN:
         return None
-    return Whole(replies.usage(found.usage), bytes(found.output).startswith(b"["))
+    return Whole(replies.usage(found.usage, found.output, found.service_tier), bytes(found.output).startswith(b"["))
 
 
 def content_bytes(body: bytes) -> int:
@@ -101,16 +105,17 @@ class ResponsesMeter(Meter):
     def usage_of(self, frame: bytes) -> Usage | None:
         try:
             response = _decode_event(sse.payload(frame)).response
-        except (msgspec.DecodeError, RecursionError):
+        except BROKEN:
             return None
-        return None if response is None else replies.usage(response.usage)
+        return None if response is None else replies.usage(response.usage, response.output, response.service_tier)
 
     @property
     def delivered_bytes(self) -> int:
         if not self._overhead:
             return 0
-        frames = self.frames + self._count(self._last) - self._lead_frames - self._repeated_frames
-        return max(self.bytes - self._lead_bytes - self._repeated_bytes - frames * self._overhead, 0)
+        size, count = self.counted
+        frames = count - self._lead_frames - self._repeated_frames
+        return max(size - self._lead_bytes - self._repeated_bytes - frames * self._overhead, 0)
 
     @property
     def finished(self) -> bool:

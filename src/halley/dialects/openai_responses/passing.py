@@ -14,14 +14,15 @@ import msgspec
 from halley.chat import seals
 from halley.chat.model import Role
 from halley.chat.peek import Peek, opened
-from halley.dialects.openai_responses.fields import decode, refused
+from halley.chat.reading import decode
+from halley.dialects.openai_responses import history
 from halley.dialects.openai_responses.metering import ResponsesMeter
 from halley.errors import Condition, Refused
 from halley.wire import jsonbody
 
 CAP = "max_output_tokens"
 MOST_IMAGES = 1500
-_INSTEAD = ("previous_response_id", "conversation", "prompt")  # what a request without input goes on from
+INSTEAD = ("previous_response_id", "conversation", "prompt")  # what a request without input goes on from
 _LABEL = seals.PREFIX.encode()
 # An id that was given to a thought in translation (`write_stream`); OpenAI's own have small letters.
 _MADE_HERE = re.compile(rb'"rs_[0-9A-HJKMNP-TV-Z]{26}_\d+"')
@@ -40,9 +41,10 @@ class _Item(msgspec.Struct):
     content: msgspec.Raw = msgspec.Raw()
     output: msgspec.Raw = msgspec.Raw()
     call_id: str | None = None
+    id: str | None = None
 
 
-class _Ask(msgspec.Struct):
+class Request(msgspec.Struct):
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
     input: str | list[_Item] | None = None
     instructions: str | None = None
@@ -50,14 +52,15 @@ class _Ask(msgspec.Struct):
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     max_output_tokens: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
-    previous_response_id: str | None = None
+    previous_response_id: Annotated[str, msgspec.Meta(min_length=1, max_length=512)] | None = None
+    store: bool | None = None
 
 
-_decode_ask = msgspec.json.Decoder(_Ask).decode
+_ask = msgspec.json.Decoder(Request)
 _parts = msgspec.json.Decoder(list[_Part])
 _words = msgspec.json.Decoder(str | list[_Part])
 _items = msgspec.json.Decoder(list[msgspec.Raw])
-_CORE = frozenset(_Ask.__struct_fields__)
+_CORE = frozenset(Request.__struct_fields__)
 _JUDGED_INSIDE = {"input": b"_url"}
 _RESULTS = ("function_call_output", "custom_tool_call_output")
 
@@ -65,17 +68,16 @@ _RESULTS = ("function_call_output", "custom_tool_call_output")
 def peek(body: bytes, _path: bytes = b"") -> Peek:
     """Check the documented core of a request and read what routing and billing need. Raises Refused, naming the field."""
     members = opened(body, _CORE, "model and input", _JUDGED_INSIDE)
-    try:
-        ask = _decode_ask(body)
-    except msgspec.DecodeError as error:
-        raise refused(str(error)) from None
-    seen = Peek(ask.model, bool(ask.stream), 1, ask.max_output_tokens, True, [], members)
+    ask = decode(_ask, body)
+    seen = Peek(ask.model, bool(ask.stream), 1, ask.max_output_tokens, True, [], members, ask.previous_response_id, ask.store is not False)
     if ask.input is None:
-        if not any(key in members for key in _INSTEAD):
+        if not any(bytes(members.get(key, b"null")) != b"null" for key in INSTEAD):
             raise Refused(Condition.INVALID, "input is missing.", param="input")
     elif not isinstance(ask.input, str):
         for index, item in enumerate(ask.input):
             _check(item, f"input[{index}]", seen.image_urls)
+            if item.type == history.REFERENCE and item.id is not None and (answer := history.answer_of(item.id)) not in (None, *seen.named):
+                seen.named.append(answer)
     if len(seen.image_urls) > MOST_IMAGES:
         raise Refused(Condition.INVALID, f"input: at most {MOST_IMAGES} images and files are taken in one request.", param="input")
     return seen

@@ -17,6 +17,7 @@ from halley.dialects.openai_responses.fields import DIALECT
 from halley.dialects.openai_responses.read_items import drawing
 from halley.dialects.openai_responses.replies import Reply, failure, finish, is_call, usage
 from halley.errors import Refused
+from halley.wire.jsonbody import BROKEN
 
 ENDED = frozenset({"completed", "incomplete", None})
 
@@ -63,7 +64,7 @@ def read_answer(body: bytes, origin: str, new_id: str) -> Answer:
             raise Unreadable(f"a response with status {reply.status}: {failure(reply.error).message}")
         parts = [part for raw in reply.output for part in item_parts(raw, origin)]
         said = [entry for raw in reply.output for entry in _logprobs(raw)]
-    except (msgspec.DecodeError, RecursionError, Refused) as error:
+    except (*BROKEN, Refused) as error:
         raise Unreadable(f"no response object: {error}") from None
     return Answer(
         id=reply.id,

@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import msgspec
 
 from halley.chat.model import Ask, Effort, Extra, Format, Reasoning, Text, Turn
-from halley.dialects.openai_responses.fields import DIALECT, NULL, decode, refused
+from halley.chat.reading import decode, others
+from halley.dialects.openai_responses.fields import DIALECT
 from halley.dialects.openai_responses.read_items import read_items
 from halley.dialects.openai_responses.tools import read_choice, read_tools
 from halley.errors import Condition, Refused
@@ -65,10 +67,6 @@ class _Body(msgspec.Struct):
 
 
 _body = msgspec.json.Decoder(_Body)
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
-# Objects of which the vocabulary has some fields: the others are extras too.
-_HALF_KNOWN = {"reasoning": frozenset(_Reasoning.__struct_fields__), "text": frozenset(_TextShape.__struct_fields__)}
-
 # What is meant where the field is absent asks for nothing.
 _NOTHING_ASKED = {"truncation": b'"disabled"', "background": b"false"}
 
@@ -79,22 +77,18 @@ def read_ask(body: bytes) -> Ask:
         members = jsonbody.members(body)
     except jsonbody.Malformed as error:
         raise Refused(Condition.INVALID, str(error)) from None
-    try:
-        found = _body.decode(body)
-    except msgspec.DecodeError as error:
-        raise refused(str(error)) from None
-    extras: list[Extra] = []
+    found = decode(_body, body)
+    extras = list(_unknown(members))
     wanted = found.include or []
     rest = [each for each in wanted if each not in _ALWAYS_GIVEN]
     if rest:
         extras.append(Extra(DIALECT, "include", msgspec.Raw(msgspec.json.encode(rest))))
     end_user = found.safety_identifier or found.user
     if found.user is not None and found.user != end_user:
-        extras.append(Extra(DIALECT, "user", members["user"]))
+        extras.append(Extra(DIALECT, "user", members["user"].copy()))
     turns = _turns(found, extras)
     tools = read_tools(found.tools or (), "tools", extras)
     choice = read_choice(found.tool_choice or None, found.parallel_tool_calls, extras)
-    _unknown(members, extras)
     return Ask(
         model=found.model,
         turns=tuple(turns),
@@ -144,15 +138,11 @@ def _how_to_think(found: _Reasoning | None) -> Reasoning | None:
     return Reasoning(found.effort, show=found.summary or found.generate_summary)
 
 
-def _unknown(members: jsonbody.Members, extras: list[Extra]) -> None:
-    for key, raw in members.items():
-        if key in _HALF_KNOWN and bytes(raw) != NULL:
-            known = _HALF_KNOWN[key]
-            inner = decode(_members, raw, key)
-            extras += [Extra(DIALECT, f"{key}.{name}", each) for name, each in inner.items() if name not in known and bytes(each) != NULL]
-        elif key not in _KNOWN and bytes(raw) not in (NULL, _NOTHING_ASKED.get(key)):
-            why, code = _ESSENTIAL.get(key, (None, None))
-            extras.append(Extra(DIALECT, key, raw, why, code))
+def _unknown(members: jsonbody.Members) -> Iterator[Extra]:
+    for extra in others(DIALECT, members, _Body):
+        if bytes(extra.raw) != _NOTHING_ASKED.get(extra.at):
+            why, code = _ESSENTIAL.get(extra.at, (None, None))
+            yield msgspec.structs.replace(extra, essential=why, code=code)
 
 
 # What the model would have to know, or the caller would wait for: no answer without it is one to this request.
@@ -162,4 +152,3 @@ _ESSENTIAL: dict[str, tuple[str, str | None]] = {
     "prompt": ("stored prompts are kept by providers of this dialect only", None),
     "background": ("only providers of this dialect work in the background", None),
 }
-_KNOWN = frozenset(_Body.__struct_fields__)

@@ -13,10 +13,12 @@ from typing import Literal
 
 import msgspec
 
+from halley.chat.media import sniffed
 from halley.chat.model import Extra, Image, Inline, Opaque, Part, Role, Seal, Text, ToolCall, ToolResult, Turn
+from halley.chat.reading import decode, strays, unsaid
 from halley.dialects.openai_responses import keeping
 from halley.dialects.openai_responses.content import ResultPart, read_parts
-from halley.dialects.openai_responses.fields import DIALECT, decode, sniffed, unsaid
+from halley.dialects.openai_responses.fields import DIALECT
 
 Side = Literal["assistant", "user"]
 
@@ -25,13 +27,19 @@ class _Kind(msgspec.Struct):
     type: str = "message"
 
 
-class _Message(msgspec.Struct):
+class _Item(msgspec.Struct, kw_only=True):
+    """What the answer called an item, and how far it was: of no meaning once it is given back."""
+
+    id: msgspec.Raw = msgspec.Raw()
+    status: msgspec.Raw = msgspec.Raw()
+
+
+class _Message(_Item):
     role: Role
     content: str | list[msgspec.Raw]
-    phase: msgspec.Raw = msgspec.Raw()
 
 
-class _Call(msgspec.Struct):
+class _Call(_Item):
     call_id: str
     name: str
     arguments: str = ""
@@ -39,20 +47,24 @@ class _Call(msgspec.Struct):
     namespace: str | None = None
 
 
-class _Result(msgspec.Struct):
+class _Result(_Item):
     call_id: str
     output: str | list[msgspec.Raw]
 
 
-class _Drawing(msgspec.Struct):
+class _Drawing(_Item):
     result: str | None = None
+
+
+class _Reasoning(keeping.Reasoning, kw_only=True):
+    status: msgspec.Raw = msgspec.Raw()
 
 
 _kind = msgspec.json.Decoder(_Kind)
 _message = msgspec.json.Decoder(_Message)
 _call = msgspec.json.Decoder(_Call)
 _result = msgspec.json.Decoder(_Result)
-_reasoning = msgspec.json.Decoder(keeping.Reasoning)
+_reasoning = msgspec.json.Decoder(_Reasoning)
 _drawing = msgspec.json.Decoder(_Drawing)
 
 
@@ -68,7 +80,9 @@ def read_items(raws: Sequence[msgspec.Raw], at: str, extras: list[Extra]) -> lis
             side: Side = "user" if kind.endswith("_output") else "assistant"
             gathered.add(side, here, Opaque(DIALECT, f"an item of type {kind[:64]}", raw, here))
         else:
-            read(raw, here, gathered)
+            shape, gather = read
+            gather(raw, here, gathered)
+            extras += strays(DIALECT, raw, shape, here)
     return gathered.turns()
 
 
@@ -131,9 +145,7 @@ def _seal_last(parts: list[Part], seal: Seal) -> None:
 
 def _read_message(raw: msgspec.Raw, at: str, gathered: _Gathered) -> None:
     found = decode(_message, raw, at)
-    parts = read_parts(found.content, f"{at}.content")
-    if found.phase:
-        gathered.extras.append(Extra(DIALECT, f"{at}.phase", found.phase))
+    parts = read_parts(found.content, f"{at}.content", gathered.extras)
     if found.role == "assistant":
         gathered.add("assistant", at, *parts)
     else:
@@ -153,7 +165,7 @@ def _read_free_call(raw: msgspec.Raw, at: str, gathered: _Gathered) -> None:
 def _read_result(raw: msgspec.Raw, at: str, gathered: _Gathered) -> None:
     found = decode(_result, raw, at)
     parts: list[ResultPart] = []
-    for part in read_parts(found.output, f"{at}.output"):
+    for part in read_parts(found.output, f"{at}.output", gathered.extras):
         if not isinstance(part, ResultPart):
             raise unsaid(part.at, "cannot stand in the output of a tool")
         parts.append(part)
@@ -180,12 +192,12 @@ def drawing(raw: msgspec.Raw, at: str = "") -> Image | None:
     return Image(Inline(sniffed(found.result), found.result), at=at) if found.result else None
 
 
-_READ: dict[str, Callable[[msgspec.Raw, str, _Gathered], None]] = {
-    "message": _read_message,
-    "function_call": _read_call,
-    "function_call_output": _read_result,
-    "custom_tool_call": _read_free_call,
-    "custom_tool_call_output": _read_result,
-    "reasoning": _read_reasoning,
-    "image_generation_call": _read_drawing,
+_READ: dict[str, tuple[type[msgspec.Struct], Callable[[msgspec.Raw, str, _Gathered], None]]] = {
+    "message": (_Message, _read_message),
+    "function_call": (_Call, _read_call),
+    "function_call_output": (_Result, _read_result),
+    "custom_tool_call": (_Call, _read_free_call),
+    "custom_tool_call_output": (_Result, _read_result),
+    "reasoning": (_Reasoning, _read_reasoning),
+    "image_generation_call": (_Drawing, _read_drawing),
 }

@@ -17,6 +17,7 @@ from halley.chat.model import Refusal
 from halley.dialects.openai_responses.item_stream import DELTAS, ItemReader, StreamDelta, StreamEvent
 from halley.dialects.openai_responses.replies import ErrorFound, Reply, failure, finish, usage
 from halley.errors import Refused
+from halley.wire.jsonbody import BROKEN
 
 _decode_delta = msgspec.json.Decoder(StreamDelta).decode
 _decode_event = msgspec.json.Decoder(StreamEvent).decode
@@ -57,7 +58,7 @@ class Reader:
                 return self._of_item(event.output_index, read(self._item(event.output_index), _decode_event(payload)))
             end = _RESPONSE.get(event.type)
             return [] if end is None else end(self, _decode_event(payload))
-        except (msgspec.DecodeError, RecursionError, Refused) as error:
+        except (*BROKEN, Refused) as error:
             return self._odd(payload, error)
 
     def end(self) -> list[Event]:
@@ -82,7 +83,8 @@ class Reader:
         # A provider that forgets the status has said it with the name of the event.
         if event.type == "response.incomplete":
             reply.status = "incomplete"
-        return [*events, Finished(finish(reply, refused, self._called or any(item.tool for item in items)), usage(reply.usage))]
+        ended = finish(reply, refused, self._called or any(item.tool for item in items))
+        return [*events, Finished(ended, usage(reply.usage), reply.service_tier)]
 
     def failed(self, event: StreamEvent) -> list[Event]:
         self._over = True
@@ -118,20 +120,23 @@ class Reader:
             return []
         if events and not self._started:
             events = [*self._start(Reply()), *events]
+        if self._current is None or not self._current.done:
+            return events
+        events = list(events)
         while self._current is not None and self._current.done:
             following = next((later for later in self._waiting), None)
             if following is None:
                 self._current, self._index = None, -1
             else:
                 self._current, self._index = self._items[following], following
-                events = events + self._waiting.pop(following)
+                events += self._waiting.pop(following)
         return events
 
     def _odd(self, payload: bytes, error: Exception) -> list[Event]:
         """No event of these: one that is not in the tables, or the error that some providers end a broken stream with, without a type."""
         try:
             found = _bare.decode(payload)
-        except msgspec.DecodeError:
+        except BROKEN:
             found = None
         if found is not None and found.type is not None and not any(found.type in table for table in (DELTAS, _READ, _RESPONSE)):
             return []

@@ -12,6 +12,7 @@ from halley.chat.doors import ProviderError
 from halley.dialects.openai_responses.replies import ErrorFound
 from halley.errors import Refused
 from halley.wire import jsonbody, sse
+from halley.wire.jsonbody import BROKEN
 
 _TOO_MANY = 429
 # Codes that clients act on; every other becomes the general one.
@@ -41,7 +42,7 @@ def failed_code(status: int, code: str) -> str:
 def read_error(status: int, body: bytes) -> ProviderError:
     try:
         found = _body.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except BROKEN:
         return ProviderError(status, "")
     error = found.error
     if isinstance(error, ErrorFound):

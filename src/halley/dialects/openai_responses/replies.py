@@ -8,7 +8,8 @@ import msgspec
 
 from halley.chat.events import Failed
 from halley.chat.model import Finish, Part, Refusal, ToolCall
-from halley.chat.usage import Usage
+from halley.chat.usage import Usage, tier_named
+from halley.wire.jsonbody import BROKEN
 
 # No context is as long. A larger figure is nonsense, which counts as no report: priced, it would not fit into a ledger's 64 bits.
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
@@ -72,29 +73,68 @@ class Reply(msgspec.Struct):
 _usage = msgspec.json.Decoder(UsageFound | None)
 _NO_INPUT = _InputDetails()
 _NO_OUTPUT = _OutputDetails()
+_NO_ITEMS = msgspec.Raw()
 
 
-def usage(raw: msgspec.Raw) -> Usage | None:
-    """Normalised usage, None when there is none that makes sense."""
+class _Action(msgspec.Struct):
+    type: str = ""
+
+
+class _Item(msgspec.Struct):
+    type: str = ""
+    action: _Action | None = None
+
+
+_items = msgspec.json.Decoder(list[_Item])
+# What a provider bills by the call. A search that only opens a page or looks on it is none.
+_BILLED = {
+    "web_search_call": "web_search",
+    "file_search_call": "file_search",
+    "code_interpreter_call": "code_interpreter",
+    "image_generation_call": "image_generation",
+}
+
+
+def tools(output: msgspec.Raw) -> dict[str, int]:
+    """Calls of tools that the provider ran, by the names of a price list: the items of an answer. Function calls are the caller's own."""
+    raw = bytes(output)
+    if b"_call" not in raw or not any(word.encode() in raw for word in _BILLED):
+        return {}
+    try:
+        found = _items.decode(raw)
+    except BROKEN:
+        return {}
+    counts: dict[str, int] = {}
+    for item in found:
+        name = _BILLED.get(item.type)
+        if name is not None and (item.action is None or item.action.type in ("", "search")):
+            counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def usage(raw: msgspec.Raw, output: msgspec.Raw = _NO_ITEMS, service_tier: str | None = None) -> Usage | None:
+    """Normalised usage, None when there is none that makes sense. With the items of the answer and its tier, what they cost is in it."""
     if not raw:
         return None
     try:
-        return normal(_usage.decode(raw))
-    except msgspec.DecodeError:
+        return normal(_usage.decode(raw), output, service_tier)
+    except BROKEN:
         return None
 
 
-def normal(found: UsageFound | None) -> Usage | None:
+def normal(found: UsageFound | None, output: msgspec.Raw = _NO_ITEMS, service_tier: str | None = None) -> Usage | None:
     if found is None:
         return None
     prompt = found.input_tokens_details or _NO_INPUT
-    output = found.output_tokens_details or _NO_OUTPUT
+    details = found.output_tokens_details or _NO_OUTPUT
     return Usage(
         found.input_tokens,
         found.output_tokens,
         cache_read=prompt.cached_tokens or 0,
         cache_write_5m=prompt.cache_write_tokens or 0,
-        reasoning=output.reasoning_tokens or 0,
+        reasoning=details.reasoning_tokens or 0,
+        tools=tools(output) if output else {},
+        service_tier=tier_named(service_tier),
     )
 
 

@@ -12,12 +12,14 @@ from typing import Literal
 
 import msgspec
 
-from halley.chat.model import Choice, Extra, FreeTool, Function, Hosted, Loss, Tool, WebSearch
+from halley.chat.model import Choice, Extra, FreeTool, Function, Hosted, Location, Loss, Tool, WebSearch
 from halley.chat.naming import flat, named
-from halley.dialects.openai_responses.fields import DIALECT, NULL, decode, unsaid
+from halley.chat.reading import decode, given, invalid, strays, unsaid
+from halley.dialects.openai_responses.fields import DIALECT
 
 _NO_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
 _SEARCHES = "web_search"
+_CALLED = ("function", "custom")  # by the caller
 
 
 class _Kind(msgspec.Struct):
@@ -45,16 +47,8 @@ class _Filters(msgspec.Struct):
 
 class _WebSearch(msgspec.Struct):
     search_context_size: Literal["low", "medium", "high"] | None = None
-    user_location: dict[str, str | None] | None = None
+    user_location: Location | None = None
     filters: _Filters | None = None
-
-
-class _Choice(msgspec.Struct):
-    type: str
-    name: str | None = None
-    namespace: str | None = None
-    mode: Literal["auto", "required"] = "auto"
-    tools: list[msgspec.Raw] = []
 
 
 class _Chosen(msgspec.Struct):
@@ -63,14 +57,19 @@ class _Chosen(msgspec.Struct):
     namespace: str | None = None
 
 
+class _Choice(msgspec.Struct):
+    type: str
+    name: str | None = None
+    namespace: str | None = None
+    mode: Literal["auto", "required"] = "auto"
+    tools: list[_Chosen] = []
+
+
 _kind = msgspec.json.Decoder(_Kind)
 _function = msgspec.json.Decoder(_Function)
 _namespace = msgspec.json.Decoder(_Namespace)
 _search = msgspec.json.Decoder(_WebSearch)
 _choice = msgspec.json.Decoder(str | _Choice)
-_chosen = msgspec.json.Decoder(_Chosen)
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_SAID_OF_SEARCH = {"type", *_WebSearch.__struct_fields__}
 _MODES: dict[str, Literal["auto", "any", "none"]] = {"auto": "auto", "none": "none", "required": "any"}
 _WORDS = {word: mode for mode, word in _MODES.items()}
 
@@ -86,13 +85,16 @@ def read_tools(raws: Sequence[msgspec.Raw], at: str, extras: list[Extra], namesp
         kind = decode(_kind, raw, here).type
         if kind == "namespace" and namespace is None:
             found = decode(_namespace, raw, here)
-            if found.description and bytes(found.description) != NULL:
-                extras.append(Extra(DIALECT, f"{here}.description", found.description))
+            if (description := given(found.description)) is not None:
+                extras.append(Extra(DIALECT, f"{here}.description", description))
+            extras += strays(DIALECT, raw, _Namespace, here)
             tools += read_tools(found.tools, f"{here}.tools", extras, found.name)
         elif kind == "function" or kind == "custom":
             tools.append(_read_function(raw, here, kind, namespace))
+            extras += strays(DIALECT, raw, _Function, here)
         elif kind.startswith(_SEARCHES):
-            tools.append(_read_search(raw, here, extras))
+            tools.append(_read_search(raw, here))
+            extras += strays(DIALECT, raw, _WebSearch, here)
         else:
             tools.append(Hosted(DIALECT, kind[:64], raw, here))
     return tools
@@ -101,45 +103,39 @@ def read_tools(raws: Sequence[msgspec.Raw], at: str, extras: list[Extra], namesp
 def _read_function(raw: msgspec.Raw, at: str, kind: str, namespace: str | None) -> Function | FreeTool:
     found = decode(_function, raw, at)
     if kind == "custom":
-        return FreeTool(found.name, found.description, found.format if found.format else None, namespace, at)
-    schema = found.parameters if found.parameters and bytes(found.parameters) != NULL else None
-    return Function(found.name, found.description, schema, found.strict, namespace, at=at)
+        return FreeTool(found.name, found.description, given(found.format), namespace, at)
+    return Function(found.name, found.description, given(found.parameters), found.strict, namespace, at=at)
 
 
-def _read_search(raw: msgspec.Raw, at: str, extras: list[Extra]) -> WebSearch:
+def _read_search(raw: msgspec.Raw, at: str) -> WebSearch:
     found = decode(_search, raw, at)
-    for key, value in decode(_members, raw, at).items():
-        if key not in _SAID_OF_SEARCH and bytes(value) != NULL:
-            extras.append(Extra(DIALECT, f"{at}.{key}", value))
     filters = found.filters or _Filters()
-    place = {key: value for key, value in (found.user_location or {}).items() if value is not None and key != "type"}
     return WebSearch(
         size=found.search_context_size,
         allowed=tuple(filters.allowed_domains or ()),
         blocked=tuple(filters.blocked_domains or ()),
-        location=place or None,
+        location=found.user_location,
         at=at,
     )
 
 
 def read_choice(raw: msgspec.Raw | None, parallel: bool | None, extras: list[Extra]) -> Choice | None:
     """A choice of tools that the provider runs is kept as an extra."""
-    if raw is None or bytes(raw) == NULL:
+    if raw is None or given(raw) is None:
         return None if parallel is None else Choice(parallel=parallel, at="parallel_tool_calls")
     at = "tool_choice"
     found = decode(_choice, raw, at)
     if isinstance(found, str):
         if found not in _MODES:
-            raise unsaid(at, "must be auto, none, required or an object")
+            raise invalid(at, "must be auto, none, required or an object")
         return Choice(_MODES[found], (), parallel, at)
-    if found.type in ("function", "custom") and found.name is not None:
-        return Choice("any", (flat(found.name, found.namespace),), parallel, at)
-    if found.type == "allowed_tools":
-        chosen = [decode(_chosen, each, f"{at}.tools[{number}]") for number, each in enumerate(found.tools)]
-        if all(each.type in ("function", "custom") and each.name is not None for each in chosen):
-            return Choice(_MODES[found.mode], tuple(flat(each.name or "", each.namespace) for each in chosen), parallel, at)
-    extras.append(Extra(DIALECT, at, raw))
-    return None if parallel is None else Choice(parallel=parallel, at="parallel_tool_calls")
+    chosen = found.tools if found.type == "allowed_tools" else [_Chosen(found.type, found.name, found.namespace)]
+    names = tuple(flat(each.name, each.namespace) for each in chosen if each.type in _CALLED and each.name is not None)
+    if len(names) < len(chosen):
+        extras.append(Extra(DIALECT, at, raw))
+        return None if parallel is None else Choice(parallel=parallel, at="parallel_tool_calls")
+    extras += strays(DIALECT, raw, _Choice, at)
+    return Choice("any" if found.type in _CALLED else _MODES[found.mode], names, parallel, at)
 
 
 # ---- write ------------------------------------------------------------------------------------------------------------------------------
@@ -194,7 +190,7 @@ def _write_search(tool: WebSearch, losses: list[Loss]) -> object:
     if tool.size is not None:
         made["search_context_size"] = tool.size
     if tool.location is not None:
-        made["user_location"] = {"type": "approximate", **tool.location}
+        made["user_location"] = {"type": "approximate", **tool.location.words()}
     if tool.allowed:
         made["filters"] = {"allowed_domains": tool.allowed}
     if tool.blocked:

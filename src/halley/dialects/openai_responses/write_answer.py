@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from halley.chat.doors import Asked, Written
-from halley.chat.events import Event, Finished, Noted, PartEnded, PartStarted, Started
+from halley.chat.events import LOGPROBS, Event, Finished, Noted, PartEnded, PartStarted, Started
 from halley.chat.model import Answer, Loss, Text
 from halley.dialects.openai_responses.fields import DIALECT
 from halley.dialects.openai_responses.write_stream import Writer
@@ -17,8 +17,6 @@ def write_answer(answer: Answer, asked: Asked) -> Written:
     writer = Writer(asked)
     writer.write(list(_events(answer)))
     reply = writer.final
-    if answer.service_tier is not None:
-        reply["service_tier"] = answer.service_tier
     lost = [Loss(extra.at, "has no place in an answer of the Responses dialect") for extra in answer.extras]
     return Written(msgspec.json.encode(reply), (*writer.losses, *lost))
 
@@ -29,7 +27,7 @@ def _events(answer: Answer) -> Iterator[Event]:
     for part in answer.parts:
         yield PartStarted(part)
         if isinstance(part, Text) and logprobs is not None:
-            yield Noted(dialect=DIALECT, what="logprobs", raw=logprobs)
+            yield Noted(dialect=DIALECT, what=LOGPROBS, raw=logprobs)
             logprobs = None
         yield PartEnded()
-    yield Finished(answer.finish, answer.usage)
+    yield Finished(answer.finish, answer.usage, answer.service_tier)

@@ -12,11 +12,12 @@ from typing import cast
 import msgspec
 
 from halley.chat.doors import Target, Written
+from halley.chat.jsonword import worded
 from halley.chat.model import Ask, Effort, Extra, Format, Loss, Reasoning, Text, Turn
 from halley.dialects.openai_responses.fields import DIALECT
 from halley.dialects.openai_responses.read_ask import ENCRYPTED, LOGPROBS
 from halley.dialects.openai_responses.tools import write_choice, write_tools
-from halley.dialects.openai_responses.write_items import write_turns
+from halley.dialects.openai_responses.write_items import lose_mark, write_turns
 
 LEAST_OUTPUT = 16
 _TIERS = frozenset({"auto", "default", "flex", "priority", "scale", "ultrafast"})
@@ -31,7 +32,8 @@ encode = msgspec.json.encode
 def write_ask(ask: Ask, target: Target) -> Written:
     """Raises Refused at content or a tool that this dialect cannot say."""
     losses: list[Loss] = []
-    instructions, turns = _leading(ask.turns)
+    ask = worded(ask, losses)
+    instructions, turns = _leading(ask.turns, losses)
     body: dict[str, object] = {"model": target.model}
     if instructions is not None:
         body["instructions"] = instructions
@@ -55,11 +57,12 @@ def write_ask(ask: Ask, target: Target) -> Written:
     return Written(encode(body), tuple(losses))
 
 
-def _leading(turns: Sequence[Turn]) -> tuple[str | None, Sequence[Turn]]:
+def _leading(turns: Sequence[Turn], losses: list[Loss]) -> tuple[str | None, Sequence[Turn]]:
     """A single system turn in front, if it is one text, is the instructions; every other stays where it stands."""
     match turns:
-        case (Turn(role="system", name=None, parts=(Text(text=text, seal=None),)), Turn(role=role), *_) if role != "system":
-            return text, turns[1:]
+        case (Turn(role="system", name=None, parts=(Text(seal=None) as part,)), Turn(role=role), *_) if role != "system":
+            lose_mark(part, losses)
+            return part.text, turns[1:]
         case _:
             return None, turns
 
@@ -164,7 +167,10 @@ def _extras(extras: Sequence[Extra], body: dict[str, object], include: list[str]
         elif len(path) == 1:
             body[extra.at] = extra.raw
         elif len(path) == _DOTTED and "[" not in path[0]:
-            inner = cast("dict[str, object]", body.get(path[0], {}))
-            body[path[0]] = {**inner, path[1]: extra.raw}
-        elif not extra.at.endswith("].description"):  # of a namespace, which `write_tools` has given back
+            inner = body.get(path[0], {})
+            if isinstance(inner, dict):
+                body[path[0]] = {**cast("dict[str, object]", inner), path[1]: extra.raw}
+            else:
+                losses.append(Loss(extra.at, "what it stands in is written in another way"))
+        elif not extra.at.endswith("].description") and ".annotations[" not in extra.at:  # which stand where they belong already
             losses.append(Loss(extra.at, "a field of an item or a tool is not given back"))

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 
 from halley.chat import seals
 from halley.chat.model import Audio, Image, Inline, Loss, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult, Turn
+from halley.chat.reading import unsaid
 from halley.dialects.openai_responses import keeping
 from halley.dialects.openai_responses.content import write_input, write_output
-from halley.dialects.openai_responses.fields import DIALECT, unsaid
+from halley.dialects.openai_responses.fields import DIALECT
 
 LONGEST_CALL_ID = 64
 
@@ -22,6 +23,13 @@ LONGEST_CALL_ID = 64
 def short(id: str) -> str:
     """An id of a call that this dialect takes: the same for the same id."""
     return id if len(id) <= LONGEST_CALL_ID else f"call_{hashlib.sha256(id.encode()).hexdigest()[:40]}"
+
+
+def lose_mark(part: Part, losses: list[Loss]) -> None:
+    """What is cached for minutes is cached without being asked."""
+    cache = getattr(part, "cache", None)
+    if cache is not None and cache.ttl == "1h":
+        losses.append(Loss(f"{part.at}.cache_control", "a prompt is not marked to be cached for an hour in the Responses dialect"))
 
 
 def write_turns(turns: Sequence[Turn], target: str, losses: list[Loss]) -> list[object]:
@@ -50,11 +58,7 @@ class _Writing:
             self.losses.append(Loss(f"{turn.at}.name", "who speaks has no name in the Responses dialect"))
         self._message = None
         for part in turn.parts:
-            cache = getattr(part, "cache", None)
-            if cache is not None and cache.ttl == "1h":  # what is cached for minutes is cached without being asked
-                self.losses.append(
-                    Loss(f"{part.at}.cache_control", "a prompt is not marked to be cached for an hour in the Responses dialect")
-                )
+            lose_mark(part, self.losses)
             match part:
                 case ToolResult():
                     self._item(self._result(part))

@@ -12,14 +12,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from halley.chat.calls import unwrapped
 from halley.chat.doors import Asked
-from halley.chat.events import Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
+from halley.chat.events import LOGPROBS, Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
 from halley.chat.model import Audio, Image, Inline, Loss, Opaque, Part, Refusal, Seal, Text, Thinking, ToolCall
 from halley.chat.usage import Usage
 from halley.dialects.openai_responses import envelope, keeping
 from halley.dialects.openai_responses.content import write_annotations
 from halley.dialects.openai_responses.fields import DIALECT
 from halley.dialects.openai_responses.refusals import failed_code
+from halley.wire.jsonbody import BROKEN
 
 _encode = msgspec.json.Encoder().encode
 
@@ -104,10 +106,10 @@ class Writer:
         self._usage = event.usage or self._usage
         if event.raw is not None:
             try:
-                if event.what != "logprobs":
+                if event.what != LOGPROBS:
                     raise msgspec.ValidationError
                 self._logprobs += _chosen.decode(event.raw).content or ()
-            except msgspec.DecodeError:
+            except BROKEN:
                 self.losses.append(Loss(event.what, "has no place in an answer of the Responses dialect"))
         return b""
 
@@ -120,18 +122,23 @@ class Writer:
         if status == "failed":
             error = {"code": "server_error", "message": event.finish.detail or "The model called a tool in a way that cannot be read."}
         used = envelope.usage_said(event.usage or self._usage, self.losses)
-        return out + self._last(status, used, error, incomplete)
+        return out + self._last(status, used, error, incomplete, event.service_tier)
 
     def failed(self, event: Failed) -> bytes:
-        """Before the response has been created there is nothing that could fail but the request."""
+        """What fails is a response, which has to be there first: OpenAI's SDK (2.x) takes no other event before its creation."""
         error = {"code": failed_code(event.status, event.code), "message": event.message}
-        if not self._started:
-            self.final = self._envelope.reply("failed", error=error)
-            return self._frame("error", {**error, "param": None})
-        return self._last("failed", None, error, None)
+        begun = b"" if self._started else self.started(Started("", ""))
+        return begun + self._last("failed", None, error, None)
 
-    def _last(self, status: str, usage: dict[str, object] | None, error: dict[str, str] | None, incomplete: str | None) -> bytes:
-        self.final = self._envelope.reply(status, self._output, usage, error, incomplete)
+    def _last(
+        self,
+        status: str,
+        usage: dict[str, object] | None,
+        error: dict[str, str] | None,
+        incomplete: str | None,
+        tier: str | None = None,
+    ) -> bytes:
+        self.final = self._envelope.reply(status, self._output, usage, error, incomplete, tier)
         return self._frame(f"response.{status}", {"response": self.final})
 
     # ---- parts
@@ -246,7 +253,7 @@ class Writer:
         grows = _INPUT if found.free else _ARGUMENTS
         out = b""
         if self._wrapped:
-            arguments = envelope.unwrapped(arguments)
+            arguments = unwrapped(arguments)
         elif not arguments and not found.free:  # clients parse what they get
             arguments = "{}"
         if arguments and (self._wrapped or not any(self._said)):

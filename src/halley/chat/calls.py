@@ -1,0 +1,97 @@
+"""Calls of a provider's answer as their caller knows them: by the names that he gave to his tools, and with the input of a free tool in its
+own language, which a provider without free tools wraps in a JSON object.
+
+A dialect with namespaces finds the tools of those by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from halley.chat.doors import StreamReader
+from halley.chat.events import Delta, Event, PartEnded, PartStarted
+from halley.chat.model import FreeTool, Function, Part, Tool, ToolCall
+from halley.chat.naming import fit
+
+P = TypeVar("P", bound=Part)
+_wrapped = msgspec.json.Decoder(dict[str, str])
+
+
+class Offered(NamedTuple):
+    """A tool by its caller's name; `free`: its input is no JSON."""
+
+    name: str
+    free: bool
+
+
+def unwrapped(arguments: str) -> str:
+    """The one text of a JSON object, else all as it is."""
+    try:
+        (text,) = _wrapped.decode(arguments).values()
+    except (msgspec.DecodeError, ValueError):
+        return arguments
+    return text
+
+
+def offered(tools: Iterable[Tool]) -> dict[str, Offered]:
+    """What calls have to be changed for, by the names that providers know."""
+    found: dict[str, Offered] = {}
+    for tool in tools:
+        if isinstance(tool, Function | FreeTool) and tool.namespace is None:
+            made = fit(tool.name)
+            if made != tool.name or isinstance(tool, FreeTool):
+                found[made] = Offered(tool.name, isinstance(tool, FreeTool))
+    return found
+
+
+def known(parts: Sequence[P], tools: Mapping[str, Offered]) -> tuple[P | ToolCall, ...]:
+    """The parts of a whole answer."""
+    return tuple(_known(part, tools) for part in parts)
+
+
+def _known(part: P, tools: Mapping[str, Offered]) -> P | ToolCall:
+    if not isinstance(part, ToolCall) or (tool := tools.get(part.name)) is None:
+        return part
+    arguments = unwrapped(part.arguments) if tool.free and not part.free else part.arguments
+    return msgspec.structs.replace(part, name=tool.name, free=tool.free or part.free, arguments=arguments)
+
+
+class KnownCalls:
+    """A stream's reader whose calls are known. The input of a free tool comes at once, when all of its object is there."""
+
+    __slots__ = ("_held", "_reader", "_tools")
+
+    def __init__(self, reader: StreamReader, tools: Mapping[str, Offered]) -> None:
+        self._reader = reader
+        self._tools = tools
+        self._held: list[str] | None = None
+
+    def feed(self, payload: bytes, name: bytes = b"") -> list[Event]:
+        return self._all(self._reader.feed(payload, name))
+
+    def end(self) -> list[Event]:
+        return self._all(self._reader.end())
+
+    def _all(self, events: list[Event]) -> list[Event]:
+        out: list[Event] = []
+        for event in events:
+            match event:
+                case PartStarted(part=ToolCall() as part) if part.name in self._tools:
+                    out.append(PartStarted(self._begun(part, self._tools[part.name])))
+                case Delta(text=text) if self._held is not None:
+                    self._held.append(text)
+                case PartEnded() if self._held is not None:
+                    held, self._held = self._held, None
+                    out += (Delta(unwrapped("".join(held))), event)
+                case _:
+                    out.append(event)
+        return out
+
+    def _begun(self, part: ToolCall, tool: Offered) -> ToolCall:
+        if not tool.free or part.free:
+            return msgspec.structs.replace(part, name=tool.name)
+        self._held = [part.arguments]
+        return msgspec.structs.replace(part, name=tool.name, free=True, arguments="")

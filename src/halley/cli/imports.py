@@ -1,0 +1,69 @@
+"""`halley import`: what another gateway is configured with, as a configuration file of this one. It shows; it writes only when told to."""
+
+from __future__ import annotations
+
+import json
+import os
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from halley.errors import HalleyError
+
+if TYPE_CHECKING:
+    from halley.cli.carried import Carried
+
+_TO = click.option(
+    "--write", "target", type=click.Path(path_type=Path), help="Write the file, with the keys of providers; it must not exist yet."
+)
+
+
+@click.group(name="import")
+def imports() -> None:
+    """Take over providers, models and prices from another gateway."""
+
+
+@imports.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@_TO
+def litellm(config: Path, target: Path | None) -> None:
+    """From a config.yaml of litellm's proxy, or the same as JSON."""
+    from halley.cli import from_litellm, yaml_subset
+
+    try:
+        text = config.read_text(encoding="utf-8-sig")
+        document: object = json.loads(text, parse_float=Decimal) if config.suffix == ".json" else yaml_subset.read(text)
+    except (OSError, ValueError) as fault:
+        raise HalleyError(f"{config} cannot be read: {fault}") from None
+    _give(from_litellm.carry(document), config, target)
+
+
+@imports.command(name="new-api")
+@click.argument("database", type=click.Path(path_type=Path))
+@_TO
+def new_api(database: Path, target: Path | None) -> None:
+    """From the SQLite database of new-api or one-api."""
+    from halley.cli import from_new_api
+    from halley.store import foreign
+
+    _give(from_new_api.carry(foreign.rows(database)), database, target)
+
+
+def _give(found: Carried, source: Path, target: Path | None) -> None:
+    from halley.cli.carried import text
+
+    if target is None:
+        click.echo(text(found, source.name, secrets=False))
+    else:
+        try:
+            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError as fault:
+            raise HalleyError(f"{target} cannot be made: {fault.strerror}") from None
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text(found, source.name, secrets=True))
+    for line in found.lost:
+        click.echo(f"not carried: {line}", err=True)
+    done = f"{len(found.providers)} providers, {len(found.models)} models, {len(found.accounts)} accounts; {len(found.lost)} remarks."
+    click.echo(done + ("" if target else " Nothing was written; --write FILE does, with the keys of the providers."), err=True)

@@ -1,0 +1,198 @@
+"""A PostgreSQL server of the tests' own: a new cluster in a short temporary directory, reached over a Unix socket, gone with its owner.
+
+It forgets nothing when its processes are killed; what the machine would lose in a power cut is not asked here, so nothing is synced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import pwd
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.harness import books
+from tests.harness.gateway import Gateway
+from tests.harness.process import until
+
+OWNER = "postgres"
+_PORT = 5432
+# A language of its own in the order of texts: what would only hold in the order of bytes is found out.
+_INIT = (
+    "-A",
+    "trust",
+    "-U",
+    OWNER,
+    "-E",
+    "UTF8",
+    "--locale=C.UTF-8",
+    "--locale-provider=icu",
+    "--icu-locale=en",
+    "--no-sync",
+    "--no-instructions",
+)
+_SETTINGS = (
+    "fsync=off",
+    "full_page_writes=off",
+    "listen_addresses=",
+    "shared_buffers=32MB",
+    "max_connections=60",
+    "log_min_messages=warning",
+)
+# The tables that the auditor looks into.
+_READ = (
+    "accounts", "balances", "entries", "journals", "leases", "payments", "pot_leases", "pots", "postings", "prices", "request_pots",
+    "requests",
+)  # fmt: skip
+# The server ends at once when the pipe to its owner breaks, however the owner has ended.
+_KEEPER = '"$@" & read -r nothing; kill -QUIT $! 2>/dev/null; wait $!'
+
+
+def programs() -> Path | None:
+    """The directory of the newest server's programs."""
+    found = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]) if path.parts[-3].isdigit() else 0
+    )
+    on_path = shutil.which("initdb")
+    return found[-1].parent if found else Path(on_path).resolve().parent if on_path else None
+
+
+class Server:
+    """Runs from `start` to `stop`; databases are made with `create`."""
+
+    def __init__(self, place: Path, bin_: Path) -> None:
+        self.place = place
+        self._bin = bin_
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self._numbers = itertools.count()
+        self._user = OWNER if os.geteuid() == 0 else None
+        if self._user is not None:
+            # The server does not run as root.
+            who = pwd.getpwnam(OWNER)
+            os.chown(place, who.pw_uid, who.pw_gid)
+        self._run(bin_ / "initdb", "-D", str(place / "data"), *_INIT)
+
+    def _run(self, *command: str | Path, **more: object) -> str:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, user=self._user, cwd=self.place)
+        assert done.returncode == 0, f"{command[0]} ended with {done.returncode}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    @property
+    def pid(self) -> int:
+        return int((self.place / "data" / "postmaster.pid").read_text().split()[0])
+
+    def start(self) -> None:
+        settings = [word for setting in (*_SETTINGS, f"unix_socket_directories={self.place}") for word in ("-c", setting)]
+        with (self.place / "log").open("ab") as log:
+            self._keeper = subprocess.Popen(
+                ["sh", "-c", _KEEPER, "keeper", self._bin / "postgres", "-D", self.place / "data", "-p", str(_PORT), *settings],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                user=self._user,
+                group=pwd.getpwnam(OWNER).pw_gid if self._user else None,
+                extra_groups=() if self._user else None,
+                cwd=self.place,
+            )
+        until(self.ready, lambda: f"PostgreSQL did not start: {(self.place / 'log').read_text()[-2000:]}")
+
+    def ready(self) -> bool:
+        asked = [self._bin / "pg_isready", "-q", "-h", self.place, "-p", str(_PORT), "-d", "postgres"]
+        return subprocess.run(asked, check=False, user=self._user).returncode == 0
+
+    def stop(self) -> None:
+        """At once, as a server dies: without a checkpoint and without a word to whom it serves."""
+        if self._keeper is not None:
+            assert self._keeper.stdin is not None
+            self._keeper.stdin.close()
+            self._keeper.wait(30)
+            self._keeper = None
+
+    def restart(self) -> None:
+        """As `pg_ctl restart -m immediate`."""
+        self.stop()
+        self.start()
+
+    def sql(self, statement: str, database: str = "postgres") -> str:
+        """What psql prints, without head and foot."""
+        return self._run(
+            self._bin / "psql",
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-h",
+            self.place,
+            "-U",
+            OWNER,
+            "-d",
+            database,
+            "-c",
+            statement,
+        )
+
+    def create(self, template: str = "template0") -> str:
+        """A new database; its name."""
+        name = f"halley_{next(self._numbers)}"
+        self.sql(f'CREATE DATABASE {name} TEMPLATE "{template}"')
+        return name
+
+    def drop(self, name: str) -> None:
+        self.sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def copy(self, name: str) -> sqlite3.Connection:
+        """What the auditor reads, of one moment, in memory; bytes come as PostgreSQL writes them."""
+        reads = "".join(f"SELECT coalesce(jsonb_agg(to_jsonb(t)), '[]') FROM {table} t;" for table in _READ)  # noqa: S608 (a tuple of ours)
+        columns = "SELECT jsonb_object_agg(c.t, c.n) FROM (SELECT table_name t, jsonb_agg(column_name) n FROM information_schema.columns"
+        columns += " WHERE table_schema = 'public' GROUP BY 1) c;"
+        said = self.sql(f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {columns} {reads} COMMIT", name).splitlines()
+        names: dict[str, list[str]] = json.loads(said[0])
+        made = sqlite3.connect(":memory:")
+        for table, line in zip(_READ, said[1:], strict=True):
+            quoted = ", ".join(f'"{column}"' for column in names[table])
+            made.execute(f"CREATE TABLE {table} ({quoted})")
+            marks = ", ".join("?" * len(names[table]))
+            rows = [[row[column] for column in names[table]] for row in json.loads(line)]
+            made.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 (a tuple of ours)
+        return made
+
+    def hold(self, gateway: Gateway, name: str) -> None:
+        """The gateway's store is that database, and its books are read there."""
+        gateway.environ["HALLEY_STORE_URL"] = self.url(name)
+        books.elsewhere(gateway.home, lambda: self.copy(name))
+
+    def url(self, name: str) -> str:
+        """As `[store] url` takes it."""
+        return f"postgresql://{OWNER}@/{name}?unix_sock={self.place}/.s.PGSQL.{_PORT}"
+
+
+class NoServer(Exception):
+    """There is no program of a PostgreSQL server on this machine; the message names the package."""
+
+
+@contextmanager
+def running() -> Iterator[Server]:
+    """A server that runs while the block does. Raises NoServer."""
+    bin_ = programs()
+    if bin_ is None:
+        raise NoServer("there is no PostgreSQL server here: apt-get install postgresql")
+    place = Path(tempfile.mkdtemp(prefix="halley-pg-"))
+    server: Server | None = None
+    try:
+        server = Server(place, bin_)
+        server.start()
+        yield server
+    finally:
+        if server is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.stop()
+        shutil.rmtree(place, ignore_errors=True)
