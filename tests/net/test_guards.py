@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from net_harness import raw, run, serving, until
 
+from halley.net import server as server_module
 from halley.net.server import Guards
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -136,6 +137,42 @@ def test_a_refused_body_that_is_still_being_sent_does_not_destroy_the_answer(loo
             said = await raw(server.port, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n" + b"a" * 200000)
             assert said.startswith(b"HTTP/1.1 413 ")
             assert said.endswith(b"larger than 1048576 bytes")
+
+    run(loop, work)
+
+
+def test_a_refused_client_that_sends_its_whole_body_before_it_reads_has_its_answer(loop: str) -> None:
+    async def work() -> None:
+        async with serving() as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 16000000\r\n\r\n")
+            for _ in range(16):
+                writer.write(b"a" * 1_000_000)
+                await writer.drain()
+                await asyncio.sleep(0.01)
+            assert (await reader.read()).startswith(b"HTTP/1.1 413 ")
+            writer.close()
+
+    run(loop, work)
+
+
+@pytest.mark.parametrize("step_s", [0.05, 0.6])
+def test_a_refused_client_that_never_stops_or_falls_silent_is_cut_off(loop: str, step_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "LINGER_SECONDS", 0.3)
+    monkeypatch.setattr(server_module, "LINGER_MOST_SECONDS", 1.0)
+
+    async def work() -> None:
+        async with serving() as server:
+            _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 16000000\r\n\r\n")
+            sent = 0
+            with pytest.raises(ConnectionError):
+                while sent * step_s < 30:
+                    writer.write(b"a" * 1000)
+                    await writer.drain()
+                    await asyncio.sleep(step_s)
+                    sent += 1
+            assert sent >= (2 if step_s < 0.3 else 1)
 
     run(loop, work)
 

@@ -27,8 +27,8 @@ __all__ = ["Application", "Connection", "Guards", "Owner", "Request"]
 
 HIGH_WATER = 16384
 ONE_WRITE = 65536  # a longer chunk is not copied in between its length and its end: a client that takes nothing would be held twice
-LINGER_BYTES = 262144
 LINGER_SECONDS = 1.0
+LINGER_MOST_SECONDS = 30.0
 TURN_S = 0.002  # so long one client's input is worked on before the others have their turn
 TURNED_AWAY = 256  # connections over the limit that are still told why
 
@@ -42,8 +42,8 @@ class Connection(asyncio.Protocol):
         "_clock",
         "_guards",
         "_head_only",
-        "_ignored",
         "_keep",
+        "_lingers_until",
         "_listener",
         "_modern",
         "_mute",
@@ -69,14 +69,13 @@ class Connection(asyncio.Protocol):
         self._clock = listener.clock
         self._reader = Reader(self, listener)
         self._backlog = b""
-        self._keep = self._reading = True
-        self._modern = True  # the client in hand speaks 1.1
+        self._keep = self._reading = self._modern = True  # modern: the client in hand speaks 1.1
         self._serving = self._pumping = self._used = self._rearm_due = False
         self._head_only = self._mute = False
         self._begun = False  # the head of a stream is out, and with it whether the connection is kept
-        self.sent = self._ignored = 0
+        self.sent = 0
         self._taken = -1  # what the client had taken at the last sweep that found bytes waiting
-        self._taken_at = 0.0
+        self._taken_at = self._lingers_until = 0.0
         self.owner: Owner | None = None
         self.closed = self.slow = False
         self.peer = ""
@@ -151,7 +150,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         reader = self._reader
         if reader.stage == DEAF or self.closed:
-            self._ignore(len(data))
+            self._ignore()
         elif self._serving or reader.queue or self._backlog:
             self._backlog += data
             if len(self._backlog) > self._guards.pipeline and self._reading:
@@ -166,11 +165,11 @@ class Connection(asyncio.Protocol):
                 self._backlog = data
             self._pump()
 
-    def _ignore(self, size: int) -> None:
-        """Input that is not wanted is read away, or the answer before it would be lost to a reset; but not without end."""
-        self._ignored += size
-        if self._ignored > LINGER_BYTES:
-            self._transport.abort()
+    def _ignore(self) -> None:
+        """Input that is not wanted is read away, or the answer before it would be lost to a reset: while it comes, but not without end."""
+        now = self._clock.tick()
+        self._lingers_until = self._lingers_until or now + LINGER_MOST_SECONDS
+        self._reader.deadline = min(now + LINGER_SECONDS, self._lingers_until)
 
     def _pump(self) -> None:
         """Serves what is parsed, parses what is kept. Answers given inside `handle` come back here instead of nesting."""
@@ -243,7 +242,7 @@ class Connection(asyncio.Protocol):
                     self._pump()
             else:
                 self._reader.rearm()
-        elif self._backlog or self._ignored or self._reader.queue:
+        elif self._backlog or self._lingers_until or self._reader.queue:
             self._linger()
         else:
             self._reader.stage = DEAF
@@ -260,9 +259,10 @@ class Connection(asyncio.Protocol):
         self._linger()
 
     def _linger(self) -> None:
-        """Closes so that the client can still read the answer: our side is shut, its input is read away for a moment."""
+        """Closes so that the client can still read the answer: our side is shut, its input is read away while it comes."""
         self._reader.stage = DEAF
-        self._reader.deadline = self._clock.tick() + LINGER_SECONDS
+        self._lingers_until = 0.0
+        self._ignore()
         self._reader.queue.clear()
         self._backlog = b""
         if not self._reading:
