@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import folding, nginx, report, translation
+from bench import folding, money, nginx, report, translation
 from bench.halley import HalleyRow
 from bench.peers import LitellmRow, PortkeyRow, VllmRouterRow
 from bench.processes import free_ports
@@ -33,7 +33,11 @@ def main() -> int:
     parser.add_argument("--cores", metavar="GATEWAY,LOAD", default="0,1", help="the pinned cores (default 0,1)")
     parser.add_argument("--folding", action="store_true", help="only what the control process spends on a request, without sockets")
     parser.add_argument("--translation", action="store_true", help="only what a chunk costs that crosses dialects, without sockets")
+    parser.add_argument("--money", action="store_true", help="only what admission, hold and settlement cost a request, without sockets")
     options = parser.parse_args()
+    if options.money:
+        print(money.measure())
+        return 0
     if options.folding:
         print(folding.measure())
         return 0

@@ -129,6 +129,7 @@ class Rig:
         self._listener = Listener(self.gateway, Guards(), self.clock)
         self._own, self._other = socket.socketpair()
         self._clients = [self._client() for _ in range(_BATCH)]
+        self.client = self._clients[0][0]
         self.pool = self.gateway.tables.offers["bench-json", "bench", "bench-json"].host.pool
         for _ in range(_BATCH):
             upstream = Upstream(self.pool)
