@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -114,7 +115,8 @@ def test_no_request_is_missed_or_shown_twice_among_thousands(monkeypatch: pytest
         )
         found = [each for each in found if not asked.running or each.ending is None]
         found = [each for each in found if asked.before is None or (each.at, each.id) < asked.before]
-        return answer(tuple(sorted(found, key=lambda each: (each.at, each.id), reverse=True)[: asked.limit]))
+        page = sorted(found, key=lambda each: (each.at, each.id), reverse=True)[: asked.limit]
+        return answer(tuple(page), (page[-1].at, page[-1].id) if len(page) == asked.limit and not asked.requests else None)
 
     monkeypatch.setattr(logs, "ask", office)
     follower = logs.Follower(Log("default"))
@@ -127,6 +129,37 @@ def test_no_request_is_missed_or_shown_twice_among_thousands(monkeypatch: pytest
     assert follower.ended() == []
     stored.update({each: end(stored[each], now + 12) for each in stored if stored[each].ending is None})
     assert len(follower.ended()) == 2500
+
+
+def test_a_search_that_finds_nothing_ends_and_says_how_far_it_came(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every page passes a day's requests and finds none of what is looked for."""
+    asked: list[Log] = []
+    clock = [0.0]
+
+    def office(operation: str, wanted: Log, answer: type[Logged]) -> Logged:
+        asked.append(wanted)
+        clock[0] += 1.0
+        at = wanted.before[0] if wanted.before is not None else 1e9
+        return answer((), (at - 86400, "") if at - 86400 > wanted.since else None)
+
+    monkeypatch.setattr(logs, "ask", office)
+    monkeypatch.setattr(logs.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(logs.time, "time", lambda: 1e9)
+    assert logs.newest(Log("default", model="x"), searches=True) == []
+    assert len(asked) == 10 and {each.since for each in asked} == {1e9 - 30 * 86400}
+    assert "Looked back to 2001-08-30" in capsys.readouterr().err
+    # A few days can be looked through to their end, and then there is nothing more to say.
+    assert logs.newest(Log("default", since=1e9 - 3 * 86400, model="x"), searches=True) == []
+    assert capsys.readouterr().err == ""
+
+
+def test_a_search_goes_on_where_another_one_ended(house: House) -> None:
+    times = [str(line["at"]) for line in lines(house)]
+    until_s = datetime.fromtimestamp(float(times[2]) - 1e-5, UTC).isoformat()
+    assert [line["id"] for line in lines(house, "--until", until_s, "--model", FAST)] == [house.ids["first"]]
+    assert house.gateway.cli("logs", "--until", "1h", "--follow", check=False).returncode == 2
 
 
 def entry(request: str, at: float) -> Entry:

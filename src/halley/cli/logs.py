@@ -13,9 +13,9 @@ from halley.cli.door import ask
 from halley.money import show as dollars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from halley.control.asks import Log
+    from halley.control.asks import Log, Logged
     from halley.store.values import Entry
 
 # A request that was running when it was first looked for began at most so long before.
@@ -25,6 +25,9 @@ _LATE_S = 60.0
 _ROUND_S = 1.0
 # As many as one ask brings.
 _PAGE = 1000
+# A search goes so far back, and takes so long, unless it is told otherwise: what is looked for may be nowhere.
+_BACK_S = 30 * 86400.0
+_SEARCH_S = 10.0
 
 
 @click.command()
@@ -34,6 +37,7 @@ _PAGE = 1000
 @click.option("--model", help="Of one model.")
 @click.option("--status", type=int, help="With one status, such as 429.")
 @click.option("--since", metavar="TIME", help="From an ISO time on, or so long ago: 90s, 15m, 24h, 7d.")
+@click.option("--until", metavar="TIME", help="Begun before it, written like --since.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most so many, the newest.")
 @click.option("--follow", is_flag=True, help="Go on, and show requests as they end.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
@@ -44,24 +48,28 @@ def logs(
     model: str | None,
     status: int | None,
     since: str | None,
+    until: str | None,
     limit: int,
     follow: bool,
     as_json: bool,
 ) -> None:
     """Show requests, the oldest of them first; with the id of a REQUEST that one alone, and all that is known of it."""
-    from halley.control.asks import Log
+    from halley.control.asks import Log, Logged
 
-    since_s = 0.0 if since is None else _moment(since)
-    wanted = Log(account, since_s, key, model, status, requests=() if request is None else (request,), limit=limit)
+    if follow and until is not None:
+        raise click.UsageError("--follow goes on for ever, and --until ends")
+    before = None if until is None else (_moment(until), "")
+    since_s = _moment(since) if since is not None else 0.0
+    wanted = Log(account, since_s, key, model, status, requests=() if request is None else (request,), limit=limit, before=before)
     if request is not None:
-        found = _ask(wanted)
+        found = ask("logs", wanted, Logged).entries
         if not found:
             raise click.ClickException(f'The account "{account}" has no request {request}.')
         click.echo(msgspec.json.encode(found[0]) if as_json else _all(found[0]))
         return
     # What ended before the first look is old; what that look shows is not shown again.
     follower = Follower(wanted) if follow else None
-    found = _ask(wanted)
+    found = newest(wanted, searches=(key, model, status) != (None, None, None))
     _print(found, as_json)
     if follower is None:
         return
@@ -102,31 +110,51 @@ class Follower:
         self._running.update(each.id for each in new)
         self._running.difference_update(each.id for each in ended)
         chosen = [each for each in ended if self._status in (None, each.status)]
-        return sorted(chosen, key=lambda each: each.ended_at or each.at)
+        return sorted(chosen, key=lambda each: (each.ended_at or each.at, each.at))
 
     def _again(self) -> list[Entry]:
         """Those that ran at the last look."""
         ids = sorted(self._running)
         parts = [tuple(ids[at : at + _PAGE]) for at in range(0, len(ids), _PAGE)]
-        return [each for part in parts for each in _ask(msgspec.structs.replace(self._wanted, requests=part))]
+        return [each for part in parts for page in _pages(msgspec.structs.replace(self._wanted, requests=part)) for each in page.entries]
 
     def _pages(self, since: float, running: bool = False) -> list[Entry]:
         """All that began from `since` on."""
         asked = msgspec.structs.replace(self._wanted, since=max(self._wanted.since, since), running=running)
-        found: list[Entry] = []
-        while True:
-            page = _ask(asked)
-            found += page
-            if len(page) < _PAGE:
-                return found
-            asked = msgspec.structs.replace(asked, before=(page[0].at, page[0].id))
+        return [each for page in _pages(asked) for each in page.entries]
 
 
-def _ask(wanted: Log) -> list[Entry]:
-    """The oldest first."""
+def newest(wanted: Log, *, searches: bool) -> list[Entry]:
+    """The newest of what is wanted, the oldest of them first. A search that was ended says on stderr how far it came."""
+    reached: float | None = None
+    if searches and not wanted.since:
+        reached = (time.time() if wanted.before is None else wanted.before[0]) - _BACK_S
+        wanted = msgspec.structs.replace(wanted, since=reached)
+    ends_at = time.monotonic() + _SEARCH_S
+    found: list[Entry] = []
+    for page in _pages(wanted):
+        found += page.entries
+        if len(found) >= wanted.limit:
+            reached = None
+            break
+        if page.stopped is not None and time.monotonic() >= ends_at:
+            reached = page.stopped[0]
+            break
+    if reached is not None:
+        click.echo(f"Looked back to {_time(reached)}; --since and --until look elsewhere.", err=True)
+    return found[: wanted.limit][::-1]
+
+
+def _pages(asked: Log) -> Iterator[Logged]:
+    """Page by page, the newest first, so that control does something else in between."""
     from halley.control.asks import Logged
 
-    return list(reversed(ask("logs", wanted, Logged).entries))
+    while True:
+        page = ask("logs", asked, Logged)
+        yield page
+        if page.stopped is None:
+            return
+        asked = msgspec.structs.replace(asked, before=page.stopped)
 
 
 def _print(entries: list[Entry], as_json: bool) -> None:
@@ -135,7 +163,7 @@ def _print(entries: list[Entry], as_json: bool) -> None:
 
 
 def _line(entry: Entry) -> str:
-    at = datetime.fromtimestamp(entry.at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    at = _time(entry.at)
     if entry.ending is None:
         return f"{at}  {entry.id}  {entry.model}  {entry.key_name}  running"
     used = entry.usage
@@ -145,6 +173,10 @@ def _line(entry: Entry) -> str:
         f"{at}  {entry.id}  {entry.status}  {entry.ending:<10}  {entry.model}  {entry.key_name}  {tokens} tokens  {cost} USD"
         f"  {entry.total_ms or 0:.0f} ms"
     )
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _all(entry: Entry) -> str:

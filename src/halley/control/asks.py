@@ -216,7 +216,10 @@ class Log(msgspec.Struct, frozen=True):
 
 
 class Logged(msgspec.Struct, frozen=True):
+    """`stopped` is where to go on (as `before`): the page is full, or so many requests were passed that others want their turn."""
+
     entries: tuple[Entry, ...]
+    stopped: tuple[float, str] | None = None
 
 
 class Status(msgspec.Struct, frozen=True):

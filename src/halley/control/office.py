@@ -223,7 +223,10 @@ def log(desk: Desk, asked: Log) -> Logged:
             return Logged(tuple(logbook.find_all(connection, asked.account, asked.requests)))
         key = customers.find_key(connection, asked.key, asked.account).id if asked.key is not None else None
         which = logbook.Which(asked.account, asked.since, _FOREVER, key, asked.model, asked.status, asked.running)
-        return Logged(tuple(logbook.page(connection, which, asked.before, max(1, min(asked.limit, _MOST_LINES)))))
+        limit = max(1, min(asked.limit, _MOST_LINES))
+        stop = None if asked.running else logbook.stop(connection, which, asked.before)
+        found = logbook.page(connection, which, asked.before, limit, stop)
+    return Logged(tuple(found), (found[-1].at, found[-1].id) if len(found) == limit else stop)
 
 
 def status(desk: Desk, asked: Nothing) -> Status:
