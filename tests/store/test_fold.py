@@ -6,12 +6,13 @@ import itertools
 import time
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from halley.chat.usage import Usage
-from halley.store import customers, fold, ledger, schema
+from halley.store import alerts, customers, fold, ledger, schema
 from halley.store.database import Store
 from halley.store.journal import End, Progress, Record, Start
 from halley.store.replay import Position, Read
@@ -117,6 +118,25 @@ def test_a_loss_is_booked_beside_the_customer(store: Store, pair: Pair) -> None:
         assert verify(connection).differences == ()
     kept = balances(store)
     assert (kept["operator_loss"], kept["provider_cost"], kept["held:acme"]) == (-77_000, 77_000, 10**11)
+
+
+def test_a_charge_above_its_hold_and_what_has_no_price_are_told_once_an_hour(store: Store, pair: Pair) -> None:
+    over = [pair() for _ in range(3)]
+    over = [(start, msgspec.structs.replace(end, charge=start.hold, loss=9 + index)) for index, (start, end) in enumerate(over)]
+    broke, unpriced = pair(), pair()
+    broke = broke[0], msgspec.structs.replace(broke[1], ending="broke", charge=0, loss=7)
+    unpriced = unpriced[0], msgspec.structs.replace(unpriced[1], unpriced=("tool.web_search",))
+    with store.begin() as connection:
+        fold.fold(connection, RELAY, read(*broke, *over[0], over[1][0]), 10.0)
+        fold.fold(connection, RELAY, read(over[1][1], *unpriced, at=1), 11.0)
+        fold.fold(connection, RELAY, read(*over[2], at=2), 11.0 + alerts.QUIET_S)
+        told = [(each.kind, msgspec.json.decode(each.body)["data"]) for each in alerts.untold(connection)]
+    assert [kind for kind, _ in told] == [alerts.EXCEEDED, alerts.UNPRICED, alerts.EXCEEDED]
+    assert [(data["request"], data["loss_nano"]) for kind, data in told if kind == alerts.EXCEEDED] == [
+        (over[0][0].request, 9),
+        (over[2][0].request, 11),
+    ]
+    assert told[1][1]["unpriced"] == ["tool.web_search"]
 
 
 def test_an_end_without_a_start_and_a_start_of_nobody_are_kept_as_strays(store: Store, pair: Pair) -> None:

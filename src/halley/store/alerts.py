@@ -30,6 +30,9 @@ alerts = Table(
 )
 
 BUDGET, DIFFERENCE, SWEPT = "budget.threshold", "ledger.difference", "hold.swept"
+EXCEEDED, UNPRICED = "hold.exceeded", "usage.unpriced"
+QUIET_S = 3600.0
+"""What many requests may have in common is told so often at most: one of them is enough to look for the others."""
 SHARES = (50, 80, 100)
 _MOST = 100
 
@@ -47,6 +50,12 @@ def raise_alert(connection: Connection, kind: str, data: dict[str, Any], at: flo
     body = msgspec.json.encode({"type": kind, "timestamp": at, "data": data}).decode()
     values = {"id": f"msg_{secrets.token_hex(16)}", "at": at, "kind": kind, "body": body, "attempts": 0, "due_at": at, "told": False}
     connection.execute(insert(alerts).values(**values))
+
+
+def raise_once(connection: Connection, kind: str, data: dict[str, Any], at: float) -> None:
+    """As `raise_alert`, unless one of the kind was raised of late."""
+    if not was_raised(connection, kind, at - QUIET_S):
+        raise_alert(connection, kind, data, at)
 
 
 def cross(connection: Connection, pot: Pot, at: float) -> None:

@@ -16,8 +16,8 @@ from sqlalchemy.exc import IntegrityError
 
 from halley.chat.usage import Usage
 from halley.money import NanoDollars
-from halley.policy.settlement import CRASH, EXPIRED, Ending
-from halley.store import claims, kept, ledger, pots, usage
+from halley.policy.settlement import CRASH, EXPIRED, WHOLE_ENDINGS, Ending
+from halley.store import alerts, claims, kept, ledger, pots, usage
 from halley.store.bulk import Row, insert_rows, inserting, update_rows
 from halley.store.journal import End, Kept, Progress, Record, Sealed, Start
 from halley.store.replay import Position, Read, Stray
@@ -43,6 +43,7 @@ class _Hold(NamedTuple):
     ended: bool
     key: str
     model: str
+    hold: NanoDollars
 
 
 class _Sum:
@@ -168,12 +169,15 @@ def _drop_foreign(connection: Connection, starts: dict[str, Start]) -> list[Stra
 def _known(connection: Connection, wanted: Iterable[str]) -> dict[str, _Hold]:
     """Those of the requests that have a row."""
     names = list(wanted)
-    columns = (requests.c.id, requests.c.account, requests.c.leased, requests.c.ending, requests.c.key, requests.c.model)
+    columns = (requests.c.id, requests.c.account, requests.c.leased, requests.c.ending, requests.c.key, requests.c.model, requests.c.hold)
     found: dict[str, _Hold] = {}
     for start in range(0, len(names), _CHUNK):
         part = select(*columns).where(requests.c.id.in_(names[start : start + _CHUNK]))
         found.update(
-            {row.id: _Hold(row.account, row.leased, row.ending is not None, row.key, row.model) for row in connection.execute(part)}
+            {
+                row.id: _Hold(row.account, row.leased, row.ending is not None, row.key, row.model, row.hold)
+                for row in connection.execute(part)
+            }
         )
     return found
 
@@ -203,6 +207,8 @@ def _end(
         else:
             late.append((end, total))
         days.add(hold.account, hold.key, hold.model, end)
+        if end.loss or end.unpriced:
+            _tell(connection, hold, end, at)
         total.loss += end.loss
         if hold.leased:
             total.leased += end.charge
@@ -220,6 +226,15 @@ def _end(
     if budgeted:
         pots.charge(connection, relay, budgeted, at)
     return len(whole) + len(late), bad
+
+
+def _tell(connection: Connection, hold: _Hold | Start, end: End, at: float) -> None:
+    """The operator pays for what was not foreseen: an estimate that was too low, or a price that lacks something."""
+    row = {"request": end.request, "account": hold.account, "model": hold.model, "provider": end.provider}
+    if end.loss and end.charge == hold.hold and end.ending in WHOLE_ENDINGS:
+        alerts.raise_once(connection, alerts.EXCEEDED, {**row, "hold_nano": hold.hold, "loss_nano": end.loss}, at)
+    if end.unpriced:
+        alerts.raise_once(connection, alerts.UNPRICED, {**row, "unpriced": end.unpriced}, at)
 
 
 def settlement(account: str, leased: NanoDollars, unleased: NanoDollars, loss: NanoDollars) -> dict[str, NanoDollars]:
