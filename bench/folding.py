@@ -93,8 +93,8 @@ def pieces(requests: int, per_round: int) -> Iterator[bytes]:
     yield encode(written)
 
 
-async def _fold(home: Path, requests: int, per_round: int) -> Folding:
-    control = Control(Plan(home, home / "run", accounts=(FileAccount(_ACCOUNT, False),)), {})
+async def _fold(home: Path, requests: int, per_round: int, url: str) -> Folding:
+    control = Control(Plan(home, home / "run", url, accounts=(FileAccount(_ACCOUNT, False),)), {})
     desk, turns = control.desk, control.turns
     await turns.take(desk.settle_in)
     await turns.take(_endow, control)
@@ -146,7 +146,7 @@ def _check(control: Control, requests: int) -> None:
         raise Wrong(f"{desk.folded_requests} of {requests} requests are in the ledger, and the lease is {left} instead of {_CREDIT - owed}")
 
 
-def measure(requests: int = 60_000, per_round: int = int(_PER_S * FOLD_S)) -> Folding:
-    """Raises Wrong when the ledger does not hold exactly what the journal says."""
+def measure(requests: int = 60_000, per_round: int = int(_PER_S * FOLD_S), url: str = "") -> Folding:
+    """Into a new store of SQLite, or an empty database. Raises Wrong when the ledger does not hold exactly what the journal says."""
     with tempfile.TemporaryDirectory(prefix="halley-folding-") as home:
-        return asyncio.run(_fold(Path(home), requests, per_round))
+        return asyncio.run(_fold(Path(home), requests, per_round, url))

@@ -25,7 +25,7 @@ from tests.harness.gateway import Gateway
 from tests.harness.http import Client
 from tests.harness.mixed import MIXED, QUICK, STUBBORN, strike
 from tests.harness.payments import event, fields
-from tests.harness.postgres import Server
+from tests.harness.postgres import Server, stored
 from tests.harness.priced import configuration, encoded
 from tests.harness.process import LIMIT_S, until
 from tests.harness.simulator import Simulator
@@ -148,11 +148,9 @@ def siege(place: Path, simulator: Simulator, workers: int, postgres: Server | No
     place.mkdir()
     simulator.reset()
     toml = configuration(simulator.url, (*MIXED, LONG), bills_to_end=(STUBBORN,), server="drain_seconds = 5") + _PAYMENTS
-    gateway = Gateway(place, toml, workers=workers)
+    gateway = stored(Gateway(place, toml, workers=workers), postgres)
     gateway.home.mkdir()
     gateway.config.write_text(toml)
-    if postgres is not None:
-        postgres.hold(gateway, postgres.create())
     try:
         yield Siege(gateway, simulator, workers)
     finally:

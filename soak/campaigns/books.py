@@ -24,6 +24,8 @@ def run(place: Path, effort: Effort) -> Figures:
 
     @seed(effort.seed)
     class Counted(Books):
+        server = effort.postgres
+
         def teardown(self) -> None:
             seen["histories"] += 1
             seen["requests"] += self.count
@@ -44,4 +46,5 @@ def run(place: Path, effort: Effort) -> Figures:
     return {**seen, "differences": 0}
 
 
-CAMPAIGN = Campaign("books", "G1", "the ledger and a model of it through random histories", Effort(rounds=300), Effort(rounds=10_000), run)
+_ABOUT = "the ledger and a model of it through random histories"
+CAMPAIGN = Campaign("books", "G1", _ABOUT, Effort(rounds=300), Effort(rounds=10_000), run, on_postgres=True)

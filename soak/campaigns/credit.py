@@ -1,4 +1,5 @@
-"""Credit for exactly ten calls and five hundred callers at the same moment at four relays: ten are served, and everybody else is refused.
+"""Credit for exactly ten calls and five hundred callers at the same moment at four relays: ten are served, and everybody else is refused,
+whether the relays are of one node or of two that share a database (PostgreSQL).
 
 In turn the bound is what the account has, the budget of a key, and the budget of an end user whom nobody has seen before.
 """
@@ -6,9 +7,12 @@ In turn the bound is what the account has, the budget of a key, and the budget o
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from soak.campaign import Campaign, Effort, Figures
@@ -16,6 +20,7 @@ from soak.siege import Siege
 from tests.harness import books
 from tests.harness.crowd import Crowd, request
 from tests.harness.gateway import Gateway
+from tests.harness.postgres import Server
 from tests.harness.priced import encoded
 from tests.harness.process import until
 from tests.harness.simulator import Simulator
@@ -30,25 +35,53 @@ BOUNDS = ("account", "key", "user")
 
 
 def run(place: Path, effort: Effort) -> Figures:
+    """`rounds` of them; on PostgreSQL so many with all relays at one node, and so many again with two nodes on one database."""
     dice = random.Random(effort.seed)
+    figures: dict[str, int | float] = {}
+    with Simulator(place) as simulator:
+        for workers in ((RELAYS,), (RELAYS // 2, RELAYS // 2))[: 1 if effort.postgres is None else 2]:
+            with _nodes(place / f"nodes-{len(workers)}", simulator, workers, effort.postgres) as nodes:
+                seen = _rounds(Siege(nodes[0], simulator, workers[0]), nodes, dice, effort.rounds)
+                assert all(node.stop(signal.SIGTERM) == 0 for node in nodes), [node.logs()[-3000:] for node in nodes]
+            figures |= {f"{name}_at_two_nodes" if len(workers) > 1 else name: value for name, value in seen.items()}
+    return figures
+
+
+@contextmanager
+def _nodes(place: Path, simulator: Simulator, workers: tuple[int, ...], server: Server | None) -> Iterator[list[Gateway]]:
+    """With so many relays each; all have the store and the master key of the first."""
+    made = [Gateway(place / f"{number}", _configuration(simulator.url), workers=count) for number, count in enumerate(workers)]
+    database = server.create() if server is not None else ""
+    with ExitStack() as stack:
+        for node in made:
+            node.home.mkdir(parents=True)
+            if server is not None:
+                server.hold(node, database)
+            if node is not made[0]:
+                shutil.copy(made[0].home / "master.key", node.home)
+            stack.enter_context(node)
+        yield made
+
+
+def _rounds(besieged: Siege, nodes: Sequence[Gateway], dice: random.Random, rounds: int) -> dict[str, int | float]:
     relays: Counter[int] = Counter()
+    statuses: Counter[int] = Counter()
     slowest = 0.0
-    with Simulator(place) as simulator, Gateway(place, _configuration(simulator.url), workers=RELAYS) as gateway:
-        besieged = Siege(gateway, simulator, RELAYS)
-        for turn in range(effort.rounds):
-            simulator.reset()
-            bound = BOUNDS[turn % len(BOUNDS)]
-            begun = time.monotonic()
-            relays[_round(besieged, dice, bound, f"{bound}-{turn}")] += 1
-            slowest = max(slowest, time.monotonic() - begun)
-        found = besieged.office("ledger.verify")
-        assert found["differences"] == [], found
-        assert gateway.stop(signal.SIGTERM) == 0, gateway.logs()[-3000:]
-    served = effort.rounds * CALLS
+    for turn in range(rounds):
+        besieged.simulator.reset()
+        bound = BOUNDS[turn % len(BOUNDS)]
+        begun = time.monotonic()
+        answered, count = _round(besieged, nodes, dice, bound, f"{bound}-{turn}")
+        statuses += answered
+        relays[count] += 1
+        slowest = max(slowest, time.monotonic() - begun)
+    found = besieged.office("ledger.verify")
+    assert found["differences"] == [], found
     return {
-        "rounds": effort.rounds,
-        "served": served,
-        "refused": effort.rounds * CALLERS - served,
+        "rounds": rounds,
+        "served": statuses[200],
+        "refused": statuses[402],
+        "told_to_come_again": statuses[503],
         "most_relays_in_a_round": max(relays),
         "slowest_round_s": round(slowest, 2),
     }
@@ -61,8 +94,8 @@ def _configuration(url: str) -> str:
     return "\n".join([provider, *rows])
 
 
-def _round(besieged: Siege, dice: random.Random, bound: str, name: str) -> int:
-    """Returns at how many relays somebody was served."""
+def _round(besieged: Siege, nodes: Sequence[Gateway], dice: random.Random, bound: str, name: str) -> tuple[Counter[int], int]:
+    """Returns what was answered, and at how many relays somebody was served."""
     credit = CALLS * _NANO
     besieged.office("accounts.create", name=name)
     besieged.office("credit", account=name, amount=credit if bound == "account" else 1000 * credit)
@@ -70,18 +103,27 @@ def _round(besieged: Siege, dice: random.Random, bound: str, name: str) -> int:
     if bound != "account":
         subject = name if bound == "key" else ""
         besieged.office("budgets.set", account=name, level=bound, subject=subject, amount=credit, reset="none")
+    if len(nodes) > 1:
+        # Who knows what was changed last knows everything before it.
+        last = besieged.office("keys.create", name=f"{name}-last", account=name)["key"]
+        until(lambda: all(_knows(node, last) for node in nodes), lambda: f"{name}: not every node knows the key")
     model, stream = dice.choice(_MODELS), dice.random() < 0.5
     data = request(key, encoded(model, stream=stream, user="somebody"))
-    with Crowd(besieged.gateway.url) as crowd:
+    with ExitStack() as stack:
+        crowds = [stack.enter_context(Crowd(node.url)) for node in nodes]
         # All but the last byte of everybody, and then the last byte of everybody.
-        for _ in range(CALLERS):
-            crowd.join(data[:-1])
-        for member in crowd:
+        for number in range(CALLERS):
+            crowds[number % len(crowds)].join(data[:-1])
+        everybody = [member for members in zip(*crowds, strict=True) for member in members]
+        for member in everybody:
             member.connection.send(data[-1:])
-        crowd.until(lambda member: member.whole)
-        statuses = Counter(member.status for member in crowd)
-        assert statuses == {200: CALLS, 402: CALLERS - CALLS}, f"{name}, {model}: {statuses}"
-        served = {member.id for member in crowd if member.status == 200}
+        for crowd in crowds:
+            crowd.until(lambda member: member.whole)
+        statuses = Counter(member.status for member in everybody)
+        # Whoever waits too long for what may still lie at another node is told to come again.
+        refusals = {402} if len(nodes) == 1 else {402, 503}
+        assert statuses[200] == CALLS and statuses.keys() <= {200, *refusals}, f"{name}, {model}: {statuses}"
+        served = {member.id for member in everybody if member.status == 200}
     home = besieged.gateway.home
     until(lambda: served == {row.id for row in _rows(home, name) if row.ending}, lambda: f"{name}: {len(_rows(home, name))} rows")
     rows = _rows(home, name)
@@ -92,7 +134,14 @@ def _round(besieged: Siege, dice: random.Random, bound: str, name: str) -> int:
     assert left == (0 if bound == "account" else 999 * credit), f"{name}: {left}"
     asked = Counter(attempt["request_id"] for attempt in besieged.simulator.bill()["attempts"])
     assert asked == Counter(served), f"{name}: the upstream was asked for {asked}"
-    return len({row.relay for row in rows})
+    return statuses, len({row.relay for row in rows})
+
+
+def _knows(node: Gateway, key: str) -> bool:
+    with node.client() as client:
+        reply = client.ask("GET", "/v1/models", key=key)
+        reply.body()
+        return reply.status == 200
 
 
 def _rows(home: Path, account: str) -> list[books.Row]:
@@ -100,6 +149,5 @@ def _rows(home: Path, account: str) -> list[books.Row]:
         return [row for row in books.requests(connection) if row.account == account]
 
 
-CAMPAIGN = Campaign(
-    "credit", "G4", "credit for ten calls, and 500 callers at once at four relays", Effort(rounds=3), Effort(rounds=100), run
-)
+_ABOUT = "credit for ten calls, and 500 callers at once at four relays"
+CAMPAIGN = Campaign("credit", "G4", _ABOUT, Effort(rounds=3), Effort(rounds=100), run, on_postgres=True)

@@ -1,4 +1,5 @@
-"""The database frozen under load: another process holds its lock, or control is stopped. Requests of accounts with a lease go on.
+"""The database frozen under load: another process holds its lock, its server is stopped (PostgreSQL), or control is. Requests of accounts
+with a lease go on.
 
 Nothing is admitted that no lease covers, no usage is lost when it thaws, and a journal that control does not read for longer than the limit
 stops new paid work with 503.
@@ -15,18 +16,20 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from soak.callers import Callers
 from soak.campaign import Campaign, Effort, Figures, say
 from tests.harness.audit import audit
 from tests.harness.gateway import Gateway
+from tests.harness.postgres import Server
 from tests.harness.priced import chat, configuration, customer
 from tests.harness.process import until
 from tests.harness.simulator import Simulator
 
+Frost = Callable[[Gateway], AbstractContextManager[None]]
 _PER_S = 200
 _MODEL = "sim/tokens-5"
 _LAG_S = 3
@@ -60,34 +63,45 @@ def _control_stopped(gateway: Gateway) -> Iterator[None]:
         os.kill(control, signal.SIGCONT)
 
 
-FROSTS = {"lock": _lock_held, "control": _control_stopped}
+def _frosts(server: Server | None, database: str) -> dict[str, Frost]:
+    if server is None:
+        return {"lock": _lock_held, "control": _control_stopped}
+    return {"lock": lambda _: server.locked(database), "server": lambda _: server.frozen(), "control": _control_stopped}
 
 
 def run(place: Path, effort: Effort) -> Figures:
     """`seconds` of frost of each kind."""
     dice = random.Random(effort.seed)
     figures: dict[str, float | int | str] = {}
+    server = effort.postgres
     with Simulator(place) as simulator:
-        for frost in FROSTS:
-            home = place / frost
-            home.mkdir()
-            simulator.reset()
-            toml = configuration(simulator.url, (_MODEL,))
-            with Gateway(home, toml, workers=2) as gateway:
-                figures |= {
-                    f"{frost}_{name}": value for name, value in _under_load(gateway, simulator, dice, frost, effort.seconds).items()
-                }
-            say(f"{frost}: {figures}")
-        home = place / "lag"
-        home.mkdir()
-        simulator.reset()
-        toml = configuration(simulator.url, (_MODEL,)) + f"\n[billing]\njournal_lag_seconds = {_LAG_S}\n"
-        with Gateway(home, toml, workers=1) as gateway:
-            figures["refused_after_s"] = _lag(gateway, simulator)
+        for name in _frosts(server, ""):
+            with _gateway(place / name, simulator, server, workers=2) as (gateway, frosts):
+                seen = _under_load(gateway, simulator, dice, frosts[name], effort.seconds)
+                figures |= {f"{name}_{what}": value for what, value in seen.items()}
+            say(f"{name}: {seen}")
+        lag = f"\n[billing]\njournal_lag_seconds = {_LAG_S}\n"
+        with _gateway(place / "lag", simulator, server, workers=1, more=lag) as (gateway, frosts):
+            figures["refused_after_s"] = _lag(gateway, simulator, frosts["server" if server is not None else "control"])
     return figures
 
 
-def _under_load(gateway: Gateway, simulator: Simulator, dice: random.Random, frost: str, seconds: float) -> dict[str, float | int]:
+@contextmanager
+def _gateway(
+    place: Path, simulator: Simulator, server: Server | None, *, workers: int, more: str = ""
+) -> Iterator[tuple[Gateway, dict[str, Frost]]]:
+    place.mkdir()
+    simulator.reset()
+    gateway = Gateway(place, configuration(simulator.url, (_MODEL,)) + more, workers=workers)
+    database = ""
+    if server is not None:
+        database = server.create()
+        server.hold(gateway, database)
+    with gateway:
+        yield gateway, _frosts(server, database)
+
+
+def _under_load(gateway: Gateway, simulator: Simulator, dice: random.Random, frost: Frost, seconds: float) -> dict[str, float | int]:
     known, unknown = customer(gateway, "known", "50000"), customer(gateway, "unknown", "50000")
     steady = Callers(gateway.url, known, dice, (_MODEL,), _PER_S)
     refused: Counter[int] = Counter()
@@ -101,7 +115,7 @@ def _under_load(gateway: Gateway, simulator: Simulator, dice: random.Random, fro
         over = asyncio.Event()
         calling = asyncio.create_task(steady.call_until(over))
         await asyncio.sleep(2.0)
-        with FROSTS[frost](gateway):
+        with frost(gateway):
             began = time.monotonic()
             await asyncio.gather(asyncio.sleep(seconds), asyncio.to_thread(ask_without_a_lease, began + seconds - _LAST_S))
             ended = time.monotonic()
@@ -112,15 +126,15 @@ def _under_load(gateway: Gateway, simulator: Simulator, dice: random.Random, fro
 
     began, ended = asyncio.run(go())
     failures = steady.outcomes - Counter(served=steady.outcomes["served"])
-    assert not failures, f"{frost}: {failures.most_common(3)}\n{gateway.logs()[-3000:]}"
-    assert refused.keys() == {503}, f"{frost}: without a lease {refused}"
+    assert not failures, f"{failures.most_common(3)}\n{gateway.logs()[-3000:]}"
+    assert refused.keys() == {503}, f"without a lease {refused}"
     usual = [took for at, took in steady.calls if at < began]
     within = [took for at, took in steady.calls if began <= at < ended]
-    assert len(within) > seconds * _PER_S * 0.5, f"{frost}: only {len(within)} requests in {seconds} s"
-    assert max(within) < STALL_S, f"{frost}: the slowest took {max(within):.2f} s"
+    assert len(within) > seconds * _PER_S * 0.5, f"only {len(within)} requests in {seconds} s"
+    assert max(within) < STALL_S, f"the slowest took {max(within):.2f} s"
     found = audit(gateway, simulator)
     served = steady.outcomes["served"]
-    assert found.endings == {"complete": served}, f"{frost}: {served} were served, the ledger has {found.endings}"
+    assert found.endings == {"complete": served}, f"{served} were served, the ledger has {found.endings}"
     return {
         "requests": len(within),
         "usual_p50_ms": round(statistics.median(usual) * 1e3, 1),
@@ -133,7 +147,7 @@ def _under_load(gateway: Gateway, simulator: Simulator, dice: random.Random, fro
     }
 
 
-def _lag(gateway: Gateway, simulator: Simulator) -> float:
+def _lag(gateway: Gateway, simulator: Simulator, frost: Frost) -> float:
     """Returns after how many seconds of frost the first request was refused."""
     key = customer(gateway, "rich", "50000")
 
@@ -142,7 +156,7 @@ def _lag(gateway: Gateway, simulator: Simulator) -> float:
             return client.ask("POST", "/v1/chat/completions", chat(_MODEL), key=key).status
 
     assert status() == 200
-    with _control_stopped(gateway):
+    with frost(gateway):
         began = time.monotonic()
         until(lambda: status() == 503, lambda: "a journal far behind refuses nothing")
         took = time.monotonic() - began
@@ -152,4 +166,5 @@ def _lag(gateway: Gateway, simulator: Simulator) -> float:
     return round(took, 1)
 
 
-CAMPAIGN = Campaign("frozen", "G19", "the database or control frozen under load", Effort(seconds=4), Effort(seconds=30), run)
+_ABOUT = "the database or control frozen under load"
+CAMPAIGN = Campaign("frozen", "G19", _ABOUT, Effort(seconds=4), Effort(seconds=30), run, on_postgres=True)

@@ -11,6 +11,7 @@ from msgspec import structs
 from halley.store import customers, logbook, usage
 from halley.store.database import open_store
 from soak.campaign import Campaign, Effort, Figures
+from tests.store.raw import Database
 from tests.store.test_usage import EVER, filled
 
 MOST_MS = 100.0
@@ -20,11 +21,13 @@ _ALL = logbook.Which("acme", 0.0, 1e11)
 
 def run(place: Path, effort: Effort) -> Figures:
     """`rounds` times 100,000 requests."""
-    made = open_store("", place, "", {})
+    server = effort.postgres
+    url = server.url(server.create()) if server is not None else ""
+    made = open_store(url, place, "", {})
     with made.begin() as connection:
         customers.create_account(connection, "acme", 0.0, unlimited=False)
-    filled(made, place, effort.rounds * 100_000)
-    store = open_store("", place, "", {})
+    filled(made, Database(url, place), effort.rounds * 100_000)
+    store = open_store(url, place, "", {})
     with store.read() as connection:
 
         def log(which: logbook.Which) -> None:
@@ -54,4 +57,5 @@ def _took_ms(page: Callable[[], object]) -> float:
     return (time.perf_counter() - begun) * 1000
 
 
-CAMPAIGN = Campaign("million", "G1", "pages of usage and logs over a million requests", Effort(rounds=3), Effort(rounds=10), run)
+_ABOUT = "pages of usage and logs over a million requests"
+CAMPAIGN = Campaign("million", "G1", _ABOUT, Effort(rounds=3), Effort(rounds=10), run, on_postgres=True)

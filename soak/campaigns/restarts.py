@@ -15,6 +15,7 @@ from soak.callers import Callers
 from soak.campaign import Campaign, Effort, Figures, say
 from tests.harness.audit import audit
 from tests.harness.gateway import Gateway
+from tests.harness.postgres import stored
 from tests.harness.priced import configuration, customer
 from tests.harness.simulator import Simulator
 
@@ -26,7 +27,7 @@ def run(place: Path, effort: Effort) -> Figures:
     dice = random.Random(effort.seed)
     with Simulator(place) as simulator:
         toml = configuration(simulator.url, _MODELS, server="workers = 2")
-        with Gateway(place, toml, workers=None) as gateway:
+        with stored(Gateway(place, toml, workers=None), effort.postgres) as gateway:
             key = customer(gateway, "steady", "50000")
             callers = Callers(gateway.url, key, dice, _MODELS, _PER_S)
             kinds = asyncio.run(_restarts(gateway, callers, toml, dice, effort.rounds))
@@ -79,4 +80,5 @@ async def _until(seen: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
-CAMPAIGN = Campaign("restarts", "G17", "rolling restarts and reloads at 200 requests a second", Effort(rounds=3), Effort(rounds=40), run)
+_ABOUT = "rolling restarts and reloads at 200 requests a second"
+CAMPAIGN = Campaign("restarts", "G17", _ABOUT, Effort(rounds=3), Effort(rounds=40), run, on_postgres=True)

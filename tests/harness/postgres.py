@@ -11,6 +11,7 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import sqlite3
 import subprocess
 import tempfile
@@ -51,6 +52,10 @@ _READ = (
     "accounts", "balances", "entries", "journals", "leases", "payments", "pot_leases", "pots", "postings", "prices", "request_pots",
     "requests",
 )  # fmt: skip
+_LOCK_ALL = (
+    "DO $$ DECLARE t record; BEGIN FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP"
+    " EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', t.tablename); END LOOP; END $$;"
+)
 # The server ends at once when the pipe to its owner breaks, however the owner has ended.
 _KEEPER = '"$@" & read -r nothing; kill -QUIT $! 2>/dev/null; wait $!'
 
@@ -103,6 +108,40 @@ class Server:
             )
         until(self.ready, lambda: f"PostgreSQL did not start: {(self.place / 'log').read_text()[-2000:]}")
 
+    def processes(self) -> list[int]:
+        """The server's own process first, then all that serve it."""
+        first = self.pid
+        return [first, *map(int, Path(f"/proc/{first}/task/{first}/children").read_text().split())]
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Every process of the server is stopped while the block runs: it takes no connection, answers nothing, and hangs nobody up."""
+        stopped: set[int] = set()
+        # The first one stops before the others are counted, so that there are no new ones.
+        while more := [pid for pid in self.processes() if pid not in stopped]:
+            _send(more[0], signal.SIGSTOP)
+            stopped.add(more[0])
+        try:
+            yield
+        finally:
+            for pid in stopped:
+                _send(pid, signal.SIGCONT)
+
+    @contextmanager
+    def locked(self, database: str) -> Iterator[None]:
+        """A transaction of somebody else has every table of the database to itself while the block runs."""
+        while True:
+            with subprocess.Popen(
+                self._psql(database), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, user=self._user, cwd=self.place
+            ) as holder:
+                assert holder.stdin is not None and holder.stdout is not None
+                holder.stdin.write(f"BEGIN;\n{_LOCK_ALL}\nSELECT 'held';\n")
+                holder.stdin.flush()
+                # Table after table is locked: where the server sees a deadlock in that, it may be this one that is sent away.
+                if holder.stdout.readline() == "held\n":
+                    yield  # its end of input, when the block is left, is its end, and that of its transaction
+                    return
+
     def ready(self) -> bool:
         asked = [self._bin / "pg_isready", "-q", "-h", self.place, "-p", str(_PORT), "-d", "postgres"]
         return subprocess.run(asked, check=False, user=self._user).returncode == 0
@@ -122,23 +161,11 @@ class Server:
 
     def sql(self, statement: str, database: str = "postgres") -> str:
         """What psql prints, without head and foot."""
-        return self._run(
-            self._bin / "psql",
-            "-X",
-            "-q",
-            "-A",
-            "-t",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-h",
-            self.place,
-            "-U",
-            OWNER,
-            "-d",
-            database,
-            "-c",
-            statement,
-        )
+        return self._run(*self._psql(database), "-c", statement)
+
+    def _psql(self, database: str) -> list[str | Path]:
+        plain = ("-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1")
+        return [self._bin / "psql", *plain, "-h", self.place, "-U", OWNER, "-d", database]
 
     def create(self, template: str = "template0") -> str:
         """A new database; its name."""
@@ -173,6 +200,18 @@ class Server:
     def url(self, name: str) -> str:
         """As `[store] url` takes it."""
         return f"postgresql://{OWNER}@/{name}?unix_sock={self.place}/.s.PGSQL.{_PORT}"
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+        os.kill(pid, number)
+
+
+def stored(gateway: Gateway, server: Server | None) -> Gateway:
+    """The gateway, not started yet, with its store in a new database of the server, where there is one."""
+    if server is not None:
+        server.hold(gateway, server.create())
+    return gateway
 
 
 class NoServer(Exception):

@@ -11,6 +11,7 @@ import tempfile
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ from halley.store.journal import End, Progress, Start
 from halley.store.messages import LeaseWanted, PotWanted
 from halley.store.replay import Position, Read
 from halley.store.verify import verify
+from tests.harness.postgres import Server
 from tests.store.conftest import MODEL, PRICE
 
 PREPAID, UNLIMITED = "acme", "free"
@@ -41,18 +43,19 @@ RANKS = {"pending": 0, "failed": 1, "paid": 2, "refunded": 3}
 
 
 @cache
-def _template() -> Path:
-    """A home with a store of two accounts, made once for all runs."""
+def _template(server: Server | None) -> tuple[Path, str]:
+    """A home with a store of two accounts, made once for all runs, and the name of its database on the server."""
     home = Path(tempfile.mkdtemp(prefix="halley-books-"))
     atexit.register(shutil.rmtree, home)
-    store = open_store("", home, "", {})
+    name = server.create() if server is not None else ""
+    store = open_store(server.url(name) if server is not None else "", home, "", {})
     with store.begin() as connection:
         customers.create_account(connection, PREPAID, 0.0, unlimited=False)
         customers.create_account(connection, UNLIMITED, 0.0, unlimited=True)
         prices.remember(connection, (MODEL,), 0.0)
         budgets.set_budget(connection, BUDGETED, BUDGET, "none", None, 0.0)
     store.close()
-    return home
+    return home, name
 
 
 @dataclass
@@ -84,13 +87,18 @@ class Relay:
 
 
 class Books(RuleBasedStateMachine):
-    """`out` is what relays were lent of the budget and have not given back, whatever of it they have `spent`."""
+    """`out` is what relays were lent of the budget and have not given back, whatever of it they have `spent`. Where there is a `server`,
+    the store is there."""
+
+    server: ClassVar[Server | None] = None
 
     def __init__(self) -> None:
         super().__init__()
         self.home = Path(tempfile.mkdtemp(prefix="halley-books-"))
-        shutil.copytree(_template(), self.home, dirs_exist_ok=True)
-        self.store: Store = open_store("", self.home, "", {})
+        home, template = _template(self.server)
+        shutil.copytree(home, self.home, dirs_exist_ok=True)
+        self.database = self.server.create(template) if self.server is not None else ""
+        self.store: Store = self.opened()
         with self.store.read() as connection:
             self.pot = Pot(budgets.snapshot_rows(connection)[0].id, 0)
         self.now = 1.0
@@ -108,6 +116,11 @@ class Books(RuleBasedStateMachine):
         finally:
             self.store.close()
             shutil.rmtree(self.home)
+            if self.server is not None:
+                self.server.drop(self.database)
+
+    def opened(self) -> Store:
+        return open_store(self.server.url(self.database) if self.server is not None else "", self.home, "", {})
 
     @initialize(credit=st.integers(10**8, 10**9), needs=st.tuples(st.integers(10**6, 10**7), st.integers(10**6, 10**7)))
     def open(self, credit: int, needs: tuple[int, int]) -> None:
@@ -194,7 +207,7 @@ class Books(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.store.close()
-        self.store = open_store("", self.home, "", {})
+        self.store = self.opened()
 
     @rule(which=st.integers(0, 1), account=st.sampled_from([PREPAID, UNLIMITED]), count=st.integers(1, 4))
     def begin(self, which: int, account: str, count: int) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec import structs
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
 from halley.store import fold, logbook, usage
 from halley.store.database import Store, open_store
@@ -81,56 +80,73 @@ def test_an_absurd_report_does_not_spoil_the_sums(store: Store, pair: Pair) -> N
         assert usage.total(connection, EVER).input == 2 * 10**12
 
 
-def filled(store: Store, home: Path, count: int) -> None:
-    """A store with so many ended requests and the days that they come to, written without the fold."""
+# What the two databases spell apart: numbers from 0, a request's id, and the day of a time.
+_SPELLED = {
+    True: ("WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)", "printf('req_%026d', i)", "ended_at / 86400"),
+    False: ("WITH n(i) AS (SELECT generate_series(0, ? - 1))", "'req_' || lpad(CAST(i AS text), 26, '0')", "floor(ended_at / 86400)"),
+}
+
+_COLUMNS = (
+    "id, at, relay, account, key, route, model, price_version, hold, leased, stream, input_estimate, ended_at, ending, status, provider, "
+    "usage, estimated, charge, loss, attempts, bytes_in, bytes_out, admitted_ms, first_ms, total_ms"
+)
+
+
+def filled(store: Store, database: Database, count: int) -> None:
+    """A store with so many ended requests and the days that they come to, written without the fold. Closes it."""
     store.close()
-    with closing(sqlite3.connect(home / "halley.db")) as raw:
+    numbers, name, day = _SPELLED[database.is_sqlite]
+    with database.unguarded() as raw:
         raw.execute(
-            "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?) "
-            "INSERT INTO requests (id, at, relay, account, key, route, model, price_version, hold, leased, stream, input_estimate, "
-            "ended_at, ending, status, provider, usage, estimated, charge, loss, attempts, bytes_in, bytes_out, admitted_ms, first_ms, "
-            "total_ms) SELECT printf('req_%026d', i), i * 30.0, 'r', 'acme', 'key_' || (i % 20), '/v1/chat/completions', 'm' || (i % 8), "
-            "'price_1', 9, 0, 0, 1, i * 30.0 + 1, 'complete', 200, 'p', '{\"input\":3,\"output\":4}', 0, 0, 0, 1, 1, 1, 0, 0, 0 FROM n",
+            f"INSERT INTO requests ({_COLUMNS}) {numbers} SELECT {name}, "  # noqa: S608 (texts of ours)
+            "i * 30.0, 'r', 'acme', 'key_' || (i - i / 20 * 20), '/v1/chat/completions', 'm' || (i - i / 8 * 8), 'price_1', 9, FALSE, "
+            "FALSE, 1, i * 30.0 + 1, 'complete', 200, 'p', '{\"input\":3,\"output\":4}', FALSE, 0, 0, 1, 1, 1, 0, 0, 0 FROM n",
             (count,),
         )
         raw.execute("DELETE FROM usage_days")
         raw.execute(
-            "INSERT INTO usage_days SELECT account, CAST(ended_at / 86400 AS INTEGER), key, model, COUNT(*), 0, SUM(3), SUM(4), "
+            f"INSERT INTO usage_days SELECT account, CAST({day} AS INTEGER), key, model, COUNT(*), 0, SUM(3), SUM(4), "  # noqa: S608 (texts of ours)
             "0, 0, 0, 0, 0, MAX(ended_at) FROM requests GROUP BY 1, 2, 3, 4"
         )
-        raw.execute("ANALYZE")
-        raw.commit()
+        raw.execute("ANALYZE" if database.is_sqlite else "VACUUM ANALYZE")
 
 
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_a_page_of_much_usage_reads_the_days_alone(store: Store, tmp_path: Path) -> None:
-    filled(store, tmp_path, 100_000)
-    again = open_store("", tmp_path, "", {})
+@contextmanager
+def planned(connection: Connection) -> Iterator[list[list[str]]]:
+    """The plan of every query of the block, step by step; they are there when it ends."""
+    asked: list[tuple[str, Any]] = []
+    plans: list[list[str]] = []
+
+    def note(_: object, __: object, statement: str, parameters: Any, *more: object) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(connection, "before_cursor_execute", note)
+    yield plans
+    event.remove(connection, "before_cursor_execute", note)
+    explain = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
+    plans += [[str(row[-1]).strip() for row in connection.exec_driver_sql(f"{explain} {text}", values)] for text, values in asked]
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql, its own"], indirect=True)
+def test_a_page_of_much_usage_reads_the_days_alone(store: Store, database: Database, tmp_path: Path) -> None:
+    filled(store, database, 100_000)
+    again = open_store(database.url, tmp_path, "", {})
     with again.read() as connection:
         begun = time.perf_counter()
         lines = usage.page(connection, EVER, ("day", "key", "model"), (20, "key_3", "m0"), 100)
         whole = usage.total(connection, EVER)
         took = time.perf_counter() - begun
         assert len(lines) == 100 and lines[0].group > (20, "key_3", "m0") and (whole.requests, whole.output) == (100_000, 400_000)
-        asked: list[tuple[str, Any]] = []
-
-        def note(_: object, __: object, statement: str, parameters: Any, *more: object) -> None:
-            asked.append((statement, parameters))
-
-        event.listen(connection, "before_cursor_execute", note)
-        usage.page(connection, EVER, ("day", "model"), (20, "m0"), 100)
-        usage.page(connection, structs.replace(EVER, key="key_3"), ("key",), None, 100)
-        usage.total(connection, EVER)
-        usage.of_keys(connection, ["key_1", "key_2"])
-        logbook.page(connection, logbook.Which("acme", 0.0, 1e11, "key_3"), (2e6, "req_9"), 50)
-        event.remove(connection, "before_cursor_execute", note)
-        plans = [[row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)] for text, values in asked]
+        with planned(connection) as plans:
+            usage.page(connection, EVER, ("day", "model"), (20, "m0"), 100)
+            usage.page(connection, structs.replace(EVER, key="key_3"), ("key",), None, 100)
+            usage.total(connection, EVER)
+            usage.of_keys(connection, ["key_1", "key_2"])
+            logbook.page(connection, logbook.Which("acme", 0.0, 1e11, "key_3"), (2e6, "req_9"), 50)
+            logbook.page(connection, logbook.Which("acme", 0.0, 1e11, "key_3", "m3", running=True), None, 50)
         for plan in plans[:4]:
-            assert any("SEARCH usage_days USING" in step for step in plan) and not any("requests" in step for step in plan), plan
-        assert any("SEARCH requests USING INDEX requests_of_account (account=? AND at>? AND at<?)" in step for step in plans[4])
-        assert not any(
-            step.startswith("SCAN") or ("TEMP B-TREE FOR ORDER BY" in step and "requests" in step) for plan in plans for step in plan
-        )
+            assert any("usage_days" in step for step in plan) and not any("requests" in step and "usage" not in step for step in plan), plan
+        (_walk_an_index if database.is_sqlite else _walk_an_index_there)(plans)
         # A search that finds little or nothing stops on its way, and nothing is left out by that.
         rare = logbook.Which("acme", 0.0, 1e11, "key_3", "m3")
         stops = [logbook.stop(connection, rare, None)]
@@ -141,13 +157,27 @@ def test_a_page_of_much_usage_reads_the_days_alone(store: Store, tmp_path: Path)
         assert [len(part) for part in parts] == [500, 500, 500, 500, 500, 0]
         assert [entry for part in parts for entry in part] == logbook.page(connection, rare, None, 9999)
         assert logbook.stop(connection, logbook.Which("acme", 0.0, 1e11), None) is None
-        event.listen(connection, "before_cursor_execute", note)
         assert logbook.page(connection, structs.replace(rare, running=True), None, 50) == []
-        event.remove(connection, "before_cursor_execute", note)
-        plan = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[-1][0]}", asked[-1][1])]
-        assert any("requests_open" in step for step in plan), plan
     again.close()
     assert took < 1.0  # ten times what a page of a store with ten times as many requests may take
+
+
+def _walk_an_index(plans: list[list[str]]) -> None:
+    for plan in plans[:4]:
+        assert any("SEARCH usage_days USING" in step for step in plan), plan
+    assert any("SEARCH requests USING INDEX requests_of_account (account=? AND at>? AND at<?)" in step for step in plans[4]), plans[4]
+    assert not any(
+        step.startswith("SCAN") or ("TEMP B-TREE FOR ORDER BY" in step and "requests" in step) for plan in plans[:5] for step in plan
+    )
+    assert any("requests_open" in step for step in plans[5]), plans[5]
+
+
+def _walk_an_index_there(plans: list[list[str]]) -> None:
+    """Of days a server may read them all, where all of them are wanted."""
+    assert any("Index Scan Backward using requests_of_account on requests" in step for step in plans[4]), plans[4]
+    assert not any("Seq Scan on requests" in step for plan in plans for step in plan), plans
+    assert not any("Sort Key" in step for step in plans[4]), plans[4]
+    assert any("using requests_open" in step for step in plans[5]), plans[5]
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql, its own"], indirect=True)
