@@ -1,4 +1,4 @@
-"""A free tool is called in its own language, also by a provider that has none."""
+"""A free tool is called in its own language, also by a provider that has none; and no id of a call comes twice in a conversation."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from halley.chat.calls import KnownCalls, known, offered, unwrapped
+from halley.chat.calls import KnownCalls, Repeats, known, offered, unwrapped
 from halley.chat.doors import Asked, Target
 from halley.chat.events import Delta, Event, Finished, PartEnded, PartStarted, Started
 from halley.chat.fold import fold
-from halley.chat.model import Answer, Ask, Finish, FreeTool, Function, Text, ToolCall, Turn
+from halley.chat.model import Answer, Ask, Finish, FreeTool, Function, Text, ToolCall, ToolResult, Turn
 from halley.chat.usage import Usage
 from halley.dialects import DOORS
 from halley.dialects.bridge import Bridge, carried
@@ -59,7 +59,7 @@ def test_a_call_of_a_free_tool_comes_back_as_one(client: str, provider: str) -> 
 def test_what_needs_no_change_is_left_alone() -> None:
     assert offered((Function("f"), FreeTool("g", namespace="n"))) == {}
     parts = (Text("x"), ToolCall("c", "other", "{}"))
-    assert known(parts, offered(TOOLS)) == parts
+    assert known(parts, offered(TOOLS), Repeats()) == parts
 
     class Reader:
         def feed(self, payload: bytes, name: bytes = b"") -> list[Event]:
@@ -68,4 +68,31 @@ def test_what_needs_no_change_is_left_alone() -> None:
         def end(self) -> list[Event]:
             return []
 
-    assert KnownCalls(Reader(), offered(TOOLS)).feed(b"") == Reader().feed(b"")
+    assert KnownCalls(Reader(), offered(TOOLS), Repeats()).feed(b"") == Reader().feed(b"")
+
+
+@pytest.mark.parametrize(("client", "provider"), [(a, b) for a in DOORS for b in ("openai_chat", "openai_responses") if a != b])
+def test_a_call_never_comes_under_the_id_of_an_earlier_one(client: str, provider: str) -> None:
+    earlier = (ToolCall("call_0", "f", "{}"), ToolCall("call_0_2", "f", "{}"))
+    results = tuple(ToolResult(call.id, (Text("r"),), "f") for call in earlier)
+    turns = (Turn("user", (Text("hi"),)), Turn("assistant", earlier), Turn("user", results))
+    ask = Ask(model="m", turns=turns, tools=(Function("f"),), wants_usage=True)
+    target = Target("up", f"{provider}:x", most_output=100)
+    mine, other = DOORS[client], DOORS[provider]
+    bridge = Bridge(mine, other, target, Asked(ask, "m", "ID", 1), carried(ask, mine, other, target))
+    plain = Asked(Ask(model="up", turns=(), wants_usage=True), "up", "ID", 1)
+    calls = (ToolCall("call_0", "f", '{"a":1}'), ToolCall("call_1", "f", '{"a":2}'))
+    answer = Answer(id="1", model="up", parts=calls, finish=Finish("tool"), usage=Usage(1, 1))
+    whole = mine.read_answer(bridge.whole(other.write_answer(answer, plain).body), "x:", "n")
+    events: list[Event] = [Started("1", "up", 1)]
+    for part in calls:
+        events += (PartStarted(ToolCall(part.id, part.name, "")), Delta(part.arguments), PartEnded())
+    stream = bridge.stream()
+    said = stream.feed(other.write_stream(plain).write([*events, Finished(answer.finish, answer.usage)])) + stream.end()
+    reader = mine.read_stream("x:", "n")
+    streamed = fold([event for word, payload in sse.named(said) for event in reader.feed(payload, word)] + reader.end())
+    for found in (whole, streamed):
+        assert [(part.id, part.arguments) for part in found.parts if isinstance(part, ToolCall)] == [
+            ("call_0_3", '{"a":1}'),
+            ("call_1", '{"a":2}'),
+        ]

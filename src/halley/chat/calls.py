@@ -1,5 +1,6 @@
-"""Calls of a provider's answer as their caller knows them: by the names that he gave to his tools, and with the input of a free tool in its
-own language, which a provider without free tools wraps in a JSON object.
+"""Calls of a provider's answer as their caller knows them: by the names that he gave to his tools, with the input of a free tool in its
+own language, which a provider without free tools wraps in a JSON object, and by an id that no call of the conversation has had: some hosts
+begin at `call_0` in every answer, and a client that pairs results by ids alone never gets out of its loop (NVIDIA-NeMo/Switchyard#502).
 
 A dialect with namespaces finds the tools of those by itself.
 """
@@ -13,7 +14,7 @@ import msgspec
 
 from halley.chat.doors import StreamReader
 from halley.chat.events import Delta, Event, PartEnded, PartStarted
-from halley.chat.model import FreeTool, Function, Part, Tool, ToolCall
+from halley.chat.model import FreeTool, Function, Part, Tool, ToolCall, Turn
 from halley.chat.naming import fit
 
 P = TypeVar("P", bound=Part)
@@ -25,6 +26,30 @@ class Offered(NamedTuple):
 
     name: str
     free: bool
+
+
+class Repeats:
+    """Ids of calls, each once in a conversation: one that comes again has a number behind it."""
+
+    __slots__ = ("_taken",)
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken)
+
+    def fresh(self, given: str) -> str:
+        """The id, or another for one that was had before. An empty one is none."""
+        made, number = given, 1
+        while made in self._taken:
+            number += 1
+            made = f"{given}_{number}"
+        if made:
+            self._taken.add(made)
+        return made
+
+
+def had(turns: Iterable[Turn]) -> frozenset[str]:
+    """The ids of all calls of a conversation."""
+    return frozenset(part.id for turn in turns for part in turn.parts if isinstance(part, ToolCall) and part.id)
 
 
 def unwrapped(arguments: str) -> str:
@@ -47,13 +72,16 @@ def offered(tools: Iterable[Tool]) -> dict[str, Offered]:
     return found
 
 
-def known(parts: Sequence[P], tools: Mapping[str, Offered]) -> tuple[P | ToolCall, ...]:
+def known(parts: Sequence[P], tools: Mapping[str, Offered], repeats: Repeats) -> tuple[P | ToolCall, ...]:
     """The parts of a whole answer."""
-    return tuple(_known(part, tools) for part in parts)
+    return tuple(_known(part, tools, repeats) for part in parts)
 
 
-def _known(part: P, tools: Mapping[str, Offered]) -> P | ToolCall:
-    if not isinstance(part, ToolCall) or (tool := tools.get(part.name)) is None:
+def _known(part: P, tools: Mapping[str, Offered], repeats: Repeats) -> P | ToolCall:
+    if not isinstance(part, ToolCall):
+        return part
+    part = msgspec.structs.replace(part, id=repeats.fresh(part.id))
+    if (tool := tools.get(part.name)) is None:
         return part
     arguments = unwrapped(part.arguments) if tool.free and not part.free else part.arguments
     return msgspec.structs.replace(part, name=tool.name, free=tool.free or part.free, arguments=arguments)
@@ -62,11 +90,12 @@ def _known(part: P, tools: Mapping[str, Offered]) -> P | ToolCall:
 class KnownCalls:
     """A stream's reader whose calls are known. The input of a free tool comes at once, when all of its object is there."""
 
-    __slots__ = ("_held", "_reader", "_tools")
+    __slots__ = ("_held", "_reader", "_repeats", "_tools")
 
-    def __init__(self, reader: StreamReader, tools: Mapping[str, Offered]) -> None:
+    def __init__(self, reader: StreamReader, tools: Mapping[str, Offered], repeats: Repeats) -> None:
         self._reader = reader
         self._tools = tools
+        self._repeats = repeats
         self._held: list[str] | None = None
 
     def feed(self, payload: bytes, name: bytes = b"") -> list[Event]:
@@ -76,11 +105,13 @@ class KnownCalls:
         return self._all(self._reader.end())
 
     def _all(self, events: list[Event]) -> list[Event]:
+        if self._held is None and PartStarted not in map(type, events):
+            return events
         out: list[Event] = []
         for event in events:
             match event:
-                case PartStarted(part=ToolCall() as part) if part.name in self._tools:
-                    out.append(PartStarted(self._begun(part, self._tools[part.name])))
+                case PartStarted(part=ToolCall() as part):
+                    out.append(PartStarted(self._begun(msgspec.structs.replace(part, id=self._repeats.fresh(part.id)))))
                 case Delta(text=text) if self._held is not None:
                     self._held.append(text)
                 case PartEnded() if self._held is not None:
@@ -90,7 +121,10 @@ class KnownCalls:
                     out.append(event)
         return out
 
-    def _begun(self, part: ToolCall, tool: Offered) -> ToolCall:
+    def _begun(self, part: ToolCall) -> ToolCall:
+        tool = self._tools.get(part.name)
+        if tool is None:
+            return part
         if not tool.free or part.free:
             return msgspec.structs.replace(part, name=tool.name)
         self._held = [part.arguments]

@@ -21,6 +21,7 @@ _SOUNDS = {
     "aac": "audio/aac",
     "m4a": "audio/mp4",
 }
+_ENDINGS = {"application/pdf": "pdf", "text/plain": "txt", "text/markdown": "md", "text/html": "html", "text/csv": "csv"}
 _FORMATS = {mime.lower(): name for name, mime in _SOUNDS.items()} | {
     "audio/x-wav": "wav",
     "audio/wave": "wav",
@@ -54,6 +55,11 @@ def _head(data: str) -> bytes:
         return base64.b64decode(data[:_SNIFFED], validate=True)
     except (binascii.Error, ValueError):
         return b""
+
+
+def file_name(mime: str) -> str:
+    """A name for a file that has none, where one is demanded beside its data."""
+    return f"document.{_ENDINGS.get(mime.partition(';')[0], 'bin')}"
 
 
 def sound_mime(format: str) -> str:

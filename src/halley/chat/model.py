@@ -304,13 +304,15 @@ class Voice(msgspec.Struct, frozen=True):
 
 class Extra(msgspec.Struct, frozen=True):
     """A field of the request that one dialect alone has. `essential` says why an answer without it would answer something else: such a
-    field is never a loss, it is refused; `code` is the word that its dialect has for that."""
+    field is never a loss, it is refused; `code` is the word that its dialect has for that. `also` is another dialect that spells and means
+    it the same."""
 
     dialect: str
     at: str
     raw: msgspec.Raw
     essential: str | None = None
     code: str | None = None
+    also: str | None = None
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):

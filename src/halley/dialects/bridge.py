@@ -42,7 +42,7 @@ def carried(ask: Ask, client: Doors, provider: Doors, target: Target) -> Written
 class Bridge:
     """One attempt: the ask written for its provider, and the way back. `losses` grows with the answer."""
 
-    __slots__ = ("_asked", "_client", "_provider", "_target", "_tools", "body", "losses")
+    __slots__ = ("_asked", "_client", "_had", "_provider", "_target", "_tools", "body", "losses")
 
     def __init__(self, client: Doors, provider: Doors, target: Target, asked: Asked, written: Written) -> None:
         self._client = client
@@ -50,21 +50,24 @@ class Bridge:
         self._target = target
         self._asked = asked
         self._tools = calls.offered(asked.ask.tools)
+        self._had = calls.had(asked.ask.turns)
         self.body = written.body
         self.losses = written.losses
 
     def whole(self, body: bytes) -> bytes:
         """A whole answer in the client's words. Raises Unreadable."""
         answer = self._provider.read_answer(body, self._target.origin, self._asked.id)
-        if self._tools:
-            answer = msgspec.structs.replace(answer, parts=calls.known(answer.parts, self._tools))
+        if self._tools or self._had:
+            answer = msgspec.structs.replace(answer, parts=calls.known(answer.parts, self._tools, calls.Repeats(self._had)))
         written: Written = self._client.write_answer(answer, self._asked)
         self.losses += spelled(written.losses, self._client)
         return written.body
 
     def stream(self) -> Stream:
         reader = self._provider.read_stream(self._target.origin, self._asked.id)
-        return Stream(calls.KnownCalls(reader, self._tools) if self._tools else reader, self._client.write_stream(self._asked))
+        if self._tools or self._had:
+            reader = calls.KnownCalls(reader, self._tools, calls.Repeats(self._had))
+        return Stream(reader, self._client.write_stream(self._asked))
 
     def error(self, status: int, body: bytes) -> ProviderError:
         return self._provider.read_error(status, body)

@@ -291,7 +291,7 @@ def test_tools_are_said() -> None:
         {
             "name": "f",
             "description": "d",
-            "input_schema": {"type": "object", "properties": {"a": {"type": "string"}}},
+            "input_schema": {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False},
             "strict": True,
             "cache_control": {"type": "ephemeral"},
         },

@@ -54,6 +54,7 @@ def test_what_this_dialect_says_it_can_write_again(path: Path) -> None:
     if not lost and path.stem not in ("developer", "arguments_empty", "functions_legacy"):
         assert told(again) == told(ask)
     expected = {
+        "agent": {"messages[4].reasoning_content"},
         "sampling": {"top_k"},
         "several": {"n"},
         "budget": {"reasoning.budget"},

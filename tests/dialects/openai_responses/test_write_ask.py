@@ -244,7 +244,7 @@ def test_calls_and_results() -> None:
     assert first == {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
     assert (free["type"], len(free["call_id"])) == ("custom_tool_call", 45)
     assert nameless == {"type": "function_call", "call_id": "call_1", "name": "g", "arguments": "{}", "namespace": "s"}
-    assert one == {"type": "function_call_output", "call_id": "c", "output": "1"}
+    assert one == {"type": "function_call_output", "call_id": "c", "output": "Error: 1"}
     assert (two["type"], two["call_id"], two["output"][1]["type"]) == ("custom_tool_call_output", free["call_id"], "input_image")
     assert three == {"type": "function_call_output", "call_id": "call_1", "output": []}
     assert message["content"] == [{"type": "input_text", "text": "go on"}]

@@ -16,7 +16,6 @@ from halley.chat.doors import Target, Written
 from halley.chat.model import (
     Ask,
     Choice,
-    Format,
     FreeTool,
     Function,
     Hosted,
@@ -28,6 +27,7 @@ from halley.chat.model import (
 from halley.chat.naming import flat
 from halley.dialects.anthropic.blocks_out import FREE_INPUT, Block, Blocks, cache_control, cannot
 from halley.dialects.anthropic.effort import began_with_a_thought, goes_on, sample, takes_system_midway, think
+from halley.dialects.anthropic.schema import held, held_tool
 from halley.dialects.anthropic.sealing import NAME
 from halley.errors import Condition, Refused
 from halley.wire import jsonbody
@@ -45,10 +45,6 @@ _SYSTEM: Final = ("system", "developer")
 _UNSAID: Final = (
     "verbosity", "seed", "presence_penalty", "frequency_penalty", "logprobs", "logit_bias", "voice", "metadata", "cache_key",
 )  # fmt: skip
-# Members of a schema that hold schemas by names of the caller's, and those that hold values.
-_SCHEMAS_BY_NAME: Final = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
-_VALUES: Final = frozenset({"enum", "const", "default", "examples", "required"})
-_decode_schema: Final = msgspec.json.Decoder().decode
 
 Message = tuple[str, list[Block]]
 
@@ -89,7 +85,7 @@ def write_ask(ask: Ask, target: Target) -> Written:
         body["thinking"] = thought.thinking
     output: dict[str, object] = {"effort": thought.effort} if thought.effort is not None else {}
     if ask.format is not None and ask.format.schema is not None:
-        output["format"] = {"type": "json_schema", "schema": _shape(ask.format, ask.format.schema, losses)}
+        output["format"] = {"type": "json_schema", "schema": held(ask.format, ask.format.schema, losses)}
     if output:
         body["output_config"] = output
     body |= sample(ask, target.model, thought.on, losses)
@@ -258,7 +254,7 @@ def _check_names(tools: tuple[Tool, ...]) -> None:
 def _tool(tool: Tool, losses: list[Loss]) -> object:
     match tool:
         case Function():
-            return _function(tool)
+            return _function(tool, losses)
         case WebSearch():
             return _web_search(tool, losses)
         case Hosted(dialect=dialect, raw=raw) if dialect == NAME:
@@ -280,11 +276,12 @@ def _free(tool: FreeTool, losses: list[Loss]) -> dict[str, object]:
     return said | {"input_schema": {"type": "object", "properties": {FREE_INPUT: {"type": "string"}}, "required": [FREE_INPUT]}}
 
 
-def _function(tool: Function) -> dict[str, object]:
+def _function(tool: Function, losses: list[Loss]) -> dict[str, object]:
     said: dict[str, object] = {"name": _name(tool)}
     if tool.description is not None:
         said["description"] = tool.description
-    said["input_schema"] = _parameters(tool)
+    schema = _parameters(tool)
+    said["input_schema"] = held_tool(tool.at, schema, losses) if tool.strict else schema
     if tool.strict is not None:
         said["strict"] = tool.strict
     if tool.cache is not None:
@@ -323,34 +320,6 @@ def _web_search(tool: WebSearch, losses: list[Loss]) -> dict[str, object]:
 
 
 # ---- the rest ---------------------------------------------------------------------------------------------------------------------------
-
-
-def _shape(wanted: Format, schema: msgspec.Raw, losses: list[Loss]) -> object:
-    """A schema whose objects are closed, as it came if they are. Its name is a label and no instruction; its description is one."""
-    if wanted.description is not None:
-        losses.append(Loss("format", "the schema's description has no place"))
-    found: object = _decode_schema(schema)
-    closed = _closed(found)
-    if closed == found:
-        return schema
-    losses.append(Loss("format", "objects in a schema must be closed; additionalProperties is false"))
-    return closed
-
-
-def _closed(schema: object) -> object:
-    if isinstance(schema, list):
-        return [_closed(each) for each in cast("list[object]", schema)]
-    if not isinstance(schema, dict):
-        return schema
-    said: dict[str, object] = {}
-    for key, value in cast("dict[str, object]", schema).items():
-        if key in _SCHEMAS_BY_NAME and isinstance(value, dict):
-            said[key] = {name: _closed(each) for name, each in cast("dict[str, object]", value).items()}
-        else:
-            said[key] = value if key in _VALUES else _closed(value)
-    if said.get("type") == "object" or "properties" in said:
-        said["additionalProperties"] = False
-    return said
 
 
 def _rest(ask: Ask, losses: list[Loss]) -> dict[str, object]:

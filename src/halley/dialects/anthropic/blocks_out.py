@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from halley.chat import seals
+from halley.chat.calls import Repeats
 from halley.chat.doors import Target
 from halley.chat.model import (
     Audio,
@@ -78,16 +79,20 @@ def wrapped(arguments: str) -> msgspec.Raw:
 
 
 class ToolIds:
-    """Ids of tool calls as Anthropic takes them (`^[a-zA-Z0-9_-]+$`), the same for the same conversation. Calls without an id are counted,
-    and their results go by name and order."""
+    """Ids of tool calls as Anthropic takes them (`^[a-zA-Z0-9_-]+$`, each once in a conversation), the same for the same conversation.
+    Calls without an id are counted, and their results go by name and order. An id that comes again (some hosts of chat begin at `call_0` in
+    every answer) has a number behind it, and a result is of the latest call with its id."""
 
     def __init__(self) -> None:
         self._made = 0
         self._open: list[tuple[str, str]] = []
+        self._fitted: dict[str, str] = {}
+        self._repeats = Repeats()
 
     def call(self, name: str, given: str) -> str:
         if given:
-            return self._fit(given)
+            made = self._fitted[given] = self._repeats.fresh(self._fit(given))
+            return made
         self._made += 1
         made = f"toolu_{self._made}"
         self._open.append((name, made))
@@ -96,7 +101,7 @@ class ToolIds:
     def result(self, part: ToolResult) -> str:
         """Raises Refused when it is not said of what it is the result."""
         if part.id:
-            return self._fit(part.id)
+            return self._fitted.get(part.id) or self._fit(part.id)
         for index, (name, made) in enumerate(self._open):
             if part.name is None or part.name == name:
                 del self._open[index]
@@ -146,14 +151,14 @@ class Blocks:
             case Text():
                 return self._text(part)
             case Refusal(text=text):
-                return {"type": "text", "text": text} if text else None
+                return self._plain(text, part.at)
             case Thinking():
                 return self._thinking(part)
             case ToolCall():
                 return self._call(part)
             case Audio(transcript=str(transcript)):
                 self.lose(part.at, "what was spoken is said by its transcript")
-                return {"type": "text", "text": transcript} if transcript else None
+                return self._plain(transcript, part.at)
             case Opaque(dialect=dialect, raw=raw) if dialect == NAME:
                 return raw
             case _:
@@ -178,14 +183,22 @@ class Blocks:
 
     def _text(self, part: Text) -> Block | None:
         self._sealed(part.seal, part.at)
-        if not part.text:  # an empty text says nothing, and is refused
+        block = self._plain(part.text, part.at)
+        if block is None:
             if part.cache is not None:
                 self.lose(part.at, "an empty text cannot carry a cache mark")
             return None
-        block: dict[str, object] = {"type": "text", "text": part.text}
         if part.citations:
             block |= self._citations(part.citations, part.at)
         return _marked(block, part.cache)
+
+    def _plain(self, text: str, at: str) -> dict[str, object] | None:
+        """A text of nothing is refused, and so is one of white space alone, as other models write it in front of their calls."""
+        if text.strip():
+            return {"type": "text", "text": text}
+        if text:
+            self.lose(at, "a text of nothing but white space is not taken")
+        return None
 
     def _citations(self, citations: tuple[Citation, ...], at: str) -> dict[str, object]:
         own = [citation.raw for citation in citations if citation.dialect == NAME and citation.raw is not None]

@@ -22,6 +22,8 @@ SPELLING = {
     "choice": "toolConfig.functionCallingConfig",
     "format": "generationConfig.responseSchema",
     "reasoning": "generationConfig.thinkingConfig",
+    "reasoning.budget": "generationConfig.thinkingConfig.thinkingBudget",
+    "reasoning.show": "generationConfig.thinkingConfig.includeThoughts",
     "max_output": "generationConfig.maxOutputTokens",
     "temperature": "generationConfig.temperature",
     "top_p": "generationConfig.topP",

@@ -134,7 +134,7 @@ class _Fields:
 
     def choice(self, choice: Choice) -> None:
         if choice.parallel is False:
-            self._contents.lost("choice", "parallel calls cannot be forbidden in this dialect")
+            self._contents.lost("choice.parallel", "parallel calls cannot be forbidden in this dialect")
         if choice.mode is None and not choice.names:
             return
         # Names narrow AUTO in no other way: VALIDATED is AUTO, held to the schemas of the allowed ones.

@@ -144,6 +144,8 @@ class Writer:
         if part.citations:
             self.lost(part.at, "citations of earlier answers have no place in this dialect")
         self._cache(part)
+        if not part.text and part.seal is None:
+            return []  # it says nothing, and is refused by some models
         return [self._sealed({"text": part.text}, part.seal, part.at)]
 
     def _thinking(self, part: Thinking) -> list[Json]:

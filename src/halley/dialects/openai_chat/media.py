@@ -6,6 +6,9 @@ from halley.chat.media import data_url, inline
 from halley.chat.model import FileId, Inline, Source, Url
 
 NAME = "openai_chat"
+RESPONSES = "openai_responses"
+SHARED = frozenset({"user", "moderation", "prompt_cache_options", "prompt_cache_retention"})
+"""Fields of the request that OpenAI's other dialect has under the same name, in the same shape (its OpenAPI document, read 2026-11)."""
 
 
 def source(url: str, otherwise: str) -> Source:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from halley.chat.model import Ask, Cache, Effort, Extra, Format, Reasoning, Voice
 from halley.chat.reading import decode, given, missing, others
-from halley.dialects.openai_chat.media import NAME
+from halley.dialects.openai_chat.media import NAME, RESPONSES, SHARED
 from halley.dialects.openai_chat.read_messages import Message, read_messages
 from halley.dialects.openai_chat.read_tools import Called, Chosen, Search, read_choice, read_tools
 from halley.errors import Condition, Refused
@@ -98,11 +99,11 @@ def read_ask(body: bytes) -> Ask:
     except jsonbody.Malformed as error:
         raise Refused(Condition.INVALID, str(error)) from None
     found = decode(_body, body)
-    extras = list(others(NAME, members, _Body))
+    extras = [_shared(extra) for extra in others(NAME, members, _Body)]
     turns = tuple(read_messages(found.messages, extras))
     end_user = found.safety_identifier or found.user
     if found.user is not None and found.user != end_user:
-        extras.append(Extra(NAME, "user", members["user"].copy()))
+        extras.append(_shared(Extra(NAME, "user", members["user"].copy())))
     caps = [cap for cap in (found.max_tokens, found.max_completion_tokens) if cap is not None]
     return Ask(
         model=found.model,
@@ -135,6 +136,10 @@ def read_ask(body: bytes) -> Ask:
         store=found.store,
         extras=tuple(extras),
     )
+
+
+def _shared(extra: Extra) -> Extra:
+    return replace(extra, also=RESPONSES) if extra.at in SHARED else extra
 
 
 def _stop(stop: str | list[str] | None) -> tuple[str, ...]:

@@ -17,9 +17,10 @@ from halley.chat.reading import unsaid
 from halley.dialects.openai_chat.media import NAME
 from halley.dialects.openai_chat.write_messages import Writer
 
-# Thinking tokens to words, where a provider takes words alone: the steps that new-api's users know.
-_STEPS: tuple[tuple[int, Effort], ...] = ((0, "none"), (2048, "low"), (8192, "medium"))
+# Thinking tokens to words, where a provider takes words alone: what most clients mean by their budgets.
+_STEPS: tuple[tuple[int, Effort], ...] = ((0, "none"), (2047, "low"), (8191, "medium"))
 _MOST: Effort = "high"
+_MOST_STOPS = 4
 # Fields that are spelled the same on both sides and need no thought.
 _SAME = (
     "temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "verbosity", "logit_bias", "metadata", "service_tier",
@@ -42,7 +43,10 @@ def write_ask(ask: Ask, target: Target) -> Written:
     if ask.max_output is not None:
         body[target.cap_field or "max_tokens"] = ask.max_output
     if ask.stop:
-        body["stop"] = list(ask.stop)
+        body["stop"] = list(ask.stop[:_MOST_STOPS])
+        if cut := ask.stop[_MOST_STOPS:]:
+            words = ", ".join(msgspec.json.encode(word[:64]).decode() for word in cut)
+            losses.append(Loss("stop", f"at most {_MOST_STOPS} are taken in this dialect; not given: {words}"))
     if ask.logprobs is not None:
         body["logprobs"] = True
         if ask.logprobs:
@@ -60,7 +64,7 @@ def write_ask(ask: Ask, target: Target) -> Written:
     _tools(ask, body, losses)
     if ask.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-    body |= {extra.at: extra.raw for extra in ask.extras if extra.dialect == NAME and _is_field(extra)}
+    body |= {extra.at: extra.raw for extra in ask.extras if NAME in (extra.dialect, extra.also) and _is_field(extra)}
     if ask.end_user is not None:
         body["safety_identifier" if "user" in body else "user"] = ask.end_user
     losses += _unsaid(ask)
@@ -121,8 +125,8 @@ def _tool(tool: Tool, body: dict[str, object], losses: list[Loss]) -> dict[str, 
         case WebSearch():
             body["web_search_options"] = _search(tool)
             losses += [
-                Loss(f"{tool.at}.{word}", "web search cannot be narrowed like this here")
-                for word, given in (("max_uses", tool.most_uses), ("allowed_domains", tool.allowed), ("blocked_domains", tool.blocked))
+                Loss(tool.at, f"web search cannot be narrowed by {what} here")
+                for what, given in (("a count", tool.most_uses), ("allowed domains", tool.allowed), ("blocked domains", tool.blocked))
                 if given
             ]
             return None
@@ -170,5 +174,5 @@ def _unsaid(ask: Ask) -> Iterator[Loss]:
     if ask.cache is not None:
         yield Loss("cache", "caching is automatic here")
     for extra in ask.extras:
-        if extra.dialect != NAME or not _is_field(extra):
+        if NAME not in (extra.dialect, extra.also) or not _is_field(extra):
             yield Loss(extra.at, "only providers of the caller's own dialect know it")

@@ -14,7 +14,7 @@ import msgspec
 
 from halley.chat import seals
 from halley.chat.doors import Target
-from halley.chat.media import sound_format
+from halley.chat.media import file_name, sound_format
 from halley.chat.model import (
     Audio,
     Document,
@@ -205,7 +205,7 @@ class Writer:
                 self._losses.append(Loss(part.at, "a document of plain text is sent as text"))
                 return {"type": "text", "text": text}
             case Inline() as data:
-                file: Message = {"filename": part.name or "document.pdf", "file_data": media.url(data)}
+                file: Message = {"filename": part.name or file_name(data.mime), "file_data": media.url(data)}
                 return {"type": "file", "file": file}
             case FileId(id=id, dialect=dialect) if dialect == NAME:
                 return {"type": "file", "file": {"file_id": id}}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from halley.chat.media import data_url, inline, sniffed, sound_mime
+from halley.chat.media import data_url, file_name, inline, sniffed, sound_mime
 from halley.chat.model import (
     Audio,
     Citation,
@@ -29,7 +29,7 @@ from halley.chat.model import (
     Url,
 )
 from halley.chat.reading import decode, strays, unsaid
-from halley.dialects.openai_responses.fields import DIALECT, file_name
+from halley.dialects.openai_responses.fields import DIALECT
 
 ResultPart = Text | Image | Audio | Document | Opaque
 

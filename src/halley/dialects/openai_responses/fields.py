@@ -1,11 +1,6 @@
-"""What every file of this dialect needs: its name, and names for files that have none. Never knows what a field means."""
-
-from __future__ import annotations
+"""What every file of this dialect needs: its name, and what it shares with OpenAI's other dialect."""
 
 DIALECT = "openai_responses"
-_ENDINGS = {"application/pdf": "pdf", "text/plain": "txt", "text/markdown": "md", "text/html": "html", "text/csv": "csv"}
-
-
-def file_name(mime: str) -> str:
-    """A name for a file that has none, which is demanded beside its data."""
-    return f"document.{_ENDINGS.get(mime, 'bin')}"
+CHAT = "openai_chat"
+SHARED = frozenset({"user", "moderation", "prompt_cache_options", "prompt_cache_retention"})
+"""Fields of the request that chat completions have under the same name, in the same shape (OpenAI's OpenAPI document, read 2026-11)."""

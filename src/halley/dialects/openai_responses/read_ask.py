@@ -13,7 +13,7 @@ import msgspec
 
 from halley.chat.model import Ask, Effort, Extra, Format, Reasoning, Text, Turn
 from halley.chat.reading import decode, others
-from halley.dialects.openai_responses.fields import DIALECT
+from halley.dialects.openai_responses.fields import CHAT, DIALECT, SHARED
 from halley.dialects.openai_responses.read_items import read_items
 from halley.dialects.openai_responses.tools import read_choice, read_tools
 from halley.errors import Condition, Refused
@@ -85,7 +85,7 @@ def read_ask(body: bytes) -> Ask:
         extras.append(Extra(DIALECT, "include", msgspec.Raw(msgspec.json.encode(rest))))
     end_user = found.safety_identifier or found.user
     if found.user is not None and found.user != end_user:
-        extras.append(Extra(DIALECT, "user", members["user"].copy()))
+        extras.append(Extra(DIALECT, "user", members["user"].copy(), also=CHAT))
     turns = _turns(found, extras)
     tools = read_tools(found.tools or (), "tools", extras)
     choice = read_choice(found.tool_choice or None, found.parallel_tool_calls, extras)
@@ -142,7 +142,7 @@ def _unknown(members: jsonbody.Members) -> Iterator[Extra]:
     for extra in others(DIALECT, members, _Body):
         if bytes(extra.raw) != _NOTHING_ASKED.get(extra.at):
             why, code = _ESSENTIAL.get(extra.at, (None, None))
-            yield msgspec.structs.replace(extra, essential=why, code=code)
+            yield msgspec.structs.replace(extra, essential=why, code=code, also=CHAT if extra.at in SHARED else None)
 
 
 # What the model would have to know, or the caller would wait for: no answer without it is one to this request.

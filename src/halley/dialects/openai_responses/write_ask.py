@@ -142,6 +142,8 @@ def _plain(ask: Ask, body: dict[str, object], losses: list[Loss]) -> None:
         "prompt_cache_key": ask.cache_key,
         "user": ask.end_user,
     }
+    if any(extra.at == "user" and DIALECT in (extra.dialect, extra.also) for extra in ask.extras):
+        named["safety_identifier"] = named.pop("user")  # both were given, and each goes to its place
     body.update({key: value for key, value in named.items() if value is not None})
 
 
@@ -160,7 +162,7 @@ def _unsaid(ask: Ask, losses: list[Loss]) -> None:
 def _extras(extras: Sequence[Extra], body: dict[str, object], include: list[str], losses: list[Loss]) -> None:
     for extra in extras:
         path = extra.at.split(".")
-        if extra.dialect != DIALECT:
+        if DIALECT not in (extra.dialect, extra.also):
             losses.append(Loss(extra.at, "the Responses dialect has no such field"))
         elif extra.at == "include":
             include += msgspec.json.decode(extra.raw, type=list[str])

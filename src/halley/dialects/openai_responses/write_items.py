@@ -10,6 +10,8 @@ import hashlib
 from collections import defaultdict, deque
 from collections.abc import Sequence
 
+import msgspec
+
 from halley.chat import seals
 from halley.chat.model import Audio, Image, Inline, Loss, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult, Turn
 from halley.chat.reading import unsaid
@@ -134,12 +136,12 @@ class _Writing:
 
     def _result(self, part: ToolResult) -> object:
         if part.failed:
-            self.losses.append(Loss(part.at, "a result does not say that its tool failed in the Responses dialect"))
+            self.losses.append(Loss(part.at, "that the tool failed is said in its text"))
         id = short(part.id) or self._earliest(part.name)
         if not id:
             raise unsaid(part.at, "answers no call")
         output: object
-        match part.parts:
+        match part.parts if not part.failed else _failed(part.parts):
             case (Text(text=text),):
                 output = text
             case parts:
@@ -156,3 +158,12 @@ class _Writing:
                 self._answered.add(id)
                 return id
         return ""
+
+
+def _failed(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """What a tool said that failed: here only its words can tell."""
+    match parts:
+        case (Text() as first, *rest):
+            return msgspec.structs.replace(first, text=f"Error: {first.text}"), *rest
+        case _:
+            return Text("Error"), *parts
