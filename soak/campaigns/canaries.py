@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from soak.campaign import Campaign, Effort, Figures
 from tests.gateway.hostile import Hostile, Reply, said, said_and_closed, whole
+from tests.harness import books
 from tests.harness.canaries import Canaries, spellings
 from tests.harness.gateway import Gateway
 from tests.harness.http import Client
@@ -45,10 +46,17 @@ def run(place: Path, effort: Effort) -> Figures:
         "HALLEY_BUG": canaries.word("word in a bug"),
     }
     replies = {name: reply for index, key in enumerate(provider_keys) for name, reply in _replies(index, key, answer).items()}
+    server = effort.postgres
+    database = server.create() if server is not None else ""
     with Hostile(replies) as upstream:
         literal = canaries.key("client key, literal")
         toml = _configuration(upstream.url, provider_keys[0], place / "provider.key", literal, list(replies))
-        with Gateway(place, toml, workers=2, environ=environ) as gateway:
+        gateway = Gateway(place, toml, workers=2, environ=environ)
+        if server is not None:
+            server.hold(gateway, database)
+            # The server trusts everybody; what a password would be goes the same way.
+            gateway.environ["HALLEY_STORE_URL"] = server.url(database).replace("@", f":{canaries.word('password of the store')}@", 1)
+        with gateway:
             canaries.watch("starter key", gateway.key())
             _watch_the_store(canaries, gateway)
             for turn in range(max(effort.rounds, 1)):
@@ -70,8 +78,13 @@ def run(place: Path, effort: Effort) -> Figures:
             looked += canaries.check_files(place, EXEMPT)
             assert gateway.stop() == 0
             _broken_configurations(canaries, place, dice, share)
-            with closing(sqlite3.connect(gateway.home / "halley.db")) as store, closing(sqlite3.connect(place / "copy.db")) as copy:
-                store.backup(copy)
+            if server is None:
+                with closing(sqlite3.connect(gateway.home / "halley.db")) as store, closing(sqlite3.connect(place / "copy.db")) as copy:
+                    store.backup(copy)
+            else:
+                server.sql("CHECKPOINT")
+                looked += sum(canaries.check_files(each) for each in (server.files(database), server.place / "data" / "pg_wal"))
+                canaries.check("the server's log", (server.place / "log").read_bytes())
             assert "a bug in the relay" in gateway.logs() and "never retrieved" in gateway.logs(), "the bugs were not heard of"
     looked += canaries.check_files(place, EXEMPT)
     return {"canaries": len(canaries), "bytes": looked, "requests": len(upstream.asked), "log_bytes": len(gateway.logs())}
@@ -126,8 +139,7 @@ def _watch_the_store(canaries: Canaries, gateway: Gateway) -> None:
     master = (gateway.home / "master.key").read_text().strip()
     canaries.watch("master key", master)
     canaries.watch("master key, as bytes", bytes.fromhex(master))
-    with closing(sqlite3.connect(f"file:{gateway.home / 'halley.db'}?mode=ro", uri=True)) as store:
-        (wrapped,) = store.execute("SELECT wrapped FROM secrets WHERE name = 'pepper'").fetchone()
+    wrapped = books.pepper(gateway.home)
     canaries.watch("pepper", AESGCM(bytes.fromhex(master)).decrypt(wrapped[:12], wrapped[12:], b"pepper"))
 
 
@@ -298,4 +310,5 @@ def _broken_configurations(canaries: Canaries, place: Path, dice: random.Random,
             assert done.returncode, f"`halley {arguments[0]}` takes broken configuration {number}"
 
 
-CAMPAIGN = Campaign("canaries", "G12", "secrets looked for wherever a byte went", Effort(rounds=1), Effort(rounds=8), run)
+_ABOUT = "secrets looked for wherever a byte went"
+CAMPAIGN = Campaign("canaries", "G12", _ABOUT, Effort(rounds=1), Effort(rounds=8), run, on_postgres=True)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import random
 import signal
-import sqlite3
 import subprocess
 import threading
 import time
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 
 from halley.crash import POINTS
 from soak.campaign import Campaign, Effort, Figures, say
+from tests.harness import books
 from tests.harness.audit import audit
 from tests.harness.gateway import Gateway
 from tests.harness.http import ask
 from tests.harness.priced import chat, configuration, customer
-from tests.harness.process import HALLEY, environment, until
+from tests.harness.process import HALLEY, until
 from tests.harness.simulator import Simulator
 
 _MODEL = "sim/tokens-5"
@@ -65,13 +64,17 @@ def run(place: Path, effort: Effort) -> Figures:
     old: list[tuple[str, bytes]] = []
     with Simulator(place) as simulator:
         toml = configuration(simulator.url, [_MODEL])
-        with Gateway(place, toml, workers=2, environ={"HALLEY_CRASH": ",".join(_CRASHES)}) as gateway:
+        gateway = Gateway(place, toml, workers=2, environ={"HALLEY_CRASH": ",".join(_CRASHES)})
+        database = effort.postgres.create() if effort.postgres is not None else ""
+        if effort.postgres is not None:
+            effort.postgres.hold(gateway, database)
+        with gateway:
             keys = [gateway.key(), customer(gateway, "steady", "5000")]
             key_file = gateway.home / "master.key"
             with Load(gateway, keys) as load:
                 for turn in range(effort.rounds):
                     keys.append(str(gateway.cli_json("keys", "create", "--name", f"k{turn}")["key"]))
-                    old.append((key_file.read_text().strip(), _wrapping(gateway)))
+                    old.append((key_file.read_text().strip(), books.pepper(gateway.home)))
                     match turn % 3:
                         case 0:
                             gateway.cli("secrets", "rotate")
@@ -83,7 +86,7 @@ def run(place: Path, effort: Effort) -> Figures:
                             kills += 1
                     # Whatever came of that one, the next is whole.
                     gateway.cli("secrets", "rotate")
-                    _check(gateway, old)
+                    _check(gateway.home, old)
                     if turn % 20 == 19:
                         say(f"{turn + 1} rounds, {load.seen['200']} requests")
             failed = {answer: count for answer, count in load.seen.items() if answer != "200"}
@@ -91,23 +94,23 @@ def run(place: Path, effort: Effort) -> Figures:
             for _ in range(2):
                 gateway.stop()
                 gateway.cli("secrets", "rotate")
-                _check(gateway, old)
+                _check(gateway.home, old)
                 gateway.start()
                 restarts += 1
             for key in keys:
                 status, body = ask(gateway.url, "POST", "/v1/chat/completions", chat(_MODEL), key=key)
                 assert status == 200, f"a key is not good any more: {status} {body!r}"
             _refuse_the_old(gateway, place, old[0][0])
+            if effort.postgres is not None:
+                # What an operator does there to be rid of dead rows.
+                effort.postgres.sql("VACUUM FULL secrets", database)
+                effort.postgres.sql("CHECKPOINT")
+                _check(effort.postgres.files(database), old)
             found = audit(gateway, simulator)
     return {
         "rotations": 2 * effort.rounds + restarts, "kills": kills, "restarts": restarts, "requests": len(found.requests), "not_served": 0,
         "keys": len(keys), "charges_nano": found.charges, "bill_nano": found.bill,
     }  # fmt: skip
-
-
-def _wrapping(gateway: Gateway) -> bytes:
-    with closing(sqlite3.connect(f"file:{gateway.home / 'halley.db'}?mode=ro", uri=True, timeout=10.0)) as store:
-        return bytes(store.execute("SELECT wrapped FROM secrets WHERE name = 'pepper'").fetchone()[0])
 
 
 def _crash(gateway: Gateway, point: str) -> None:
@@ -125,24 +128,22 @@ def _crash(gateway: Gateway, point: str) -> None:
 def _kill(gateway: Gateway, dice: random.Random) -> None:
     """Control dies at whatever moment of the rotation comes."""
     command = [*HALLEY, "secrets", "rotate"]
-    with subprocess.Popen(
-        command, env=environment(gateway.home), cwd=gateway.place, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as asked:
+    with subprocess.Popen(command, env=gateway.environ, cwd=gateway.place, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as asked:
         time.sleep(dice.uniform(0.1, 0.5))  # not for luck: a moment of the dice
         gateway.kill("control", signal.SIGKILL)
         asked.communicate(timeout=60)
     gateway.wait_ready()
 
 
-def _check(gateway: Gateway, old: list[tuple[str, bytes]]) -> None:
-    """Of no earlier key and no earlier wrapping is a byte left in any file of the home."""
-    for path in gateway.home.rglob("*"):
+def _check(place: Path, old: list[tuple[str, bytes]]) -> None:
+    """Of no earlier key and no earlier wrapping is a byte left in any file of the home, or of the database."""
+    for path in place.rglob("*"):
         if path.is_file():
             data = path.read_bytes()
             for key, wrapping in old:
                 assert wrapping[:24] not in data and wrapping[-24:] not in data, f"{path.name} holds an old wrapping"
                 assert key.encode() not in data and bytes.fromhex(key) not in data, f"{path.name} holds an old key"
-    assert not (gateway.home / "master.key.next").exists()
+    assert not (place / "master.key.next").exists()
 
 
 def _refuse_the_old(gateway: Gateway, place: Path, key: str) -> None:
@@ -153,12 +154,11 @@ def _refuse_the_old(gateway: Gateway, place: Path, key: str) -> None:
     more = {"HALLEY_SECRETS_MASTER_KEY": f"file:{old}"}
     refused = subprocess.run(
         [*HALLEY, "up", "--config", str(gateway.config), "--port", "0"],
-        env=environment(gateway.home, more), cwd=place, capture_output=True, text=True, timeout=60, check=False,
+        env={**gateway.environ, **more}, cwd=place, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert refused.returncode == 1 and "another master key" in refused.stderr, refused.stderr
     gateway.start()
 
 
-CAMPAIGN = Campaign(
-    "rotations", "G13", "the master key is rotated under load and killed in the middle", Effort(rounds=3), Effort(rounds=60), run
-)
+_ABOUT = "the master key is rotated under load and killed in the middle"
+CAMPAIGN = Campaign("rotations", "G13", _ABOUT, Effort(rounds=3), Effort(rounds=60), run, on_postgres=True)

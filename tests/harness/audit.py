@@ -1,7 +1,8 @@
 """The auditor: holds the ledger of a gateway against its journals, its own arithmetic, and the bill of the simulator, request by request.
 
-`script/audit HOME [--bill URL|FILE]` does it for a home at rest or at work; `audit` waits first, until everything has ended on both sides.
-It shares nothing with the product: it reads the store as a file, journals as lines and the bill as JSON, and has its own settlement table.
+`script/audit HOME [--store URL] [--bill URL|FILE]` does it for a home at rest or at work; `audit` waits first, until everything has ended
+on both sides. It shares nothing with the product: it reads the store as a file or with psql, journals as lines and the bill as JSON, and
+has its own settlement table.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
-from tests.harness import books, http, settlement
+from tests.harness import books, http, postgres, settlement
 from tests.harness.books import Row, Tokens
 from tests.harness.gateway import Gateway
 from tests.harness.process import HALLEY, until
@@ -181,10 +182,15 @@ def _check_accounts(balances: Mapping[str, int], credited: Mapping[str, int], ch
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="script/audit", description="Hold the ledger of a home against its journals and a bill.")
-    parser.add_argument("home", type=Path, metavar="HOME", help="a HALLEY_HOME with its store in SQLite, at rest or at work")
+    parser.add_argument("home", type=Path, metavar="HOME", help="a HALLEY_HOME, at rest or at work")
+    parser.add_argument("--store", metavar="URL", help="its [store] url, if that is PostgreSQL (default: HALLEY_STORE_URL); psql reads it")
     parser.add_argument("--bill", metavar="URL|FILE", help="the simulator's root URL, or its bill in a file")
     options = parser.parse_args()
     home: Path = options.home.absolute()
+    environ = {**os.environ, "HALLEY_HOME": str(home), **({"HALLEY_STORE_URL": options.store} if options.store else {})}
+    if url := environ.get("HALLEY_STORE_URL"):
+        ask = postgres.psql(url)
+        books.elsewhere(home, lambda: postgres.copied(ask))
     try:
         with books.store(home) as connection:
             prices = {version: _per_unit(rates) for version, rates in books.rates(connection).items()}
@@ -200,9 +206,7 @@ def main() -> int:
         **{f"journal_{name}": count for name, count in found.witnessed._asdict().items()},
     }
     print(json.dumps(figures))
-    verified = subprocess.run(
-        [*HALLEY, "ledger", "verify"], env={**os.environ, "HALLEY_HOME": str(home)}, capture_output=True, text=True, check=False
-    )
+    verified = subprocess.run([*HALLEY, "ledger", "verify"], env=environ, capture_output=True, text=True, check=False)
     print(verified.stdout + verified.stderr, end="", file=sys.stderr)
     return verified.returncode
 

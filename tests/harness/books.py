@@ -151,6 +151,13 @@ def rates(connection: sqlite3.Connection) -> dict[str, dict[str, int]]:
     return {row["version"]: json.loads(row["rates"]) for row in connection.execute("SELECT * FROM prices")}
 
 
+def pepper(home: Path) -> bytes:
+    """The pepper as it lies in the store, under the master key."""
+    with store(home) as connection:
+        (wrapped,) = connection.execute("SELECT wrapped FROM secrets WHERE name = 'pepper'").fetchone()
+    return bytes.fromhex(wrapped.removeprefix("\\x")) if isinstance(wrapped, str) else bytes(wrapped)
+
+
 # ---- journals --------------------------------------------------------------------------------------------------------------------------
 
 

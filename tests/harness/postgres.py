@@ -15,9 +15,10 @@ import signal
 import sqlite3
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tests.harness import books
 from tests.harness.gateway import Gateway
@@ -50,8 +51,10 @@ _SETTINGS = (
 # The tables that the auditor looks into.
 _READ = (
     "accounts", "balances", "entries", "journals", "leases", "payments", "pot_leases", "pots", "postings", "prices", "request_pots",
-    "requests",
+    "requests", "secrets",
 )  # fmt: skip
+# What psql prints is rows and nothing else, and the first refusal is its last.
+_PLAIN = ("-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1")
 _LOCK_ALL = (
     "DO $$ DECLARE t record; BEGIN FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP"
     " EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', t.tablename); END LOOP; END $$;"
@@ -164,8 +167,7 @@ class Server:
         return self._run(*self._psql(database), "-c", statement)
 
     def _psql(self, database: str) -> list[str | Path]:
-        plain = ("-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1")
-        return [self._bin / "psql", *plain, "-h", self.place, "-U", OWNER, "-d", database]
+        return [self._bin / "psql", *_PLAIN, "-h", self.place, "-U", OWNER, "-d", database]
 
     def create(self, template: str = "template0") -> str:
         """A new database; its name."""
@@ -176,21 +178,13 @@ class Server:
     def drop(self, name: str) -> None:
         self.sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
+    def files(self, name: str) -> Path:
+        """Where the database's tables are."""
+        return self.place / "data" / "base" / self.sql("SELECT oid FROM pg_database WHERE datname = current_database()", name).strip()
+
     def copy(self, name: str) -> sqlite3.Connection:
-        """What the auditor reads, of one moment, in memory; bytes come as PostgreSQL writes them."""
-        reads = "".join(f"SELECT coalesce(jsonb_agg(to_jsonb(t)), '[]') FROM {table} t;" for table in _READ)  # noqa: S608 (a tuple of ours)
-        columns = "SELECT jsonb_object_agg(c.t, c.n) FROM (SELECT table_name t, jsonb_agg(column_name) n FROM information_schema.columns"
-        columns += " WHERE table_schema = 'public' GROUP BY 1) c;"
-        said = self.sql(f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {columns} {reads} COMMIT", name).splitlines()
-        names: dict[str, list[str]] = json.loads(said[0])
-        made = sqlite3.connect(":memory:")
-        for table, line in zip(_READ, said[1:], strict=True):
-            quoted = ", ".join(f'"{column}"' for column in names[table])
-            made.execute(f"CREATE TABLE {table} ({quoted})")
-            marks = ", ".join("?" * len(names[table]))
-            rows = [[row[column] for column in names[table]] for row in json.loads(line)]
-            made.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 (a tuple of ours)
-        return made
+        """What the auditor reads."""
+        return copied(lambda statements: self.sql(statements, name))
 
     def hold(self, gateway: Gateway, name: str) -> None:
         """The gateway's store is that database, and its books are read there."""
@@ -200,6 +194,43 @@ class Server:
     def url(self, name: str) -> str:
         """As `[store] url` takes it."""
         return f"postgresql://{OWNER}@/{name}?unix_sock={self.place}/.s.PGSQL.{_PORT}"
+
+
+def copied(ask: Callable[[str], str]) -> sqlite3.Connection:
+    """What the auditor reads, of one moment, in memory; bytes come as PostgreSQL writes them. `ask` is psql."""
+    reads = "".join(f"SELECT coalesce(jsonb_agg(to_jsonb(t)), '[]') FROM {table} t;" for table in _READ)  # noqa: S608 (a tuple of ours)
+    columns = "SELECT jsonb_object_agg(c.t, c.n) FROM (SELECT table_name t, jsonb_agg(column_name) n FROM information_schema.columns"
+    columns += " WHERE table_schema = 'public' GROUP BY 1) c;"
+    said = ask(f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {columns} {reads} COMMIT").splitlines()
+    names: dict[str, list[str]] = json.loads(said[0])
+    made = sqlite3.connect(":memory:")
+    for table, line in zip(_READ, said[1:], strict=True):
+        quoted = ", ".join(f'"{column}"' for column in names[table])
+        made.execute(f"CREATE TABLE {table} ({quoted})")
+        marks = ", ".join("?" * len(names[table]))
+        rows = [[row[column] for column in names[table]] for row in json.loads(line)]
+        made.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 (a tuple of ours)
+    return made
+
+
+def psql(url: str) -> Callable[[str], str]:
+    """Asks the database that `[store] url` names, with the psql of this machine, which spells some things of it differently."""
+    place = urlsplit(url)
+    asked = dict(parse_qsl(place.query))
+    socket = Path(asked.pop("unix_sock", ""))
+    host = str(socket.parent) if socket.name else place.hostname or "localhost"
+    port = socket.name.rpartition(".")[2] if socket.name else str(place.port or _PORT)
+    given = {"host": host, "port": port, "dbname": place.path.lstrip("/"), "user": unquote(place.username or ""), **asked}
+    words = " ".join("{}='{}'".format(name, value.replace("\\", "\\\\").replace("'", "\\'")) for name, value in given.items() if value)
+    environ = {**os.environ, "PGPASSWORD": unquote(place.password or "")}
+
+    def ask(statements: str) -> str:
+        done = subprocess.run(["psql", *_PLAIN, "-d", words, "-c", statements], capture_output=True, text=True, env=environ, check=False)
+        if done.returncode:
+            raise AssertionError(f"psql does not read the store: {done.stderr.strip()}")
+        return done.stdout
+
+    return ask
 
 
 def _send(pid: int, number: signal.Signals) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.harness.gateway import Gateway
 from tests.harness.mixed import QUICK, SLOW
+from tests.harness.postgres import Server
 from tests.harness.priced import configuration, customer, encoded
 from tests.harness.process import ROOT, environment, until
 from tests.harness.simulator import Simulator
@@ -21,8 +22,8 @@ from tests.harness.simulator import Simulator
 COUNT = 6
 
 
-def run(home: Path, bill: str | None = None) -> tuple[int, str, str]:
-    command = [sys.executable, "-m", "tests.harness.audit", str(home), *(["--bill", bill] if bill else [])]
+def run(home: Path, bill: str | None = None, *more: str) -> tuple[int, str, str]:
+    command = [sys.executable, "-m", "tests.harness.audit", str(home), *(["--bill", bill] if bill else []), *more]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(home), cwd=ROOT, check=False)
     return done.returncode, done.stdout, done.stderr
 
@@ -52,6 +53,24 @@ def books(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_home_at_rest_is_audited_with_a_bill_from_a_file(books: Path) -> None:
     code, said, fault = run(books / "home", str(books / "bill.json"))
     assert (code, json.loads(said)["journal_ends"]) == (0, COUNT), fault
+
+
+def test_a_store_in_postgresql_is_audited_too(tmp_path: Path, postgres: Server) -> None:
+    database = postgres.create()
+    url = postgres.url(database)
+    with (
+        Simulator(tmp_path) as simulator,
+        Gateway(tmp_path, configuration(simulator.url, (QUICK,)), environ={"HALLEY_STORE_URL": url}) as gateway,
+    ):
+        assert gateway.client().ask("POST", "/v1/chat/completions", encoded(QUICK), key=gateway.key()).body()
+        store = ("--store", url)
+        until(lambda: json.loads(run(gateway.home, simulator.url, *store)[1] or "{}").get("requests") == 1, lambda: "not folded")
+        code, said, fault = run(gateway.home, simulator.url, *store)
+        assert (code, json.loads(said)["journal_ends"], "1 requests" in fault) == (0, 1, True), fault
+        postgres.sql("SET session_replication_role = replica; UPDATE requests SET charge = charge + 1", database)
+        code, _, fault = run(gateway.home, simulator.url, *store)
+        assert code == 1 and "req_" in fault.rpartition("script/audit: ")[2], fault
+    assert "psql does not read the store" in run(tmp_path / "home", None, "--store", f"{url}x")[2]
 
 
 def in_store(statement: str) -> Callable[[Path], None]:
