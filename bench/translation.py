@@ -24,7 +24,7 @@ from halley.dialects.bridge import Bridge, Stream, carried
 CHUNKS = 200
 _REFERENCES = 96
 # In microseconds where the reference loop takes `REFERENCE_US`. A whole call is up to four events at its client.
-LIMITS_US = {"text": 3.0, "tool": 5.0, "thinking": 5.0, "call": 20.0}
+LIMITS_US = {"text": 3.0, "tool": 5.0, "thinking": 5.0, "call": 10.0}
 REFERENCE_US = 18.0
 _TOOL = Function("weather")
 _ASKED = Asked(Ask(model="m", turns=(Turn("user", (Text("hello"),)),), tools=(_TOOL,), wants_usage=True), "m", "ID", 1_767_225_600)

@@ -94,10 +94,12 @@ class Stream:
         if self.over:
             return b""
         frames = sse.named(data)
+        events: list[Event]
         if len(frames) == 1:
             name, payload = frames[0]
-            return self._write(self._read(payload, name))
-        events: list[Event] = []
+            events = self._read(payload, name)
+            return self._say(events) if events and type(events[-1]) is Delta else self._write(events)
+        events = []
         for name, payload in frames:
             events += self._read(payload, name)
             if events and type(events[-1]) in _LAST:

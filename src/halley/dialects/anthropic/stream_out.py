@@ -25,6 +25,9 @@ from halley.dialects.anthropic.sealing import written, written_behind
 _quote: Final = msgspec.json.Encoder().encode
 _DELTA: Final = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"%b","%b":'
 _STOP: Final = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
+_TEXT: Final = b'{"type":"text","text":""}'
+_THINKING: Final = b'{"type":"thinking","thinking":"","signature":""}'
+_CARRIER: Final = _quote(carrier(""))
 _END: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
@@ -51,7 +54,7 @@ class Writer:
     def _clear(self) -> None:
         self._part: Part | None = None
         # The block that the first delta of the open part starts, what seals it, and the kind of its deltas; None: nothing is to be shown.
-        self._block: dict[str, object] | None = None
+        self._block: bytes | None = None
         self._seal: Seal | None = None
         self._kind = (b"", b"")
         # It has been started, and this is a delta of it up to its string.
@@ -93,17 +96,16 @@ class Writer:
         self._part = part
         match part:
             case Text(text=text):
-                self._ready({"type": "text", "text": ""}, b"text_delta", b"text", part.seal)
+                self._ready(_TEXT, b"text_delta", b"text", part.seal)
             case Refusal(text=text):
                 self._refused = True
-                self._ready({"type": "text", "text": ""}, b"text_delta", b"text")
+                self._ready(_TEXT, b"text_delta", b"text")
             case Thinking(text=text) if not part.redacted or part.seal is None:
                 # It may turn out to have no words, and then is redacted.
-                self._ready({"type": "thinking", "thinking": "", "signature": ""}, b"thinking_delta", b"thinking")
+                self._ready(_THINKING, b"thinking_delta", b"thinking")
             case ToolCall(id=given, name=name, arguments=text):
-                empty: dict[str, object] = {}
-                number = given or f"toolu_{self._asked.id}_{self._index}"
-                block: dict[str, object] = {"type": "tool_use", "id": number, "name": name, "input": empty}
+                id = _quote(given or f"toolu_{self._asked.id}_{self._index}")
+                block = b'{"type":"tool_use","id":%b,"name":%b,"input":{}}' % (id, _quote(name))
                 self._ready(block, b"input_json_delta", b"partial_json", part.seal)
                 opened = self._open(block)
                 return opened + self._delta(Delta(text)) if text else opened
@@ -115,30 +117,30 @@ class Writer:
                     unseen(part, self.losses)
                     self._part = None
                     return b""
-                return self._start_block(whole)
+                return self._start_block(_quote(whole))
         return self._delta(Delta(text)) if text else b""
 
     def _spoken(self, transcript: str) -> bytes:
         """Sound cannot be heard here: its deltas say nothing."""
         self.losses.append(Loss("content", "what was spoken is said by its transcript"))
         self._part = None
-        block = self._start_block({"type": "text", "text": ""})
+        block = self._start_block(_TEXT)
         return b"%b%b%b}}\n\n%b" % (block, _DELTA % (self._index, b"text_delta", b"text"), _quote(transcript), self._stop_block())
 
-    def _ready(self, block: dict[str, object], kind: bytes, field: bytes, seal: Seal | None = None) -> None:
+    def _ready(self, block: bytes, kind: bytes, field: bytes, seal: Seal | None = None) -> None:
         self._block, self._kind, self._seal = block, (kind, field), seal
 
-    def _open(self, block: dict[str, object]) -> bytes:
+    def _open(self, block: bytes) -> bytes:
         """The start of a block, behind what seals it."""
         said = b"" if self._seal is None else self._carry(written(self._seal))
         self._before = _DELTA % (self._index, *self._kind)
         self._begun = True
         return said + self._start_block(block)
 
-    def _start_block(self, block: object) -> bytes:
+    def _start_block(self, block: bytes) -> bytes:
         return b'event: content_block_start\ndata: {"type":"content_block_start","index":%d,"content_block":%b}\n\n' % (
             self._index,
-            _quote(block),
+            block,
         )
 
     def _stop_block(self) -> bytes:
@@ -150,7 +152,7 @@ class Writer:
 
     def _carry(self, signature: str) -> bytes:
         """A block that seals its neighbour."""
-        return self._start_block(carrier("")) + self._signature(signature) + self._stop_block()
+        return self._start_block(_CARRIER) + self._signature(signature) + self._stop_block()
 
     def _end_part(self, event: PartEnded) -> bytes:
         part, begun, seal = self._part, self._begun, event.seal
@@ -177,7 +179,7 @@ class Writer:
         if seal is None:
             return b""
         whole = whole_block(Thinking("", redacted=part.redacted, seal=seal))
-        return self._carry(written(seal)) if whole is None else self._start_block(whole) + self._stop_block()
+        return self._carry(written(seal)) if whole is None else self._start_block(_quote(whole)) + self._stop_block()
 
     def _cited(self, citations: tuple[Citation, ...]) -> bytes:
         before = _DELTA % (self._index, b"citations_delta", b"citation")

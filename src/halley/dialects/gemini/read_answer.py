@@ -119,7 +119,8 @@ def part_of(found: WirePart, origin: str, call_id: str) -> Part | None:
     signature = found.thoughtSignature
     seal = None if signature is None else Seal(origin, signature)
     if found.functionCall is not None:
-        return call_of(found.functionCall, seal, call_id)
+        call = found.functionCall
+        return ToolCall(call.id or call_id, call.name, arguments(call), seal=seal)
     if len(found.executableCode) or len(found.codeExecutionResult):
         return None
     if found.inlineData is not None:
@@ -135,11 +136,12 @@ def part_of(found: WirePart, origin: str, call_id: str) -> Part | None:
     return Thinking(found.text or "", seal=seal) if found.thought else Text(found.text or "", seal=seal)
 
 
-def call_of(call: Call, seal: Seal | None, call_id: str) -> ToolCall:
-    """No arguments on the wire are an empty object, which this JSON leaves out."""
-    if given(call.partialArgs):
+def arguments(call: Call) -> str:
+    """No arguments on the wire are an empty object, which this JSON leaves out. Raises Unreadable."""
+    if call.partialArgs and given(call.partialArgs):
         raise Unreadable("arguments of a call in pieces, which nobody asked for")
-    return ToolCall(call.id or call_id, call.name, bytes(call.args).decode() if given(call.args) else "{}", seal=seal)
+    args = str(call.args, "utf-8")  # pyright: ignore[reportArgumentType]  # it is a buffer
+    return args if args and args != "null" else "{}"
 
 
 def _medium(source: Source, mime: str, seal: Seal | None) -> Part:

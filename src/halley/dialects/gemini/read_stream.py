@@ -30,13 +30,14 @@ from halley.dialects.gemini.answer import (
     read_finish,
     read_usage,
 )
-from halley.dialects.gemini.read_answer import call_of, failure, first, opaque, part_of
+from halley.dialects.gemini.read_answer import arguments, failure, first, opaque, part_of
 from halley.dialects.gemini.seals import NAME
 from halley.dialects.gemini.sources import read_citations, read_logprobs
 from halley.wire.jsonbody import BROKEN
 
 _TEXT = Text("")
 _THINKING = Thinking("")
+_ENDED = PartEnded()
 # Said again in every frame, of all that was said so far.
 _LAST_COUNTS = ("safetyRatings", "avgLogprobs")
 
@@ -76,23 +77,26 @@ class StreamReader:
         if usage:
             self._usage = usage
         candidates = found.candidates
-        if self._open is not None and candidates is not None and len(candidates) == 1:
-            # What nearly every frame is: one more piece of the open text.
+        if self._started and candidates is not None and len(candidates) == 1:
+            # What nearly every frame is: one more piece of the open text, or one call.
             candidate = candidates[0]
             content = candidate.content
             if content is not None and candidate.finishReason is None and not candidate.index and _bare(candidate):
                 parts = content.parts
                 if parts is not None and len(parts) == 1:
                     part = parts[0]
-                    text = part.text
                     if candidate.safetyRatings:
                         self._late["safetyRatings"] = candidate.safetyRatings
-                    if text and part.thoughtSignature is None and (part.thought or False) == (self._open is _THINKING):
-                        if self._open is _TEXT:
-                            self._said.append(text)
-                            return [Delta(text)]
-                        if self._open is _THINKING:
-                            return [Delta(text)]
+                    open, text = self._open, part.text
+                    if text:
+                        if open is not None and part.thoughtSignature is None and (part.thought or False) == (open is _THINKING):
+                            if open is _TEXT:
+                                self._said.append(text)
+                                return [Delta(text)]
+                            if open is _THINKING:
+                                return [Delta(text)]
+                    elif part.functionCall is not None and not found.error and not found.promptFeedback:
+                        return self._call(part, part.functionCall)
         try:
             return self._frame(found, payload)
         except BROKEN as error:
@@ -113,12 +117,12 @@ class StreamReader:
 
     def _frame(self, found: Response, payload: bytes) -> list[Event]:
         events: list[Event] = []
-        if given(found.error):
+        if found.error and given(found.error):
             return [self._fail(found)]
         if not self._started:
             self._started = True
             events.append(Started(found.responseId or "", found.modelVersion or "", usage=read_usage(found.usageMetadata)))
-        if given(found.promptFeedback):
+        if found.promptFeedback and given(found.promptFeedback):
             self._blocked = read_block(found.promptFeedback)
             events.append(Noted(dialect=NAME, what="promptFeedback", raw=found.promptFeedback))
         if not found.candidates:
@@ -134,13 +138,13 @@ class StreamReader:
         return events
 
     def _candidate(self, candidate: Candidate, raw: msgspec.Raw, payload: bytes, events: list[Event]) -> None:
-        if given(candidate.groundingMetadata):
+        if candidate.groundingMetadata and given(candidate.groundingMetadata):
             self._grounding = candidate.groundingMetadata
         parts = candidate.content.parts if candidate.content is not None else None
         raws: list[msgspec.Raw] = []
         for index, found in enumerate(parts or ()):
             if found.functionCall is not None:
-                self._call(found, found.functionCall, events)
+                events += self._call(found, found.functionCall)
                 continue
             part = part_of(found, self._origin, "")
             if part is None:
@@ -165,14 +169,17 @@ class StreamReader:
         if logprobs is not None:
             events.append(Noted(dialect=NAME, what=LOGPROBS, raw=logprobs))
 
-    def _call(self, found: WirePart, call: Call, events: list[Event]) -> None:
+    def _call(self, found: WirePart, call: Call) -> list[Event]:
         self._calls += 1
-        made = call_of(call, None, f"call_{self._new_id}_{self._calls}")
-        signature = found.thoughtSignature
-        self._close(events)
         # Claude Code puts every call behind what else the model said: a seal that came behind its call would be another part's there.
-        seal = None if signature is None else Seal(self._origin, signature)
-        events += (PartStarted(ToolCall(made.id, made.name, "", seal=seal)), Delta(made.arguments), PartEnded())
+        seal = None if found.thoughtSignature is None else Seal(self._origin, found.thoughtSignature)
+        begun = ToolCall(call.id or f"call_{self._new_id}_{self._calls}", call.name, "", seal=seal)
+        whole: list[Event] = [PartStarted(begun), Delta(arguments(call)), _ENDED]
+        if self._open is None:
+            return whole
+        events: list[Event] = []
+        self._close(events)
+        return events + whole
 
     def _part(self, part: Part, events: list[Event]) -> None:
         match part:

@@ -58,9 +58,7 @@ class ChatStreamWriter:
             if type(event) is Delta:
                 self._said = True
                 text = _encode(event.text)
-                if self._twice:
-                    text = b"%b%b%b" % (text, self._twice, text)
-                out.append(b"%b%b%b" % (self._lead, text, self._trail))
+                out += (self._lead, text, self._twice, text, self._trail) if self._twice else (self._lead, text, self._trail)
             else:
                 self._other(event, out)
         return b"".join(out)
@@ -145,17 +143,14 @@ class ChatStreamWriter:
         index = self._calls
         self._calls += 1
         self._said = bool(part.arguments) or part.free
-        kind, said = ("custom", "input") if part.free else ("function", "arguments")
-        opening: dict[str, object] = {
-            "index": index,
-            "id": part.id,
-            "type": kind,
-            kind: {"name": flat(part.name, part.namespace), said: part.arguments},
-        }
+        kind, said = (b'"custom"', b'"input":') if part.free else (b'"function"', b'"arguments":')
+        number = b'"tool_calls":[{"index":%d,' % index
+        id, name, text = _encode(part.id), _encode(flat(part.name, part.namespace)), _encode(part.arguments)
+        out += (self._head, number, b'"id":', id, b',"type":', kind, b",", kind, b':{"name":', name, b",", said, text, b"}")
         if part.seal is not None:
-            opening["extra_content"] = beside(part.seal)
-        out.append(self._chunk(b'"tool_calls":' + _encode([opening])))
-        self._lead = b'%b"tool_calls":[{"index":%d,"%b":{"%b":' % (self._head, index, kind.encode(), said.encode())
+            out += (b',"extra_content":', _encode(beside(part.seal)))
+        out += (b"}]", self._tail)
+        self._lead = b"".join((self._head, number, kind, b":{", said))
         self._trail = b"}}]" + self._tail
 
     def _end(self, end: PartEnded, out: list[bytes]) -> None:

@@ -6,20 +6,15 @@ The settings of the ask are echoed, absent ones as what OpenAI would have taken 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
-import msgspec
-
 from halley.chat.doors import Asked
-from halley.chat.model import Ask, Finish, FreeTool, Loss, Seal, Text, ToolCall
-from halley.chat.naming import named
+from halley.chat.model import Ask, Finish, Loss, Seal, Text
 from halley.chat.usage import Usage
 from halley.dialects.openai_responses import keeping
 from halley.dialects.openai_responses.fields import DIALECT
 from halley.dialects.openai_responses.tools import write_choice, write_tools
 from halley.dialects.openai_responses.write_ask import write_format, write_reasoning
-from halley.dialects.openai_responses.write_items import short
 from halley.errors import Refused
 
 _ECHOED = ("previous_response_id", "truncation", "max_tool_calls", "prompt", "conversation", "background")
@@ -139,39 +134,3 @@ def message(id: str, content: Sequence[object], status: str) -> dict[str, object
 def reasoning(id: str, summary: Sequence[object], seal: Seal | None, clings: keeping.Clings) -> dict[str, object]:
     kept = None if seal is None else keeping.written(seal, clings)
     return {"id": id, "type": "reasoning", "summary": summary, "encrypted_content": kept}
-
-
-class Calls:
-    """Calls by the tools of the ask: a flat name goes back to its namespace, and a call of a free tool to its own language."""
-
-    __slots__ = ("_made", "_prefix", "_tools")
-
-    def __init__(self, asked: Asked) -> None:
-        self._tools = named(asked.ask.tools)
-        # Not every model says the namespace too: a bare name is enough where it is the only one.
-        bare = Counter(tool.name for tool in self._tools.values())
-        self._tools = {tool.name: tool for tool in self._tools.values() if bare[tool.name] == 1} | self._tools
-        self._prefix = asked.id
-        self._made = 0
-
-    def found(self, call: ToolCall) -> tuple[ToolCall, bool]:
-        """The call as the client knows it, and whether its input is still wrapped in a JSON object, because the provider has no free
-        tools."""
-        id = short(call.id)
-        if not id:
-            self._made += 1
-            id = short(f"call_{self._prefix}_{self._made}")
-        tool = self._tools.get(call.name) if call.namespace is None else None
-        if tool is None:
-            return msgspec.structs.replace(call, id=id), False
-        free = isinstance(tool, FreeTool)
-        found = msgspec.structs.replace(call, id=id, name=tool.name, namespace=tool.namespace, free=free or call.free)
-        return found, free and not call.free
-
-
-def call(id: str, found: ToolCall, arguments: str, status: str) -> dict[str, object]:
-    kind, field = ("custom_tool_call", "input") if found.free else ("function_call", "arguments")
-    item: dict[str, object] = {"id": id, "type": kind, "status": status, "call_id": found.id, "name": found.name, field: arguments}
-    if found.namespace is not None:
-        item["namespace"] = found.namespace
-    return item

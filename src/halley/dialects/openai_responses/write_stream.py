@@ -17,7 +17,7 @@ from halley.chat.doors import Asked
 from halley.chat.events import LOGPROBS, Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
 from halley.chat.model import Audio, Image, Inline, Loss, Opaque, Part, Refusal, Seal, Text, Thinking, ToolCall
 from halley.chat.usage import Usage
-from halley.dialects.openai_responses import envelope, keeping
+from halley.dialects.openai_responses import call_frames, envelope, keeping
 from halley.dialects.openai_responses.content import write_annotations
 from halley.dialects.openai_responses.fields import DIALECT
 from halley.dialects.openai_responses.refusals import failed_code
@@ -44,8 +44,6 @@ class _Grows(NamedTuple):
 _TEXT = _Grows("response.output_text", "text", "content_index")
 _REFUSAL = _Grows("response.refusal", "refusal", "content_index")
 _SUMMARY = _Grows("response.reasoning_summary_text", "text", "summary_index")
-_ARGUMENTS = _Grows("response.function_call_arguments", "arguments", "")
-_INPUT = _Grows("response.custom_tool_call_input", "input", "")
 
 
 class Writer:
@@ -54,7 +52,7 @@ class Writer:
     # fmt: off
     __slots__ = (
         "_asked", "_back", "_call", "_calls", "_content", "_envelope", "_front", "_item_id", "_logprobs", "_message_id", "_open", "_output",
-        "_refused", "_said", "_sequence", "_started", "_usage", "_wrapped", "final", "losses",
+        "_refused", "_said", "_sequence", "_started", "_usage", "final", "losses",
     )
     # fmt: on
 
@@ -63,9 +61,9 @@ class Writer:
         self.final: dict[str, object] = {}
         self._asked = asked
         self._envelope = envelope.Envelope(asked)
-        self._calls = envelope.Calls(asked)
+        self._calls = call_frames.Calls(asked)
         self._sequence = 0
-        self._started = self._refused = self._wrapped = False
+        self._started = self._refused = False
         self._output: list[object] = []
         self._usage: Usage | None = None
         self._logprobs: list[msgspec.Raw] = []
@@ -73,7 +71,7 @@ class Writer:
         self._message_id = ""  # empty: no message is open
         self._item_id = ""
         self._open: Part | None = None
-        self._call: ToolCall | None = None
+        self._call: call_frames.Call | None = None
         self._said: list[str] = []
         self._front = self._back = b""  # of a delta, around its number; empty: deltas are not passed on
 
@@ -84,7 +82,7 @@ class Writer:
                 text = event.text
                 self._said.append(text)
                 if self._front:
-                    out.append(b"%b%d%b%b}\n\n" % (self._front, self._sequence, self._back, _encode(text)))
+                    out += (self._front, b"%d" % self._sequence, self._back, _encode(text), b"}\n\n")
                     self._sequence += 1
                 elif type(self._open) is Thinking:
                     out.append(self._first_thought(text))
@@ -150,6 +148,10 @@ class Writer:
         self._said = []
         self._front = b""
         match part:
+            case ToolCall(seal=seal):
+                if self._message_id or seal is not None:
+                    out += self._close_message() + self._sealed(seal, "next")
+                return out + self._start_call(part)
             case Text():
                 return (
                     out
@@ -162,8 +164,6 @@ class Writer:
             case Thinking():
                 out += self._close_message()
                 return out + self._added("rs", lambda id: envelope.reasoning(id, [], None, "thinking"))
-            case ToolCall():
-                return out + self._close_message() + self._sealed(part.seal, "next") + self._start_call(part)
             case _:
                 return out + self._whole(part)
 
@@ -171,6 +171,9 @@ class Writer:
         part, self._open, self._front = self._open, None, b""
         said = "".join(self._said)
         match part:
+            case ToolCall():
+                out = self._end_call(part.arguments + said)
+                return out if event.seal is None else out + self._sealed(event.seal, "last")
             case Text():
                 found = write_annotations((*part.citations, *event.citations), part.text + said, self.losses, "")
                 return self._end_text(part.text + said, found) + self._sealed(event.seal, "last")
@@ -178,8 +181,6 @@ class Writer:
                 return self._end_content(_REFUSAL, part.text + said, {"type": "refusal", "refusal": part.text + said})
             case Thinking():
                 return self._end_thinking(part, part.text + said, event.seal or part.seal)
-            case ToolCall():
-                return self._end_call(part.arguments + said) + self._sealed(event.seal, "last")
             case _:
                 return b""
 
@@ -224,9 +225,7 @@ class Writer:
         part = {"type": "summary_text", "text": ""}
         out = self._frame("response.reasoning_summary_part.added", {**self._place(_SUMMARY), "part": part})
         self._grow(_SUMMARY)
-        out += b"%b%d%b%b}\n\n" % (self._front, self._sequence, self._back, _encode(text))
-        self._sequence += 1
-        return out
+        return out + self._delta(self._front, self._back, text)
 
     def _end_thinking(self, part: Thinking, text: str, seal: Seal | None) -> bytes:
         out = b""
@@ -240,28 +239,27 @@ class Writer:
         return out + self._done(envelope.reasoning(self._item_id, summary, seal, keeping.clinging(part)))
 
     def _start_call(self, part: ToolCall) -> bytes:
-        found, self._wrapped = self._calls.found(part)
-        self._call = found
-        out = self._added("ctc" if found.free else "fc", lambda id: envelope.call(id, found, "", "in_progress"))
-        if not self._wrapped:
-            self._grow(_INPUT if found.free else _ARGUMENTS)
-        return out
+        self._call = call = self._calls.begun(part, len(self._output))
+        number = self._sequence
+        self._sequence = number + 1
+        if not call.tool.wrapped:
+            self._front, self._back = call.front, call.back
+        return call.added(number)
 
     def _end_call(self, arguments: str) -> bytes:
-        found = self._call
-        assert found is not None
-        grows = _INPUT if found.free else _ARGUMENTS
+        call = self._call
+        assert call is not None
         out = b""
-        if self._wrapped:
+        if call.tool.wrapped:
             arguments = unwrapped(arguments)
-        elif not arguments and not found.free:  # clients parse what they get
+        elif not arguments and not call.tool.free:  # clients parse what they get
             arguments = "{}"
-        if arguments and (self._wrapped or not any(self._said)):
-            out = self._frame(f"{grows.event}.delta", {**self._place(grows), "delta": arguments})
-        done = {**self._place(grows), grows.field: arguments}
-        if not found.free:
-            done["name"] = found.name
-        return out + self._frame(f"{grows.event}.done", done) + self._done(envelope.call(self._item_id, found, arguments, "completed"))
+        if arguments and (call.tool.wrapped or not any(self._said)):
+            out = self._delta(call.front, call.back, arguments)
+        frames, item = call.ended(self._sequence, arguments)
+        self._sequence += 2
+        self._output.append(item)
+        return out + frames
 
     def _sealed(self, seal: Seal | None, clings: keeping.Clings) -> bytes:
         """A signature of a neighbour, in an item of its own."""
@@ -307,11 +305,14 @@ class Writer:
         self._output.append(item)
         return out
 
+    def _delta(self, front: bytes, back: bytes, text: str) -> bytes:
+        number = self._sequence
+        self._sequence = number + 1
+        return b"".join((front, b"%d" % number, back, _encode(text), b"}\n\n"))
+
     def _place(self, grows: _Grows) -> dict[str, object]:
-        place: dict[str, object] = {"item_id": self._item_id, "output_index": len(self._output)}
-        if grows.place:
-            place[grows.place] = len(self._content) if grows.place == "content_index" else 0
-        return place
+        number = len(self._content) if grows.place == "content_index" else 0
+        return {"item_id": self._item_id, "output_index": len(self._output), grows.place: number}
 
     def _grow(self, grows: _Grows) -> None:
         """What stands around every delta of the part that begins."""
