@@ -124,11 +124,15 @@ def test_the_account_is_read_and_managed_as_its_page_says(gateway: Gateway, tmp_
 
 
 def test_balance_tools_read_what_their_page_says(gateway: Gateway, tmp_path: Path) -> None:
-    read, manage = (run(["sh", "-ec", mine(command, gateway)], gateway, tmp_path) for command in snippets("docs/balance-tools.md", "sh"))
+    page = snippets("docs/balance-tools.md", "sh")
+    read, manage, requests = (run(["sh", "-ec", mine(command, gateway)], gateway, tmp_path) for command in page)
     subscription, usage, token, quota = lines(read)
     assert (subscription["object"], usage["object"], token["data"]["name"]) == ("billing_subscription", "list", "starter")
     assert quota["daily_quota"] == {} and quota["keys"][0]["name"] == "starter"
     made, listed, found = lines(manage)
+    user, log, stat, token_log = lines(requests)
+    assert user["data"]["display_name"] == "default" and isinstance(log["data"]["items"], list)
+    assert stat["success"] and token_log["success"]
     assert made["data"]["key"].startswith("sk-") and made["data"]["id"] == found["data"][0]["id"] == listed["data"]["items"][0]["id"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,11 @@ from tests.harness.process import until
 RECORD = {
     "id", "user_id", "key", "status", "name", "created_time", "accessed_time", "expired_time", "remain_quota", "unlimited_quota",
     "model_limits_enabled", "model_limits", "allow_ips", "used_quota", "group", "cross_group_retry",
+}  # fmt: skip
+USER = {"id", "username", "display_name", "role", "status", "email", "group", "quota", "used_quota", "request_count", "aff_code"}
+LOG = {
+    "id", "user_id", "created_at", "type", "content", "token_name", "model_name", "quota", "prompt_tokens", "completion_tokens", "use_time",
+    "is_stream", "group", "ip", "other",
 }  # fmt: skip
 NANO_PER_UNIT = 2000
 
@@ -34,8 +40,6 @@ def spend(house: House, key: str, times: int = 2) -> int:
 
 def raw(house: House, method: str, path: str, body: Any = None) -> Any:
     """With the token by itself in the head, as CometAPI wants it."""
-    import json
-
     reply, text = house.ask(method, path, body, by="", authorization=house.token)
     assert reply.status == 200, text
     return json.loads(text)
@@ -170,11 +174,56 @@ def test_openais_old_billing_routes_say_limit_and_spend(house: House) -> None:
     assert refused["error"]["code"] == "invalid_api_key"
 
 
+def test_an_account_and_its_requests_are_told_as_the_cli_of_cometapi_asks_for_them(house: House) -> None:
+    key = house.json("POST", "/api/keys", {"name": "logged", "models": ["sim/tokens-5"]}, status=201)["key"]
+    charge = spend(house, key, 3)
+    told = raw(house, "GET", "/api/user/self")
+    user = told["data"]
+    assert told["success"] is True and user.keys() == USER
+    assert (user["username"], user["display_name"], user["role"], user["status"]) == ("ada", "acme", 1, 1)
+    balance = house.json("GET", "/api/balance")
+    total = house.json("GET", "/api/usage?from=2020-01-01")["total"]
+    assert user["quota"] == balance["left_nano"] // NANO_PER_UNIT
+    assert (user["used_quota"], user["request_count"]) == (total["charge_nano"] // NANO_PER_UNIT, total["requests"])
+    own = house.json("GET", "/api/user/self", by=key)["data"]
+    assert (own["username"], own["used_quota"], own["request_count"]) == ("logged", charge // NANO_PER_UNIT, 3)
+    assert house.json("GET", "/api/user/models", by=key)["data"] == ["sim/tokens-5"]
+    assert len(house.json("GET", "/api/user/models")["data"]) > 1
+
+    page = raw(house, "GET", "/api/log/self?p=1&page_size=2&token_name=logged&type=2")["data"]
+    assert (page["page"], page["page_size"], page["total"], len(page["items"])) == (1, 2, 3, 2)
+    rest = raw(house, "GET", "/api/log/self?p=2&page_size=2&token_name=logged")["data"]["items"]
+    items = [*page["items"], *rest]
+    assert all(item.keys() >= LOG for item in items) and [item["id"] for item in items] == [1, 2, 3]
+    assert len({item["request_id"] for item in items}) == 3
+    one = house.json("GET", f"/api/logs/{items[0]['request_id']}")
+    assert (items[0]["model_name"], items[0]["type"], items[0]["is_stream"]) == ("sim/tokens-5", 2, False)
+    assert items[0]["quota"] == one["charge_nano"] // NANO_PER_UNIT and items[0]["completion_tokens"] == one["output_tokens"] == 5
+    assert json.loads(items[0]["other"])["ending"] == "complete"
+    for query in ("token_name=nobody", "type=1", "model_name=nothing", "start_timestamp=4000000000"):
+        assert raw(house, "GET", f"/api/log/self?{query}")["data"]["items"] == [], query
+    assert house.json("GET", "/api/log/self?p=1001", status=400)["success"] is False
+
+    stat = raw(house, "GET", "/api/log/self/stat?token_name=logged")["data"]
+    assert stat == {"quota": charge // NANO_PER_UNIT, "rpm": 3, "tpm": sum(each["prompt_tokens"] + 5 for each in items)}
+    of_key = house.json("GET", f"/api/log/token?key={key}", by="")["data"]
+    assert [item["request_id"] for item in of_key] == [item["request_id"] for item in items]
+    assert house.json("GET", "/api/log/token", by="sk-nothing", status=401)["success"] is False
+
+
+def test_several_keys_are_revoked_at_once(house: House) -> None:
+    made = [raw(house, "POST", "/api/token/", {"name": f"batch-{number}"})["data"] for number in range(3)]
+    gone = [each["id"] for each in made[:2]]
+    assert raw(house, "POST", "/api/token/batch", {"ids": [*gone, 1]}) == {"success": True, "message": "", "data": 2}
+    assert [house.chat(each["key"]) for each in made] == [401, 401, 200]
+
+
 def test_an_unlimited_account_has_the_limit_that_these_clients_know(house: House) -> None:
     starter = house.gateway.key()
     assert house.json("GET", "/v1/dashboard/billing/subscription", by=starter)["hard_limit_usd"] == 100_000_000
     assert house.json("GET", "/api/usage/token", by=starter)["data"]["unlimited_quota"] is True
     assert house.json("GET", "/user/quota", by=starter)["total_quota"] == -1
+    assert house.json("GET", "/api/user/self", by=starter)["data"]["quota"] == 100_000_000 * 500_000
 
 
 def test_a_key_in_a_query_reaches_no_log_and_no_refusal(house: House) -> None:
@@ -188,6 +237,7 @@ def test_a_key_in_a_query_reaches_no_log_and_no_refusal(house: House) -> None:
             ("GET", f"/user/quota/{secret}?key={secret}"),
             ("GET", f"/api/token/search?token={secret}"),
             ("GET", f"/api/usage/token?key={secret}"),
+            ("GET", f"/api/log/token?key={secret}"),
             ("GET", f"/api/keys/{secret}"),
             ("GET", f"/nowhere?key={secret}"),
         ):

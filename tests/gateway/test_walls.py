@@ -48,12 +48,18 @@ ROWS: dict[str, tuple[Any, ...]] = {
     "POST /api/token/": ({"name": "from-a-panel"},),
     "PUT /api/token/": ({"id": "{id}", "name": "stolen"}, {"id": "{id}", "status": 2}, {"id": "{id}", "unlimited_quota": True}),
     "GET /api/token/search": (f"?keyword={MARK}", "?token={text}"),
+    "POST /api/token/batch": ({"ids": "{ids}"},),
     "GET /api/token/{id}": ("",),
     "DELETE /api/token/{id}": ("",),
     "GET /api/usage/token": ("",),
     "GET /user/quota": ("", "?start_date=2026-01-01&end_date=2026-12-31"),
     "GET /v1/dashboard/billing/subscription": ("",),
     "GET /v1/dashboard/billing/usage": ("",),
+    "GET /api/user/self": ("",),
+    "GET /api/user/models": ("",),
+    "GET /api/log/self": ("", "?page_size=100", "?token_name={name}"),
+    "GET /api/log/self/stat": ("", "?token_name={name}"),
+    "GET /api/log/token": ("",),
 }
 # What exists nowhere, of the same form.
 NOWHERE = {
@@ -62,6 +68,8 @@ NOWHERE = {
     "budget": "budget_0000000000000000",
     "request_id": "req_00000000000000000000000000",
     "id": 1234567890123,
+    "ids": [1234567890123],
+    "name": "no-such-name",
     "text": "sk-" + "a" * 38,
 }
 
@@ -90,6 +98,7 @@ def walls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walls]:
             "team": f"{MARK}-team",
             "budget": made["budget"]["id"],
             "id": record["id"],
+            "ids": [record["id"]],
             "request_id": house.json("GET", "/api/logs")["data"][0]["id"],
             "key cursor": house.json("GET", "/api/keys?limit=1")["next_cursor"],
             "log cursor": house.json("GET", "/api/logs?limit=1")["next_cursor"],

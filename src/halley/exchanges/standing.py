@@ -21,7 +21,7 @@ PAYMENTS = b"/api/payments"  # and the name of a way
 # Where an account reads and manages what is its own, each with all that is below it.
 ACCOUNT = (
     b"/api/keys", b"/api/teams", b"/api/budgets", b"/api/usage", b"/api/logs", b"/api/balance", b"/api/token", b"/user/quota",
-    b"/v1/dashboard/billing", b"/dashboard/billing",
+    b"/api/user", b"/api/log", b"/v1/dashboard/billing", b"/dashboard/billing",
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, tuple_
 
 from halley.chat.usage import Usage
 from halley.store.schema import keys, requests
@@ -33,23 +33,31 @@ Place = tuple[float, str]
 MOST_PASSED: Final = 20_000
 
 
-def page(connection: Connection, which: Which, after: Place | None, limit: int, to: Place | None = None) -> list[Entry]:
-    """Up to `limit` of them, the newest first, behind one place, and up to another with it."""
+def page(connection: Connection, which: Which, after: Place | None, limit: int, to: Place | None = None, skipped: int = 0) -> list[Entry]:
+    """Up to `limit` of them, the newest first, behind one place and `skipped` more, and up to another place with it."""
     columns = requests.c
-    query = (
-        _entries()
-        .where(*_between(which, after, which.since if to is None else max(which.since, to[0])))
-        .order_by(columns.at.desc(), columns.id.desc())
-        .limit(limit)
-    )
+    query = _entries().where(*_wanted(which, after, to)).order_by(columns.at.desc(), columns.id.desc()).limit(limit).offset(skipped)
+    return [_entry(row) for row in connection.execute(query)]
+
+
+def count(connection: Connection, which: Which, to: Place | None) -> int:
+    """How many there are, up to a place with it; MOST_PASSED if it is as many or more."""
+    found = select(requests.c.id).where(*_wanted(which, None, to)).limit(MOST_PASSED).subquery()
+    return connection.scalar(select(func.count()).select_from(found)) or 0
+
+
+def _wanted(which: Which, after: Place | None, to: Place | None) -> list[ColumnElement[bool]]:
+    columns = requests.c
+    conditions = _between(which, after, which.since if to is None else max(which.since, to[0]))
     if to is not None:
-        query = query.where(tuple_(columns.at, columns.id) >= tuple_(*to))
+        conditions.append(tuple_(columns.at, columns.id) >= tuple_(*to))
     for column, value in ((columns.key, which.key), (columns.model, which.model), (columns.status, which.status)):
-        query = query if value is None else query.where(column == value)
+        if value is not None:
+            conditions.append(column == value)
     if which.running:
         # Few, in an index of their own; along the account's a database would pass all that has ended.
-        query = query.where(columns.id.in_(select(requests.c.id).where(requests.c.ending.is_(None))))
-    return [_entry(row) for row in connection.execute(query)]
+        conditions.append(columns.id.in_(select(requests.c.id).where(requests.c.ending.is_(None))))
+    return conditions
 
 
 def stop(connection: Connection, which: Which, after: Place | None) -> Place | None:

@@ -3,7 +3,7 @@ the function that does it; `door` puts them on the web, `control.openapi` descri
 
 from __future__ import annotations
 
-from halley.control.account import budgets, figures, keys, logs, panel_keys, panels
+from halley.control.account import budgets, figures, keys, logs, panel_keys, panel_logs, panels
 from halley.control.account.endpoint import Endpoint
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -13,6 +13,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *logs.ENDPOINTS,
     *panel_keys.ENDPOINTS,
     *panels.ENDPOINTS,
+    *panel_logs.ENDPOINTS,
 )
 
 __all__ = ["ENDPOINTS", "Endpoint"]

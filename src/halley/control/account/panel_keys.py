@@ -43,6 +43,13 @@ class PanelFailed(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
 
 
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What every answer begins with."""
+
+    success: bool = True
+    message: str = ""
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A key. `key` is masked, but in the answer that makes it; times are Unix seconds, -1 is never; `model_limits` are separated by commas,
     `allow_ips` by line ends. `remain_quota` is what is left of the key's own quota; without one, and of a key that calls no models, 0."""
@@ -72,27 +79,16 @@ class TokenPage(msgspec.Struct, frozen=True):
     items: tuple[Record, ...]
 
 
-class TokenPageAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    success: bool = True
-    message: str = ""
+class TokenPageAnswer(Done, frozen=True, kw_only=True):
     data: TokenPage
 
 
-class TokensAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    success: bool = True
-    message: str = ""
+class TokensAnswer(Done, frozen=True, kw_only=True):
     data: tuple[Record, ...]
 
 
-class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    success: bool = True
-    message: str = ""
+class TokenAnswer(Done, frozen=True, kw_only=True):
     data: Record
-
-
-class Done(msgspec.Struct, frozen=True, kw_only=True):
-    success: bool = True
-    message: str = ""
 
 
 class Paging(msgspec.Struct, frozen=True):
@@ -138,6 +134,14 @@ class TokenChanged(msgspec.Struct, frozen=True):
     model_limits: str | tuple[str, ...] | UnsetType = UNSET
     allow_ips: str | UnsetType | None = UNSET
     group: str = ""
+
+
+class Several(msgspec.Struct, frozen=True):
+    ids: tuple[int, ...]
+
+
+class CountAnswer(Done, frozen=True, kw_only=True):
+    data: int
 
 
 def listed(desk: Desk, visitor: Visitor, asked: Paging) -> TokenPageAnswer:
@@ -244,6 +248,15 @@ def revoke(desk: Desk, visitor: Visitor, asked: Numbered) -> Done:
     return Done()
 
 
+def revoke_several(desk: Desk, visitor: Visitor, asked: Several) -> CountAnswer:
+    """Those that there are, all or none."""
+    found = [key for key in keys_of(desk, visitor) if _number(key) in asked.ids]
+    with desk.store.begin() as connection:
+        for key in found:
+            customers.revoke_key(connection, key.id, desk.now(), visitor.account)
+    return CountAnswer(data=len(found))
+
+
 def keys_of(desk: Desk, visitor: Visitor) -> list[Key]:
     """The keys that the visitor may see, the newest first."""
     with desk.store.read() as connection:
@@ -256,6 +269,11 @@ def _numbered(desk: Desk, visitor: Visitor, number: int) -> Key:
         if _number(key) == number:
             return key
     raise Unknown(f"There is no key with the id {number}.")
+
+
+def number_of(account: str) -> int:
+    """The account as a number: whose keys and requests they are."""
+    return zlib.crc32(account.encode())
 
 
 def _number(key: Key) -> int:
@@ -272,7 +290,7 @@ def _record(key: Key, spent: Spending, visitor: Visitor, now: float) -> Record:
     status = _STATUSES.get(status_of(key, now), _DISABLED)
     return Record(
         id=_number(key),
-        user_id=zlib.crc32(visitor.account.encode()),
+        user_id=number_of(visitor.account),
         key=key.shown,
         status=_EXHAUSTED if status == _ENABLED and left == 0 else status,
         name=key.name,
@@ -325,6 +343,7 @@ ENDPOINTS: Sequence[Endpoint] = (
     Endpoint("POST", "/api/token/", "Makes a key", TokenWanted, TokenAnswer, create, PANEL, ADMIN, True, refused=_UNWANTED, aliases=_BARE),
     Endpoint("PUT", "/api/token/", "Changes a key", TokenChanged, TokenAnswer, change, PANEL, ADMIN, True, refused=_CHANGED, aliases=_BARE),
     Endpoint("GET", "/api/token/search", "Finds keys by a part of the name or of the key", Sought, TokensAnswer, sought, PANEL),
+    Endpoint("POST", "/api/token/batch", "Revokes keys", Several, CountAnswer, revoke_several, PANEL, ADMIN, True, refused=_UNWANTED),
     Endpoint("GET", "/api/token/{id}", "One key", Numbered, TokenAnswer, read, PANEL, refused=_GONE),
     Endpoint("DELETE", "/api/token/{id}", "Revokes a key", Numbered, Done, revoke, PANEL, ADMIN, True, refused=_CHANGED),
 )

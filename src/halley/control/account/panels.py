@@ -92,7 +92,7 @@ class BillingUsage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def of_token(desk: Desk, visitor: Visitor, asked: Nothing) -> TokenUsageAnswer:
-    account, key, charge, _ = _spent(desk, visitor)
+    account, key, charge, _ = spent_by(desk, visitor)
     room = _room(desk, account, key)
     used, available = quota_units(charge), quota_units(room or 0)
     models = (key.limits.models or ()) if key is not None else ()
@@ -112,7 +112,7 @@ def of_token(desk: Desk, visitor: Visitor, asked: Nothing) -> TokenUsageAnswer:
 
 
 def quota(desk: Desk, visitor: Visitor, asked: Dates) -> Quota:
-    account, _, charge, count = _spent(desk, visitor)
+    account, _, charge, count = spent_by(desk, visitor)
     found = keys_of(desk, visitor)
     daily: dict[str, list[QuotaOfDay]] | UnsetType = UNSET
     with desk.store.read() as connection:
@@ -128,12 +128,12 @@ def quota(desk: Desk, visitor: Visitor, asked: Dates) -> Quota:
                 used = QuotaOfDay(names.get(str(key), ""), _usd(sums.charge), sums.requests)
                 daily.setdefault(shown(int(day)), []).append(used)
     keys = tuple(QuotaOfKey(key.name, _remaining(key, spent[key.id].left), _usd(spent[key.id].used.charge)) for key in found)
-    left = float(NEVER) if account.unlimited else _usd(_left(account))
+    left = float(NEVER) if account.unlimited else _usd(left_of(account))
     return Quota(visitor.name, left, _usd(charge), count, keys, daily)
 
 
 def subscription(desk: Desk, visitor: Visitor, asked: Nothing) -> Subscription:
-    account, key, charge, _ = _spent(desk, visitor)
+    account, key, charge, _ = spent_by(desk, visitor)
     room = _room(desk, account, key)
     limit = UNLIMITED_USD if room is None else _usd(room + charge)
     until = key.limits.expires_at if key is not None else None
@@ -142,10 +142,10 @@ def subscription(desk: Desk, visitor: Visitor, asked: Nothing) -> Subscription:
 
 def billing_usage(desk: Desk, visitor: Visitor, asked: Dates) -> BillingUsage:
     """The dates are read and not applied: these clients take the answer from the limit, which has all that was ever spent."""
-    return BillingUsage(total_usage=_usd(_spent(desk, visitor)[2] * 100))
+    return BillingUsage(total_usage=_usd(spent_by(desk, visitor)[2] * 100))
 
 
-def _spent(desk: Desk, visitor: Visitor) -> tuple[Account, Key | None, NanoDollars, int]:
+def spent_by(desk: Desk, visitor: Visitor) -> tuple[Account, Key | None, NanoDollars, int]:
     """The account, the key that asks, and what was charged for how many requests: the key's, or all of the account for a token."""
     with desk.store.read() as connection:
         account = customers.account(connection, visitor.account)
@@ -158,7 +158,7 @@ def _spent(desk: Desk, visitor: Visitor) -> tuple[Account, Key | None, NanoDolla
 
 def _room(desk: Desk, account: Account, key: Key | None) -> NanoDollars | None:
     """What may still be spent by a key, or by all of the account: of its credit, and of its budget if that is less; None is unlimited."""
-    rooms = [] if account.unlimited else [_left(account)]
+    rooms = [] if account.unlimited else [left_of(account)]
     if key is not None:
         with desk.store.read() as connection:
             budget = of_keys(connection, [key.id], desk.now())[key.id].left
@@ -172,7 +172,7 @@ def _remaining(key: Key, left: NanoDollars | None) -> float:
     return NEVER if left is None else _usd(left)
 
 
-def _left(account: Account) -> NanoDollars:
+def left_of(account: Account) -> NanoDollars:
     return 0 if account.unlimited else account.available + account.held
 
 
