@@ -12,6 +12,7 @@ import re
 import socket
 from collections import Counter
 from pathlib import Path
+from zlib import crc32
 
 from soak.campaign import Campaign, Effort, Figures, say
 from soak.mutations import mutate
@@ -25,7 +26,8 @@ _OURS = {
     "content-type", "content-length", "date", "x-request-id", "x-halley-provider", "x-halley-attempts", "retry-after", "connection",
     "openai-version", "openai-processing-ms", "retry-after-ms", "x-should-retry", "transfer-encoding", "cache-control", "x-accel-buffering",
 }  # fmt: skip
-_MARK = re.compile(rb"mark-\d+-")
+_MARK = re.compile(rb"mark-\d+-\d+")
+_SLOTS = range(_AT_ONCE)
 
 
 def run(place: Path, effort: Effort) -> Figures:
@@ -35,12 +37,12 @@ def run(place: Path, effort: Effort) -> Figures:
     with Hostile(replies) as upstream, Gateway(place, _configuration(upstream.url)) as gateway:
         key = customer(gateway, "reader", "1000")
         for done in range(0, effort.rounds, _AT_ONCE):
-            for slot in range(_AT_ONCE):
+            for slot in _SLOTS:
                 replies[f"odd-{slot}"] = _says(_mutated(slot, dice), closes=dice.random() < 0.7)
-                replies[f"good-{slot}"] = _says(_reply(f"mark-{slot}-good", dice), closes=False)
+                replies[f"good-{slot}"] = _says(_reply(f"{_mark(slot)}-good", dice), closes=False)
             for name in ("odd", "good"):
                 with Crowd(gateway.url) as crowd:
-                    members = [crowd.ask(key, encoded(f"{name}-{slot}", max_tokens=9)) for slot in range(_AT_ONCE)]
+                    members = [crowd.ask(key, encoded(f"{name}-{slot}", max_tokens=9)) for slot in _SLOTS]
                     crowd.until(lambda member: member.ended or member.whole)
                     crowd.listen(0.01)  # a second answer would follow at once
                     for slot, member in enumerate(members):
@@ -54,13 +56,21 @@ def run(place: Path, effort: Effort) -> Figures:
 
 
 def _configuration(url: str) -> str:
-    names = [f"{name}-{slot}" for name in ("odd", "good") for slot in range(_AT_ONCE)]
+    names = [f"{name}-{slot}" for name in ("odd", "good") for slot in _SLOTS]
     models = "".join(
         f'[[models]]\nid = "{name}"\nmax_output = 1000\nprice = {{input = "1", output = "2"}}\noffers = [{{provider = "one"}}]\n'
         for name in names
     )
     provider = f'[[providers]]\nname = "one"\nkind = "openai-compatible"\nbase_url = "{url}"\napi_key = "sk-x"\n'
     return f"[upstream]\nfirst_byte_seconds = 1.0\nidle_seconds = 1.0\n{provider}{models}"
+
+
+def _mark(slot: int) -> str:
+    """Of one request. Its second figure makes sure that no mutation of a mark is the mark of another."""
+    return f"mark-{slot}-{crc32(b'%d' % slot)}"
+
+
+_MARKS = frozenset(_mark(slot).encode() for slot in _SLOTS)
 
 
 def _reply(mark: str, dice: random.Random) -> bytes:
@@ -75,8 +85,8 @@ def _reply(mark: str, dice: random.Random) -> bytes:
 
 def _mutated(slot: int, dice: random.Random) -> bytes:
     """A reply with something in, before or behind it that is none of its own."""
-    reply = _reply(f"mark-{slot}-odd", dice)
-    second = _reply(f"mark-{slot}-second", dice)
+    reply = _reply(f"{_mark(slot)}-odd", dice)
+    second = _reply(f"{_mark(slot)}-second", dice)
     match dice.randrange(8):
         case 0:
             return reply + second
@@ -111,11 +121,11 @@ def _check(member: Member, slot: int, *, good: bool) -> int:
     fields = dict(line.split(": ", 1) for line in head.decode("latin-1").split("\r\n")[1:])
     assert blank and fields.keys() <= _OURS, f"a field of the upstream's has passed: {raw!r}"
     assert "transfer-encoding" not in fields and len(body) == int(fields["content-length"]), f"not one whole answer: {raw!r}"
-    foreign = [mark for mark in _MARK.findall(raw) if mark != b"mark-%d-" % slot]
+    foreign = (_MARKS & set(_MARK.findall(raw))) - {_mark(slot).encode()}
     assert not foreign, f"the answer to {slot} has {foreign}: {raw!r}"
     if good:
         assert member.status in (200, 502), raw
-        assert member.status == 502 or json.loads(body)["choices"][0]["message"]["content"] == f"mark-{slot}-good", raw
+        assert member.status == 502 or json.loads(body)["choices"][0]["message"]["content"] == f"{_mark(slot)}-good", raw
     else:
         assert b"-good" not in body, f"somebody else's answer: {raw!r}"
         # Another 2xx passes as the provider's own word.
