@@ -108,6 +108,7 @@ def stream(*events: Any) -> Answer:
 
 
 NOT_FOUND = HEALTHY["nothing"]
+T = ("--profile", "text")
 S, R, M, G = only("chat-stream"), only("responses-stream"), only("messages-stream"), only("gemini-stream")
 FAULTS: dict[str, Script] = {
     # The key and the head that carries it.
@@ -132,6 +133,19 @@ FAULTS: dict[str, Script] = {
     "a refusal has no error": Script(gateway(refusal=reply(401, {"detail": CANARY})), "error-shape"),
     "a refusal is HTML": Script(gateway(refusal=html(403)), "html-page"),
     "a refusal is 500": Script(gateway(refusal=error(500)), "server-error"),
+    "the key is refused with 400, as LiteLLM does": Script(
+        lambda r: gateway(refusal=error(400, "400", kind="no_db_connection") if b"uthorization" in r else HEALTHY["refusal"])(r),
+        "key-refused",
+        key="sk-another",
+    ),
+    "no list, because the key is refused with 400": Script(
+        lambda r: gateway(refusal=error(400, "400") if b"uthorization" in r else HEALTHY["refusal"], catalogue=NOT_FOUND)(r),
+        "key-refused",
+        key="sk-another",
+        model=None,
+    ),
+    "the key is lost on the way to Responses": Script(gateway(responses=HEALTHY["refusal"]), "key-refused-here", only("chat", "responses")),
+    "messages take no x-api-key": Script(gateway(messages=error(403)), "key-refused-here", ("--profile", "text")),
     # The model.
     "the model does not exist": Script(gateway(chat=error(404, "model_not_found")), "model-rejected"),
     "the model does not exist, as vLLM says it": Script(
@@ -158,7 +172,21 @@ FAULTS: dict[str, Script] = {
     "no list from a silent server": Script(lambda r: None, "timeout", ("--timeout", "0.4"), model=None),
     "no list from no HTTP": Script(lambda r: b"SSH-2.0-x\r\n\r\n", "protocol", model=None),
     "there is no model to take": Script(gateway(models=NOT_FOUND, catalogue=NOT_FOUND), "evidence-gap", model=None),
+    # What chat has proved is no longer in question.
+    "Responses refuse a field that a router added": Script(
+        gateway(models=reply(200, {"data": [{"id": "unknown"}]}), responses=error(400, "invalid_value", param="priority")),
+        "request-rejected",
+        only("chat", "responses"),
+    ),
+    "streams alone fail": Script(gateway(chat_stream=error(500, kind="api_error")), "surface-fails", only("chat", "chat-stream")),
+    "the model list alone fails": Script(gateway(models=reply(500, {"status": "failure", "message": CANARY})), "surface-fails", T),
+    "bad messages fail": Script(
+        lambda r: error(500) if surface(r) == "messages" and not carries_key(r) else gateway()(r), "surface-fails", T
+    ),
     # The request.
+    "everybody is rejected, since a header is missing": Script(
+        lambda r: reply(400, {"status": "failure", "message": CANARY}), "request-rejected"
+    ),
     "the body is malformed": Script(gateway(chat=error(400, "invalid_json")), "request-rejected"),
     "the body is not processable": Script(gateway(chat=reply(422, {"detail": [{"loc": ["body"], "msg": CANARY}]})), "request-rejected"),
     "temperature is refused": Script(

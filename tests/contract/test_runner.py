@@ -144,3 +144,43 @@ def test_a_run_pays_for_no_more_requests_than_its_page_says(tmp_path: Path) -> N
             result = cli(tmp_path, "run", "--base-url", url, "--model", "m", "--model-for", "embeddings=m", "--profile", profile)
             assert (result.exit_code, len(paid)) == (0, most), result.output
             assert max(map(len, paid)) < 1000
+
+
+def told(home: Path, answer: Answer, *flags: str) -> tuple[int, dict[str, str], list[str]]:
+    """Exit code, the cause of each finding, and what the run does not prove."""
+    with serving(answer) as url:
+        words = ("run", "--base-url", url, "--model", "m", "--json", *flags)
+        result = cli(home, *words, http_proxy=None, HTTP_PROXY=None)
+    document = json.loads(result.stdout)
+    return result.exit_code, {each["code"]: each["cause"] for each in document["findings"]}, document["uncertainty"]
+
+
+def test_what_the_first_contract_proved_is_not_doubted_again(tmp_path: Path) -> None:
+    refused, failed = HEALTHY["refusal"], reply(500, {"error": {"message": "x"}})
+    extra = reply(400, {"error": {"message": "x", "param": "priority", "code": "invalid_value"}})
+    answer = gateway(models=failed, responses=extra, messages=refused, embeddings=failed)
+    code, causes, _ = told(tmp_path, answer, "--profile", "text", "--model-for", "embeddings=m")
+    assert code == 1 and "server-error" not in causes and "key-refused" not in causes
+    assert causes["key-refused-here"].startswith("messages (key in x-api-key) refused with 401 the key that the first contract")
+    assert causes["request-rejected"].endswith("names a field that was not sent: it is missed, or added on the way")
+    assert causes["surface-fails"].startswith(("models fails with 500", "embeddings fails with 500"))
+
+
+def test_where_nothing_is_a_refusals_shape_is_nobodys(tmp_path: Path) -> None:
+    code, causes, unproved = told(tmp_path, lambda _: reply(404, {"detail": "Not Found"}), "--contract", "chat")
+    assert (code, set(causes)) == (1, {"model-list-missing", "wrong-base-url"})
+    assert "whether a bad key is told from a good one was not seen: the good key got no further" not in unproved
+
+
+def test_a_refusal_proves_little_where_the_good_key_was_refused_too(tmp_path: Path) -> None:
+    code, causes, unproved = told(tmp_path, lambda _: reply(400, {"message": "which provider?"}), "--contract", "chat")
+    assert code == 1 and "(--header NAME=VALUE)" in causes["request-rejected"]
+    assert "whether a bad key is told from a good one was not seen: the good key got no further" in unproved
+
+
+def test_a_model_for_another_kind_is_named_by_its_own_option(tmp_path: Path) -> None:
+    with serving(gateway(models=reply(500, {"error": {"message": "x"}}), catalogue=HEALTHY["nothing"])) as url:
+        words = ("run", "--base-url", url, "--model", "m", "--contract", "chat", "--contract", "embeddings", "--json")
+        result = cli(tmp_path, *words, http_proxy=None, HTTP_PROXY=None)
+    (left,) = json.loads(result.stdout)["not_run"]
+    assert left["reason"] == "no model list at /models (500): name a model with --model-for embeddings=ID"

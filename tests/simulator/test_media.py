@@ -70,3 +70,11 @@ async def test_the_catalogue_needs_no_key_and_the_balance_does() -> None:
         spent = await ask(upstream, "/v1/dashboard/billing/usage", None, method="GET")
     assert json.loads(listed.body)["data"][0]["id"] == "sim/echo"
     assert (closed.status, json.loads(spent.body)["total_usage"]) == (401, 0.0)
+
+
+async def test_whether_it_lives_is_told_without_a_key() -> None:
+    async with simulator(require_key="k") as upstream:
+        lives = await ask(upstream, "/health", None, method="GET", authorization="")
+        other = await ask(upstream, "/health", {"x": 1}, authorization="")
+        ready = await ask(upstream, "/healthy", None, method="GET", authorization="")
+    assert [each.status for each in (lives, other, ready)] == [200, 405, 401] and lives.body == b""

@@ -22,6 +22,8 @@ _REVISION = re.compile(
     r"(?:[-@:](?:\d{3,4}|\d{6}|\d{8}|\d{4}-\d{2}-\d{2}|latest|free|default|(?:preview|exp)(?:-\d{2}-(?:\d{4}|\d{2}))?))+$"
 )
 
+_FIELD = re.compile(r"(?!none$|null$|body$)[a-z][a-z0-9_]{1,40}", re.IGNORECASE)
+
 
 class Setting(msgspec.Struct, frozen=True):
     """What of the run a judgement needs. `listed` is None where no model list was seen; `provider` is whom the operator expects."""
@@ -97,8 +99,15 @@ def _rejection(evidence: Evidence, setting: Setting) -> Wrong:
         return Wrong("empty-body")
     if evidence.value() is UNREAD:
         return Wrong("not-json")
-    named = member(_error(evidence), "param")
-    return Wrong("request-rejected", f"; the reply names `{named}`" if isinstance(named, str) and named in setting.fields else "")
+    return Wrong("request-rejected", _named(member(_error(evidence), "param"), setting.fields))
+
+
+def _named(param: object, fields: frozenset[str]) -> str:
+    """What the reply says of a field. A name that was sent may be quoted; another is told of, since then somebody between put it there."""
+    name = re.split(r"[.\[]", param, maxsplit=1)[0] if isinstance(param, str) else ""
+    if name in fields:
+        return f"; the reply names `{name}`"
+    return "; the reply names a field that was not sent: it is missed, or added on the way" if _FIELD.fullmatch(name) else ""
 
 
 def _plain_name(model: str) -> str:

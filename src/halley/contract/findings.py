@@ -140,6 +140,16 @@ TABLE: dict[str, tuple[int, str, str]] = {
         "the key may list models but was refused here with {status}",
         "the key is real: look at its permissions, project, model and IP limits",
     ),
+    "key-refused-here": (
+        REFUSED,
+        "{what} refused with {status} the key that the first contract had passed with",
+        "the key is real: look whether this surface wants another header or permission, or a gateway drops the header on the way",
+    ),
+    "surface-fails": (
+        NETWORK,
+        "{what} fails with {status} while the first contract passed at the same base URL",
+        "the endpoint is up: look for this path in its log; leave the contract out if the endpoint does not promise it",
+    ),
     "website": (
         NETWORK,
         "a website answered {status}: this is not the address of an API",

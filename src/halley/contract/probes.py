@@ -34,6 +34,8 @@ async def narrow(session: Session, contract: Contract, case: Case, fields: Field
         return await _place(session, wrong)
     if wrong.code == "request-rejected" and await _is_unknown(session, contract):
         return Wrong("model-rejected")
+    if wrong.code == "request-rejected" and session.is_gate(contract):
+        wrong = await _whoever_asks(session, wrong)
     if wrong.code == "request-rejected" and session.plan.bisect and contract.required is not None and fields:
         return await _field(session, contract, case, fields, wrong)
     return wrong
@@ -54,6 +56,22 @@ async def _key(session: Session) -> Wrong | None:
         if found.status == 200 and found.value() is not UNREAD:
             return Wrong("header-name", header if header != "Authorization" else "Authorization without the word Bearer")
     return None
+
+
+async def _whoever_asks(session: Session, wrong: Wrong) -> Wrong:
+    """Where the model list is rejected too, its body cannot be at fault: is it the key, which some servers refuse with 400, or is
+    everybody rejected?"""
+    listed = session.listed
+    if listed is None or listed.fault or listed.status not in (400, 422):
+        return wrong
+    url, own = f"{session.root}/models", (*_PLAIN, *session.added())
+    bad = await session.send("probe with a bad key", "GET", url, (*own, ("Authorization", f"Bearer {INVALID_KEY}")))
+    bare = await session.send("probe without a key", "GET", url, own)
+    if bad.status == listed.status and bare.status in (401, 403):
+        return Wrong("key-refused")
+    if bad.status == bare.status == listed.status:
+        return Wrong(wrong.code, "; so is the model list, whatever the key: the endpoint may want a field in the head (--header NAME=VALUE)")
+    return wrong
 
 
 async def _is_unknown(session: Session, contract: Contract) -> bool:

@@ -29,7 +29,11 @@ Progress = Callable[[int, int, str], None]
 """Contracts done, contracts in all, and the one that was done last."""
 
 
-async def judge(session: Session, contract: Contract, case: Case, fields: Fields | None) -> Judged:
+_NOWHERE = ("wrong-base-url", "missing-v1", "website", "surface-missing")
+
+
+async def judge(session: Session, contract: Contract, case: Case, fields: Fields | None, first: Judged | None = None) -> Judged:
+    """`first` is the happy path, where this is another."""
     evidence = await session.attempt(contract, case, fields)
     wrong = diagnosis.failure(contract, case, evidence, session.setting(contract, fields))
     if wrong and case.test_case == "happy_path":
@@ -38,6 +42,8 @@ async def judge(session: Session, contract: Contract, case: Case, fields: Fields
         if session.plan.explicit and diagnosis.is_absent(evidence) and wrong.code == "wrong-base-url" and not session.is_gate(contract):
             wrong = Wrong("surface-missing", contract.name)
         wrong = await probes.narrow(session, contract, case, fields, wrong, evidence)
+    elif wrong and first and first.code in _NOWHERE and evidence.status == first.evidence.status:
+        wrong = first.wrong  # Where nothing is, a refusal's shape is nobody's.
     return session.record(contract, case, evidence, wrong)
 
 
@@ -57,7 +63,7 @@ async def run_contract(session: Session, contract: Contract) -> Done:
     judged = [first]
     if contract.task and first.outcome.result == "pass":
         judged += await probes.follow(session, contract, first.evidence)
-    judged += [await judge(session, contract, case, fields) for case in contract.errors]
+    judged += [await judge(session, contract, case, fields, first) for case in contract.errors]
     return Done(contract, tuple(judged))
 
 
@@ -162,13 +168,15 @@ def _obstacle(session: Session, contract: Contract, done: Mapping[str, Done], ga
     if contract.load and not session.plan.allow_load:
         return "it sends many requests: allow it with --allow-load"
     if contract.kind and not session.model(contract):
-        return session.chosen[contract.name].why if session.listed and session.listed.status == 200 else _unlisted(session)
+        return session.chosen[contract.name].why if session.listed and session.listed.status == 200 else _unlisted(session, contract)
     return ""
 
 
-def _unlisted(session: Session) -> str:
+def _unlisted(session: Session, contract: Contract) -> str:
     status = session.listed.status if session.listed else None
-    return f"no model list at /models ({status or 'no reply'}): check the base URL, or name a model with --model ID"
+    option = "--model ID" if contract.kind == "text" else f"--model-for {contract.kind}=ID"
+    doubt = "" if session.gate_passed else "check the base URL, or "
+    return f"no model list at /models ({status or 'no reply'}): {doubt}name a model with {option}"
 
 
 def _named(proxy: Proxy) -> str:
@@ -216,5 +224,8 @@ def _uncertainty(plan: Plan, not_run: Sequence[NotRun], outcomes: Sequence[Outco
     if plan.headers:
         names = ", ".join(dict.fromkeys(each.name for each in plan.headers))
         yield f"{names} went with every request, also with those that had to be refused for their key"
-    if not any(each.case == "invalid credential" for each in outcomes):
-        yield "whether a bad key is refused was not seen"
+    refused = {each.contract for each in outcomes if each.case == "invalid credential" and each.result == "pass"}
+    passed = {each.contract for each in outcomes if each.case == "happy path" and each.result == "pass"}
+    if not refused & passed:
+        why = ": the good key got no further" if refused else ""
+        yield f"whether a bad key is told from a good one was not seen{why}"

@@ -70,6 +70,7 @@ class Judged(NamedTuple):
     evidence: Evidence
     outcome: Outcome
     code: str
+    wrong: Wrong | None = None
 
 
 class Done(NamedTuple):
@@ -99,6 +100,9 @@ class Session:
         self.peer = ""
         self.proxy: Proxy | None = None
         self.headers: set[str] = set()
+        self.answered: set[str] = set()
+        """Models that have answered: whatever refuses them later, they are active."""
+        self.gate_passed = False
         self._redactor = Redactor(plan.key, *(each.value for each in plan.headers if each.variable))
         self._added = [each.value.reveal() for each in plan.headers if not each.variable]
 
@@ -110,7 +114,7 @@ class Session:
 
     def setting(self, contract: Contract, fields: Fields | None) -> Setting:
         listed = diagnosis.names(self.listed) if self.listed is not None else None
-        return Setting(self.model(contract), listed, self.plan.provider, frozenset(fields or ()))
+        return Setting(self.model(contract), listed and listed | self.answered, self.plan.provider, frozenset(fields or ()))
 
     def model(self, contract: Contract) -> str:
         return self.chosen[contract.name].model if contract.name in self.chosen else ""
@@ -182,6 +186,7 @@ class Session:
 
     def record(self, contract: Contract, case: Case, evidence: Evidence, wrong: Wrong | None) -> Judged:
         notes = [case.name if contract.name == "chat" else f"{contract.name} {case.name}"]
+        wrong = self._beside_a_pass(contract, wrong) if wrong and self.gate_passed and not self.is_gate(contract) else wrong
         if wrong:
             found = diagnosis.explain(wrong, evidence)
             found = Finding(found.code, self.masked(found.cause), found.fix)
@@ -190,9 +195,23 @@ class Session:
             self.keep(evidence)
         elif case.credential != "given" and evidence.status not in (401, 403):
             notes.append(f"refused with {evidence.status}, where 401 or 403 is usual")
+        if not wrong and case.test_case == "happy_path":
+            self.answered |= {self.model(contract)} - {""}
+            self.gate_passed = self.gate_passed or self.is_gate(contract)
         code = wrong.code if wrong else ""
         shape = () if wrong else tuple(self.masked(line) for line in fingerprint(contract, evidence))
-        return Judged(evidence, self.outcome(contract, case, evidence, "fail" if wrong else "pass", code, notes, shape), code)
+        return Judged(evidence, self.outcome(contract, case, evidence, "fail" if wrong else "pass", code, notes, shape), code, wrong)
+
+    def _beside_a_pass(self, contract: Contract, wrong: Wrong) -> Wrong:
+        """What the first contract has proved is no longer in question: the key that it passed with is good, and the endpoint is up."""
+        match wrong.code:
+            case "key-refused":
+                carrier = {"bearer": "Authorization"}.get(contract.carrier, contract.carrier)
+                return Wrong("key-refused-here", f"{contract.name} (key in {carrier})")
+            case "server-error":
+                return Wrong("surface-fails", contract.name)
+            case _:
+                return wrong
 
     def outcome(
         self, contract: Contract, case: Case, evidence: Evidence, result: str, code: str, notes: list[str], shape: tuple[str, ...] = ()
@@ -204,9 +223,9 @@ class Session:
         )  # fmt: skip
 
     def absent(self, contract: Contract, case: Case, evidence: Evidence) -> Judged:
-        setting = self.setting(contract, None)
+        listed = diagnosis.names(self.listed) if self.listed is not None else None
         note = f"{contract.name} is not served here ({evidence.status})"
-        if contract.kind and setting.listed is not None and setting.model not in setting.listed:
+        if contract.kind and listed is not None and self.model(contract) not in listed:
             note += ", or not for this model, which is not in the list"
         return Judged(evidence, self.outcome(contract, case, evidence, "not served", "", [note]), "")
 

@@ -24,6 +24,8 @@ class Surface(NamedTuple):
     methods: tuple[str, ...] = ("POST",)
     model: str = ""
     item: str = ""
+    public: bool = False
+    """Answers without a key."""
 
 
 _CARRIERS = {
@@ -56,7 +58,8 @@ _PATHS = {
     "/v1/videos": Surface("videos", CHAT),
     "/v1/dashboard/billing/subscription": Surface("allowance", CHAT, ("GET",)),
     "/v1/dashboard/billing/usage": Surface("spent", CHAT, ("GET",)),
-    "/api/models": Surface("catalogue", CHAT, ("GET",)),
+    "/api/models": Surface("catalogue", CHAT, ("GET",), public=True),
+    "/health": Surface("health", CHAT, ("GET",), public=True),  # as at vLLM, whose routers wait for it before they serve
 }
 _OPERATIONS = {
     "generateContent": "gemini",

@@ -82,9 +82,8 @@ class Upstream:
         path = request.path
         if path.startswith("/sim/") and self.scripts is not None:
             return await self._control(connection, request, path, self.scripts)
-        if not connection.counted:
-            connection.counted = True
-            self.dialled += 1
+        self.dialled += not connection.counted
+        connection.counted = True
         self.requests += 1
         if path == "/token":
             return await _send(connection, request, *self._grants.exchange(request, self.url.removesuffix("/v1") + path, time.time()))
@@ -95,7 +94,7 @@ class Upstream:
         dialect = surface.dialect if surface is not None else CHAT
         if refusal is not None:
             return await _refuse(connection, request, dialect, *refusal)
-        public = surface is not None and surface.name == "catalogue"
+        public = surface is not None and surface.public
         if not public and (self.scripts is not None or self._require_key is not None):
             reason = unauthorized(request, dialect, self._require_key)
             if reason is not None:
@@ -111,8 +110,9 @@ class Upstream:
                 if surface.item not in self._names() and (self.scripts is None or not self.scripts.knows(surface.item)):
                     return await _refuse(connection, request, dialect, 404, f'The model "{surface.item}" does not exist.')
                 await _send(connection, request, 200, msgspec.json.encode(entry(dialect, surface.item)))
-            case "catalogue":
-                await _send(connection, request, 200, msgspec.json.encode(catalogue(self._names())))
+            case "catalogue" | "health":
+                shown = msgspec.json.encode(catalogue(self._names())) if surface.name == "catalogue" else b""
+                await _send(connection, request, 200, shown)
             case "allowance" | "spent":
                 await _send(connection, request, 200, msgspec.json.encode(balance(surface.name)))
             case "video":
