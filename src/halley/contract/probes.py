@@ -70,7 +70,7 @@ async def _whoever_asks(session: Session, wrong: Wrong) -> Wrong:
     if bad.status == listed.status and bare.status in (401, 403):
         return Wrong("key-refused")
     if bad.status == bare.status == listed.status:
-        return Wrong(wrong.code, "; so is the model list, whatever the key: the endpoint may want a field in the head (--header NAME=VALUE)")
+        return Wrong(wrong.code, "; so is the model list, whatever the key: the endpoint may want a head field (--header NAME=VALUE)")
     return wrong
 
 
