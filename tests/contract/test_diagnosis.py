@@ -103,6 +103,12 @@ def chat_with(message: dict[str, Any]) -> bytes:
     return reply(200, {**CHAT, "choices": [{"index": 0, "message": message}]})
 
 
+def relabelled(field: bytes) -> bytes:
+    """The healthy answer with another field in place of its length."""
+    head, blank, body = HEALTHY["chat"].partition(b"\r\n\r\n")
+    return b"\r\n".join(field if line.startswith(b"Content-Length") else line for line in head.split(b"\r\n")) + blank + body
+
+
 def stream(*events: Any) -> Answer:
     return gateway(chat_stream=sse(frames(*events)))
 
@@ -169,6 +175,7 @@ FAULTS: dict[str, Script] = {
         lambda r: reply(301, "", extra="Location: https://elsewhere.test/v1\r\n"), "redirected", model=None
     ),
     "no list, since the API is at /api/v1": Script(at("/api/v1", NOT_FOUND), "missing-v1", model=None),
+    "no list, for it has no end": Script(gateway(models=reply(200, b" " * 1500000), catalogue=NOT_FOUND), "evidence-gap", model=None),
     "no list from a silent server": Script(lambda r: None, "timeout", ("--timeout", "0.4"), model=None),
     "no list from no HTTP": Script(lambda r: b"SSH-2.0-x\r\n\r\n", "protocol", model=None),
     "there is no model to take": Script(gateway(models=NOT_FOUND, catalogue=NOT_FOUND), "evidence-gap", model=None),
@@ -240,6 +247,10 @@ FAULTS: dict[str, Script] = {
     "nobody answers": Script(lambda r: None, "timeout", ("--timeout", "0.4")),
     "the reply is cut": Script(gateway(chat=HEALTHY["chat"][:-5]), "cut"),
     "the connection is closed without a reply": Script(gateway(chat=b""), "cut"),
+    "a length that is too short": Script(gateway(chat=relabelled(b"Content-Length: 20")), "misframed"),
+    "a head of lines without carriage returns": Script(gateway(chat=HEALTHY["chat"].replace(b"\r\n", b"\n")), "misframed"),
+    "a head of a megabyte": Script(gateway(chat=reply(200, CHAT, extra=f"X-Big: {'x' * 1000000}\r\n")), "misframed"),
+    "304 without a place": Script(gateway(chat=reply(304, "")), "unexpected-status"),
     "not HTTP": Script(lambda r: b"SSH-2.0-x\r\n\r\n", "protocol"),
     # Who answered.
     "another model answered": Script(gateway(chat=reply(200, {**CHAT, "model": "m-mini"})), "unreviewed-fallback"),

@@ -33,7 +33,7 @@ TABLE_OF_SERVERS = {
     "good gateway, chunked": (script(reply(200, ANSWER, framing="chunked")), 0, set()),
     "good gateway, ended by close": (script(reply(200, ANSWER, framing="eof")), 0, set()),
     "100 Continue first": (script(b"HTTP/1.1 100 Continue\r\n\r\n" + GOOD), 0, set()),
-    "interim replies without end": (script(b"HTTP/1.1 103 Hints\r\n\r\n" * 2000), 5, {"protocol"}),
+    "interim replies without end": (script(b"HTTP/1.1 103 Hints\r\n\r\n" * 2000), 5, {"misframed"}),
     "bad key gets 429": (script(GOOD, reply(429, REFUSAL)), 0, set()),
     "no model list": (lambda r: reply(404, REFUSAL) if r.startswith(b"GET") else script(GOOD)(r), 0, {"model-list-missing"}),
     "takes any key": (script(GOOD, GOOD), 6, {"bad-key-accepted"}),

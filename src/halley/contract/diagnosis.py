@@ -49,7 +49,7 @@ def failure(contract: Contract, case: Case, evidence: Evidence, setting: Setting
     if evidence.is_html():
         return Wrong("website" if given and status < 500 else "html-page")
     if 300 <= status < 400:
-        return Wrong("redirected")
+        return Wrong("redirected" if "location" in evidence.fields or status in (301, 302, 303, 307, 308) else "unexpected-status")
     if status >= 500:
         return Wrong("proxy-error" if status in (502, 503, 504) and not members(evidence.value()) else "server-error")
     if status == 407:

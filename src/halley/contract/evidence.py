@@ -12,7 +12,7 @@ import msgspec
 
 FaultKind = Literal[
     "dns", "connection-refused", "unreachable", "connect-timeout", "tls", "tls-to-http", "http-to-tls", "timeout", "cut", "protocol",
-    "proxy-unreachable", "proxy-refused", "proxy-authentication", "proxy-unsupported",
+    "misframed", "proxy-unreachable", "proxy-refused", "proxy-authentication", "proxy-unsupported",
 ]  # fmt: skip
 
 # Only these words of a foreign head may appear in a report, with a version: any other could be an echo of what was sent.

@@ -46,6 +46,10 @@ class _Refused(Exception):
         self.fault = fault
 
 
+class _Misframed(Exception):
+    """It is HTTP/1, but not as it should be; holds what is wrong, in our words."""
+
+
 class _SpeaksTls(Exception):
     """The first bytes of the reply are those of TLS, but the request went out in the clear."""
 
@@ -91,7 +95,7 @@ class _Reply:
     def feed(self, data: bytes) -> bool:
         self._raw += len(data)
         if self._raw > _FRAMING + 8 * len(self.body) + len(data):
-            raise httptools.HttpParserError("all frame and no body")
+            raise _Misframed("much frame and no body")
         if not self._head_done:
             searched = max(0, len(self.head) - 3)
             self.head += data
@@ -100,21 +104,32 @@ class _Reply:
             end = self.head.find(b"\r\n\r\n", searched)
             if end < 0:
                 if len(self.head) > HEAD_CAP:
-                    raise httptools.HttpParserError("the head is over 64 KiB")
+                    raise _Misframed("the head is over 64 KiB") if self._is_http() else httptools.HttpParserError("no head")
                 return True
             data, self.head = self.head, self.head[: end + 4]
             head = self.head
             if data[9:10] == b"1":  # 100 Continue and its kin come before the final head
                 self.interim += 1
                 if self.interim > 16:
-                    raise httptools.HttpParserError("more than 16 interim replies")
+                    raise _Misframed("more than 16 interim replies")
                 self._start()
                 return self.feed(data[end + 4 :]) if len(data) > end + 4 else True
-            self._parser.feed_data(data)
+            self._parse(data)
             self.head = head
         else:
-            self._parser.feed_data(data)
+            self._parse(data)
         return not (self.done or self.capped)
+
+    def _is_http(self) -> bool:
+        return self.head.startswith((b"HTTP/1.", b"HTTP/2"))
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            if not self._is_http():
+                raise
+            raise _Misframed("length or chunks do not fit the body" if self._head_done else "the head is malformed") from None
 
     def missing(self) -> Fault | None:
         """What the end of the connection means: the end of the body where neither a length nor chunks frame it, else a cut."""
@@ -123,6 +138,8 @@ class _Reply:
             return None
         if self.head and not b"HTTP/".startswith(self.head[:5]):
             return Fault("protocol")
+        if not self._head_done and b"\n\n" in self.head:
+            return Fault("misframed", "the head's lines end without a carriage return")
         return Fault("cut")
 
 
@@ -281,6 +298,8 @@ async def carry_out(attempt: Attempt, timeout_s: float) -> Evidence:
         fault = refused.fault
     except _SpeaksTls:
         fault = Fault("http-to-tls")
+    except _Misframed as wrong:
+        fault = Fault("misframed", str(wrong))
     except httptools.HttpParserError:
         fault = Fault("protocol")
     except OSError as error:

@@ -253,12 +253,17 @@ TABLE: dict[str, tuple[int, str, str]] = {
     ),
     "timeout": (NETWORK, "no complete reply in time", "raise --timeout or look at the upstream's health"),
     "cut": (NETWORK, "the connection ended before the reply did", "look for a proxy that closes early"),
+    "misframed": (
+        NETWORK,
+        "the reply is not valid HTTP/1.1{what}",
+        "look at the kept reply; the server, or a proxy before it, frames its replies wrongly, and clients differ in what they make of it",
+    ),
     "protocol": (NETWORK, "what came back is not HTTP/1.1", "check scheme (http or https) and port"),
     "rate-limited": (MISSING, "the happy path was rate-limited (429)", "wait and run again: the contract could not be seen"),
     "no-credit": (MISSING, "the account has no credit (402)", "add credit and run again: the contract could not be seen"),
     "reply-too-large": (
         MISSING,
-        "the reply is over 1 MiB and was not read to its end",
+        "the reply is larger than the tester reads, and was not read to its end",
         "look at the kept part; a smoke test's reply is small",
     ),
     "capture-failed": (MISSING, "the reply of a failed check could not be kept", "make HALLEY_HOME writable"),

@@ -168,7 +168,8 @@ def _obstacle(session: Session, contract: Contract, done: Mapping[str, Done], ga
     if contract.load and not session.plan.allow_load:
         return "it sends many requests: allow it with --allow-load"
     if contract.kind and not session.model(contract):
-        return session.chosen[contract.name].why if session.listed and session.listed.status == 200 else _unlisted(session, contract)
+        seen = session.shelf.listed or session.shelf.catalogue
+        return session.chosen[contract.name].why if seen else _unlisted(session, contract)
     return ""
 
 
