@@ -161,9 +161,12 @@ def test_what_the_first_contract_proved_is_not_doubted_again(tmp_path: Path) -> 
     answer = gateway(models=failed, responses=extra, messages=refused, embeddings=failed)
     code, causes, _ = told(tmp_path, answer, "--profile", "text", "--model-for", "embeddings=m")
     assert code == 1 and "server-error" not in causes and "key-refused" not in causes
-    assert causes["key-refused-here"].startswith("messages (key in x-api-key) refused with 401 the key that the first contract")
+    refusal = "the key that the first contract passed with was refused here with 401 (it was sent in x-api-key)"
+    assert causes["key-refused-here"] == f"messages: {refusal}"
     assert causes["request-rejected"].endswith("names a field that was not sent: it is missed, or added on the way")
-    assert causes["surface-fails"].startswith(("models fails with 500", "embeddings fails with 500"))
+    failure = "this surface fails with 500, but the first contract passed at the same base URL"
+    assert causes["surface-fails"] in (f"models: {failure}", f"embeddings: {failure}")
+    assert causes["request-rejected"].startswith("responses: the request was rejected with 400")
 
 
 def test_where_nothing_is_a_refusals_shape_is_nobodys(tmp_path: Path) -> None:

@@ -142,12 +142,12 @@ TABLE: dict[str, tuple[int, str, str]] = {
     ),
     "key-refused-here": (
         REFUSED,
-        "{what} refused with {status} the key that the first contract had passed with",
+        "the key that the first contract passed with was refused here with {status} (it was sent in {what})",
         "the key is real: look whether this surface wants another header or permission, or a gateway drops the header on the way",
     ),
     "surface-fails": (
         NETWORK,
-        "{what} fails with {status} while the first contract passed at the same base URL",
+        "this surface fails with {status}, but the first contract passed at the same base URL",
         "the endpoint is up: look for this path in its log; leave the contract out if the endpoint does not promise it",
     ),
     "website": (

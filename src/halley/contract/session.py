@@ -189,9 +189,10 @@ class Session:
         wrong = self._beside_a_pass(contract, wrong) if wrong and self.gate_passed and not self.is_gate(contract) else wrong
         if wrong:
             found = diagnosis.explain(wrong, evidence)
-            found = Finding(found.code, self.masked(found.cause), found.fix)
-            self.note(found)
-            notes += [found.code, found.cause]
+            cause = self.masked(found.cause)
+            place = "" if self.is_gate(contract) or cause.startswith(contract.name) else f"{contract.name}: "
+            self.note(Finding(found.code, place + cause, found.fix))
+            notes += [found.code, cause]
             self.keep(evidence)
         elif case.credential != "given" and evidence.status not in (401, 403):
             notes.append(f"refused with {evidence.status}, where 401 or 403 is usual")
@@ -206,10 +207,9 @@ class Session:
         """What the first contract has proved is no longer in question: the key that it passed with is good, and the endpoint is up."""
         match wrong.code:
             case "key-refused":
-                carrier = {"bearer": "Authorization"}.get(contract.carrier, contract.carrier)
-                return Wrong("key-refused-here", f"{contract.name} (key in {carrier})")
+                return Wrong("key-refused-here", {"bearer": "Authorization"}.get(contract.carrier, contract.carrier))
             case "server-error":
-                return Wrong("surface-fails", contract.name)
+                return Wrong("surface-fails")
             case _:
                 return wrong
 
