@@ -59,9 +59,22 @@ def test_the_curl_of_the_first_minute_streams_an_answer(page: str, language: str
 
 
 def test_a_request_is_priced_before_it_is_sent(gateway: Gateway, tmp_path: Path) -> None:
-    (quote,) = (body for body in snippets("docs/billing.md", "sh") if "/api/quote" in body)
-    found = json.loads(run(["sh", "-ec", mine(quote, gateway)], gateway, tmp_path))
-    assert (found["object"], found["worst"]["nano_dollars"]) == ("quote", 0)
+    quotes = [body for body in snippets("docs/billing.md", "sh") if "/api/quote" in body]
+    whole, units = (json.loads(run(["sh", "-ec", mine(quote, gateway)], gateway, tmp_path)) for quote in quotes)
+    assert (whole["object"], whole["worst"]["nano_dollars"]) == ("quote", 0)
+    assert (units["object"], units["nano_dollars"]) == ("quote.units", 0)
+
+
+def test_a_payment_is_signed_as_the_page_signs_it(tmp_path: Path) -> None:
+    (settings,) = snippets("docs/payments.md", "toml")
+    _, command = snippets("docs/payments.md", "sh")
+    secret = re.search(r"SECRET=(\S+)", command)
+    assert secret is not None
+    with Gateway(tmp_path, settings.replace("env:SHOP_WEBHOOK_SECRET", secret[1])) as gateway:
+        for changed in (True, False):
+            said = json.loads(run(["sh", "-ec", mine(command, gateway)], gateway, tmp_path))
+            assert said == {"order": "order-1", "state": "paid", "changed": changed}
+        assert gateway.cli_json("accounts", "show", "default")["available_nano"] == 10 * 10**9
 
 
 def test_a_request_that_is_sent_twice_is_answered_once(gateway: Gateway, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def control_routes() -> set[str]:
 def test_every_route_of_the_tables_is_in_it() -> None:
     wanted = {(route.method.decode().lower(), route.text) for exchange in EXCHANGES for route in exchange.routes}
     wanted |= {("get", path.decode()) for path in (*routes.PAGES, *listing.PATHS, routes.CATALOGUE, routes.HEALTH, routes.READY)}
-    wanted |= {("post", routes.QUOTE.decode()), ("post", f"{routes.PAYMENTS.decode()}/{{way}}")}
+    wanted |= {("post", routes.QUOTE.decode()), ("post", routes.UNIT_QUOTE.decode()), ("post", f"{routes.PAYMENTS.decode()}/{{way}}")}
     wanted |= {("get", f"{path.decode()}/{{model}}") for path in listing.PATHS}
     wanted |= {("get", path) for path in control_routes() - PAGES}
     wanted |= {(method.decode().lower(), f"{KEPT.prefix.decode()}{{response}}{part.decode()}") for method, part in KEPT.deeds}

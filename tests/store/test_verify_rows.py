@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 
 from halley import pricelist
 from halley.chat.usage import Usage
 from halley.money import Price
-from halley.store import fold
+from halley.policy import pricing
+from halley.policy.snapshot import ModelRow
+from halley.store import fold, prices
 from halley.store.database import Store
 from halley.store.journal import End, Progress, Start
 from halley.store.replay import Position, Read
@@ -110,6 +113,52 @@ def test_a_charge_that_usage_and_price_do_not_give_is_named(store: Store, plante
     named = found(store)
     assert "charges_are_recomputable" in named[MIDDLE]
     assert any(check == "settlements_are_their_endings" for check in named.values())
+
+
+MEDIA = pricelist.of(
+    {
+        "input": "1",
+        "image_out": "30",
+        "per_request": "0.002",
+        "per_image": "0.04",
+        "image": {"1024x1024/high": "0.167"},
+        "per_second": "0.1",
+        "per_character": "0.000015",
+        "per_page": "0.001",
+        "tool": {"web_search": "0.01"},
+        "vendor": {"credits": "0.005"},
+        "service_tier": {"flex": "0.5"},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        Usage(images=2),
+        Usage(images=2, sizes={"1024x1024/high": 1}),
+        Usage(milliseconds=8_500),
+        Usage(characters=1200),
+        Usage(pages=3),
+        Usage(10, tools={"web_search": 2}),
+        Usage(vendor={"credits": 20}),
+        Usage(100, 50, image_out=40, service_tier="flex"),
+    ],
+    ids=lambda usage: msgspec.json.encode(usage).decode(),
+)
+def test_a_row_of_every_unit_is_recomputed_from_its_price_version(store: Store, database: Database, pair: Pair, usage: Usage) -> None:
+    model = ModelRow("studio", "Sim", MEDIA, pricelist.version(MEDIA), ())
+    start, end = pair()
+    start = msgspec.structs.replace(start, model="studio", price_version=model.version, hold=10**12)
+    end = msgspec.structs.replace(end, usage=usage, charge=pricing.charge(MEDIA, usage))
+    assert end.charge > 2_000_000
+    with store.begin() as connection:
+        prices.remember(connection, (model,), 0.0)
+        fold.fold(connection, RELAY, Read((start, end), (), Position(1, 0, 1)), 3.0)
+    assert found(store) == {}
+    with database.unguarded() as raw:
+        raw.execute("UPDATE requests SET charge = charge + 1 WHERE id = ?", (start.request,))
+    assert "charges_are_recomputable" in found(store)[start.request]
 
 
 def test_a_sample_looks_at_the_newest_only(store: Store, planted: Raw) -> None:

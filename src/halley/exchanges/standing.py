@@ -6,13 +6,16 @@ Paths, and the shapes of the answers. Of what it tells an account, the paths alo
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from halley.pricelist import Written
 
 CATALOGUE = b"/api/models"
 QUOTE = b"/api/quote"
+UNIT_QUOTE = b"/api/quote/units"
 HEALTH = b"/healthz"
 READY = b"/readyz"
 DOCUMENT = b"/openapi.json"
@@ -159,3 +162,47 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     cap: int
     worst: QuoteCase
     expected: QuoteCase
+
+
+_Count = Annotated[int, Meta(ge=0, le=10**12)]
+
+
+class Units(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an answer would take, in what prices count: tokens (details are parts of `input` and `output`), `images` in all and `image` by
+    size or size and quality, calls of tools and units of a vendor by name. `seconds` may have a fraction; minutes are priced from them."""
+
+    input: _Count = 0
+    output: _Count = 0
+    cache_read: _Count = 0
+    cache_write_5m: _Count = 0
+    cache_write_1h: _Count = 0
+    reasoning: _Count = 0
+    audio_in: _Count = 0
+    audio_out: _Count = 0
+    image_in: _Count = 0
+    image_out: _Count = 0
+    images: _Count = 0
+    image: dict[str, _Count] = {}
+    seconds: Annotated[float, Meta(ge=0, le=10**9)] = 0
+    characters: _Count = 0
+    pages: _Count = 0
+    tool: dict[str, _Count] = {}
+    vendor: dict[str, _Count] = {}
+    service_tier: str = ""
+
+
+class UnitsAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    model: str
+    units: Units
+
+
+class UnitQuote(msgspec.Struct, frozen=True, kw_only=True):
+    """What these units are charged at, line by line, by the price that is in force."""
+
+    object: str = "quote.units"
+    model: str
+    price_version: str
+    currency: str = "USD"
+    usd: str
+    nano_dollars: int
+    lines: tuple[QuoteLine, ...]

@@ -112,6 +112,8 @@ class Tariff:
         unknown = [f"tool.{name}" for name in usage.tools if name not in self._tools] if usage.tools else []
         if usage.sizes and not self.price.per_image:
             unknown += [f"image.{name}" for name in usage.sizes if _image_rate(self.price, name) is None]
+        if usage.images > sum((usage.sizes or {}).values()) and self.price.images and not self.price.per_image:
+            unknown.append("image")
         if usage.vendor:
             unknown += [f"vendor.{name}" for name in usage.vendor if name not in self.price.vendor]
         if usage.service_tier and usage.service_tier not in self._factors:
@@ -170,6 +172,20 @@ def _image_rate(price: Price, name: str) -> PicoDollars | None:
     """Of a size and quality, else of the size alone; None where neither is priced apart."""
     rate = price.images.get(name)
     return price.images.get(name.partition("/")[0]) if rate is None else rate
+
+
+def uncounted(price: Price, usage: Usage) -> tuple[str, ...]:
+    """Which of these units the price cannot count: nothing may be promised for them. What costs so much a request has the request whole,
+    but for tools and units of the vendor; of a price of nothing everything is free."""
+    if is_free(price):
+        return ()
+    missing = list(Tariff(price).unpriced(usage))
+    if not price.per_request:
+        missing += [] if by_tokens(price) else [name for name in ("input", "output") if getattr(usage, name)]
+        units = {count: [key for key, its, _ in _UNITS if its == count] for _, count, _ in _UNITS}
+        units["images"].append("images")  # those of a size
+        missing += [count for count, keys in units.items() if getattr(usage, count) and not any(getattr(price, key) for key in keys)]
+    return tuple(missing)
 
 
 def charge(price: Price, usage: Usage) -> NanoDollars:

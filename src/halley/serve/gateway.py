@@ -186,6 +186,8 @@ class Gateway:
             self._json(request, 200, self._catalogue.body(day_of(self.clock.wall)), _PUBLIC)
         elif path == routes.QUOTE and method == b"POST":
             self._json(request, 200, quotes.answer(self, request))
+        elif path == routes.UNIT_QUOTE and method == b"POST":
+            self._json(request, 200, quotes.of_units(self, request))
         elif (deed := routes.deed(method, path)) is not None:
             Retrieval(self, request, *deed).begin()
         elif routes.lists(path) and reading:

@@ -1,24 +1,27 @@
 """What a request would cost, without sending it: the checks of admission, then its worst case and what is expected of it. Nothing is held,
 recorded or counted against a limit.
 
-`POST /api/quote?path=/v1/messages` with the very body that would go there.
+`POST /api/quote?path=/v1/messages` with the very body that would go there; `POST /api/quote/units` with counts of what prices count in, for
+answers of every kind.
 """
 
 from __future__ import annotations
 
+import math
+from decimal import Decimal
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 import msgspec
 
-from halley.chat.usage import Usage
+from halley.chat.usage import Usage, tier_named
 from halley.errors import Condition, Refused
 from halley.exchanges import listing
-from halley.exchanges.standing import Quote, QuoteCase, QuoteLine
+from halley.exchanges.standing import Quote, QuoteCase, QuoteLine, UnitQuote, Units, UnitsAsked
 from halley.money import NanoDollars, ceiling, show, show_rate_per_million, show_rate_per_unit
 from halley.net.request import Request
-from halley.policy.pricing import Line, Worst
-from halley.pricelist import PER_MILLION
+from halley.policy.pricing import Line, Worst, uncounted
+from halley.pricelist import PER_MILLION, image_name
 from halley.serve import admit, routes
 from halley.serve.lectern import LARGE_BODY
 from halley.serve.relay import Run
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 CHECKS: admit.Checks = (admit.credential, admit.head_fields, admit.read, admit.known_model, admit.safe_urls, admit.worst_case)
 # What an answer is expected to have before any of this model's streams has taught better.
 _FIRST_GUESS = 256
+_asked = msgspec.json.Decoder(UnitsAsked).decode
 
 
 def answer(gateway: Gateway, request: Request) -> bytes:
@@ -46,6 +50,45 @@ def answer(gateway: Gateway, request: Request) -> bytes:
     for check in CHECKS:
         check(run)
     return msgspec.json.encode(_quote(run, asked))
+
+
+def of_units(gateway: Gateway, request: Request) -> bytes:
+    """What these units are charged at. Raises Refused, for a unit that the model's price does not know also."""
+    caller = admit.welcome_caller(gateway, request, listing.CARRIERS)
+    try:
+        asked = _asked(request.body)
+        usage = _usage(asked.units)
+    except (msgspec.MsgspecError, ValueError) as fault:
+        raise Refused(Condition.INVALID, f'Send {{"model": …, "units": {{"images": 2}}}}: {fault}.', param="units") from None
+    model = gateway.tables.models.get(asked.model)
+    if model is None:
+        raise admit.unknown_model(asked.model, [visible.id for visible in gateway.tables.visible(caller)])
+    if caller.models is not None and model.id not in caller.models:
+        raise Refused(Condition.NOT_ALLOWED, f'This API key may not use the model "{model.id}".', param="model")
+    missing = uncounted(model.row.price, usage)
+    if missing:
+        words = f'The price of "{model.id}" does not count {", ".join(missing)}; nothing can be said of what it would cost.'
+        raise Refused(Condition.INVALID, words, param="units")
+    lines = tuple(_line(line) for line in model.tariff.lines(usage))
+    usd, nano = _money(model.tariff.charge(usage))
+    return msgspec.json.encode(UnitQuote(model=model.id, price_version=model.version, usd=usd, nano_dollars=nano, lines=lines))
+
+
+def _usage(units: Units) -> Usage:
+    """Raises ValueError."""
+    sizes = {image_name(name): count for name, count in units.image.items()}
+    if len(sizes) != len(units.image):
+        raise ValueError("image: the same size and quality stands there twice")
+    plain = {name: getattr(units, name) for name in (*PER_MILLION, "characters", "pages")}
+    return Usage(
+        **plain,
+        images=max(units.images, sum(sizes.values())),
+        milliseconds=math.ceil(Decimal(repr(units.seconds)) * 1000),
+        tools=units.tool,
+        service_tier=tier_named(units.service_tier),
+        sizes=sizes or None,
+        vendor=units.vendor or None,
+    )
 
 
 def _quote(run: Run, path: str) -> Quote:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from halley.exchanges import EXCHANGES, Exchange, Route, listing
 from halley.exchanges.kept import KEPT, Deed
-from halley.exchanges.standing import ACCOUNT, CATALOGUE, HEALTH, PAYMENTS, QUOTE, READY
+from halley.exchanges.standing import ACCOUNT, CATALOGUE, HEALTH, PAYMENTS, QUOTE, READY, UNIT_QUOTE
 
 _LISTS = tuple(path + b"/" for path in listing.PATHS)
 
@@ -26,7 +26,9 @@ for _each in _ALL:
         _OPERATIONS.setdefault(_each.route.operation, []).append(_each)
 SERVED: dict[tuple[bytes, bytes], Served] = {(each.route.method, each.route.path): each for each in _ALL if not each.route.operation}
 METHODS: dict[bytes, bytes] = (
-    {path: method for method, path in SERVED} | dict.fromkeys((*listing.PATHS, CATALOGUE), b"GET") | {QUOTE: b"POST"}
+    {path: method for method, path in SERVED}
+    | dict.fromkeys((*listing.PATHS, CATALOGUE), b"GET")
+    | dict.fromkeys((QUOTE, UNIT_QUOTE), b"POST")
 )
 READING = (b"GET", b"HEAD")
 # Aliases are documentation addresses: reading them leads to the page.

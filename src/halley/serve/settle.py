@@ -110,7 +110,7 @@ def conclude(run: Run, ending: Ending, status: int, reported: Usage | None, outp
             losses(run),
             cost,
             cancel,
-            model.tariff.unpriced(usage) if usage.tools or usage.service_tier else (),
+            model.tariff.unpriced(usage) if usage.tools or usage.service_tier or usage.images or usage.vendor else (),
         ),
         run.ended,
     )

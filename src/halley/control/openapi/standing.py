@@ -57,7 +57,8 @@ _UNTOLD = OPEN | {
 
 def paths(schemas: Schemas) -> dict[str, Json]:
     found = {path.decode(): {"get": _operation(schemas, path.decode(), said)} for path, said in SAID.items()}
-    return found | {standing.QUOTE.decode(): {"post": _quote(schemas)}, f"{standing.PAYMENTS.decode()}/{{way}}": {"post": _event(schemas)}}
+    quotes = {standing.QUOTE.decode(): {"post": _quote(schemas)}, standing.UNIT_QUOTE.decode(): {"post": _unit_quote(schemas)}}
+    return found | quotes | {f"{standing.PAYMENTS.decode()}/{{way}}": {"post": _event(schemas)}}
 
 
 def _event(schemas: Schemas) -> Json:
@@ -97,6 +98,23 @@ def _quote(schemas: Schemas) -> Json:
         "security": security(listing.CARRIERS),
         "parameters": [route | {"description": "Where the request would go; with a model in it for Gemini."}],
         "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
+        "responses": {"200": answer, **refusals(error_writer(path.encode()), _UNQUOTED, schemas.of(Failed), ("x-request-id",))},
+    }
+
+
+def _unit_quote(schemas: Schemas) -> Json:
+    path = standing.UNIT_QUOTE.decode()
+    answer: Json = {
+        "description": "The answer.",
+        "headers": headers("x-request-id"),
+        "content": {"application/json": {"schema": schemas.of(standing.UnitQuote)}},
+    }
+    return {
+        "operationId": named("post", path),
+        "tags": ["gateway"],
+        "summary": "What so many images, seconds, pages or other units cost",
+        "security": security(listing.CARRIERS),
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schemas.of(standing.UnitsAsked)}}},
         "responses": {"200": answer, **refusals(error_writer(path.encode()), _UNQUOTED, schemas.of(Failed), ("x-request-id",))},
     }
 
