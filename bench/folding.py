@@ -134,7 +134,7 @@ def _endow(control: Control) -> None:
     with desk.store.begin() as connection:
         customers.add_credit(connection, _ACCOUNT, _CREDIT, time.time())
         prices.remember(connection, (_MODEL,), time.time())
-    desk.lend(_RELAY, LeaseWanted(_ACCOUNT, _CREDIT, _CREDIT))
+    desk.lender.lend(_RELAY, LeaseWanted(_ACCOUNT, _CREDIT, _CREDIT))
 
 
 def _check(control: Control, requests: int) -> None:

@@ -1,4 +1,5 @@
-"""The one writer of the store: folds journals, lends credit, ends what dead relays left open, and says what relays should know.
+"""The one writer of the store: folds journals, ends what dead relays left open, and says what relays should know. Credit is lent by its
+lender.
 
 Synchronous and used from one thread at a time (`control.turns`); it knows no sockets. Time comes in as `now`, Unix seconds.
 """
@@ -11,10 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from halley import crash
+from halley.control.lender import Lender
 from halley.control.plan import Plan
-from halley.money import NanoDollars
 from halley.policy import catalogue
-from halley.policy.budgets import Pot
 from halley.policy.snapshot import ModelRow, ProviderRow, Snapshot
 from halley.store import (
     alerts,
@@ -24,11 +24,9 @@ from halley.store import (
     fold,
     kept,
     ledger,
-    lending,
     masterkey,
     nodes,
     people,
-    pots,
     prices,
     replay,
     sift,
@@ -43,11 +41,6 @@ from halley.store.messages import (
     Claim,
     ClaimGone,
     ClaimWanted,
-    Granted,
-    LeaseAsked,
-    LeaseState,
-    LeaseTold,
-    LeaseWanted,
     Source,
 )
 from halley.store.values import Limits, Rotated
@@ -66,6 +59,7 @@ class Desk:
         self._environ = environ
         self._lock = StoreLock(plan.home)
         self.store: Store = open_store(plan.store_url, plan.home, plan.master_key, environ)
+        self.lender = Lender(self.store, now)
         self._journals: dict[str, replay.Journal] = {}
         self._places: dict[str, replay.Position] = {}
         self._directory = plan.home / "journal"
@@ -327,55 +321,7 @@ class Desk:
         with self.store.begin() as connection:
             claims.forget(connection, gone)
 
-    # ---- leases -------------------------------------------------------------------------------------------------------------------
-
-    def meet(self, relay: str, states: tuple[LeaseState, ...]) -> None:
-        """A relay said hello: of both sides' totals the greater ones are true."""
-        at = self.now()
-        with self.store.begin() as connection:
-            if self.shares:
-                nodes.introduce(connection, relay, self.store.node)
-            for state in states:
-                if isinstance(state.source, Pot):
-                    pots.meet(connection, state.source, relay, state.granted, state.returned)
-                    continue
-                known = ledger.lease(connection, state.source, relay)
-                missing = state.granted - (known.granted if known is not None else 0)
-                if missing > 0:
-                    ledger.grant(connection, state.source, relay, missing, at)
-                ledger.take_back(connection, state.source, relay, state.returned, at)
-
-    def lend(self, relay: str, wanted: LeaseWanted) -> Granted | None:
-        """The leases' totals after lending what account and pots have for what is needed; None when one of them covers it only in part or
-        not at all, and then nothing was lent."""
-        with self.store.begin() as connection:
-            amounts = lending.in_full(connection, wanted)
-            granted = lending.grant(connection, relay, wanted, amounts, self.now()) if amounts is not None else None
-            crash.here("control.lease.uncommitted")
-        crash.here("control.lease.committed")
-        return granted
-
-    def lend_rest(self, relay: str, wanted: LeaseWanted) -> Granted:
-        """As `lend`, but from each with less than the need if that is at least the least, else the total as it was."""
-        with self.store.begin() as connection:
-            return lending.grant(connection, relay, wanted, lending.in_part(connection, wanted), self.now())
-
-    def tell(self, relay: str, asked: LeaseAsked) -> LeaseTold:
-        """How the relay's leases of pots stand."""
-        with self.store.begin() as connection:
-            return lending.told(connection, relay, asked)
-
-    def take_back(self, source: Source, relay: str, returned: NanoDollars) -> None:
-        with self.store.begin() as connection:
-            if isinstance(source, Pot):
-                pots.take_back(connection, source, relay, returned)
-            else:
-                ledger.take_back(connection, source, relay, returned, self.now())
-
-    def lenders(self, wanted: LeaseWanted, but: str) -> list[tuple[str, Source]]:
-        """Other relays that hold credit of what more is wanted of."""
-        with self.store.read() as connection:
-            return [found for found in lending.lenders(connection, wanted) if found[0] != but]
+    # ---- figures ------------------------------------------------------------------------------------------------------------------
 
     def figures(self) -> dict[str, int]:
         """Control's own metrics."""

@@ -145,7 +145,7 @@ class Link:
             if not isinstance(hello, Hello):
                 return
             peer = Peer(hello.relay, writer)
-            await self._turns.take(self._desk.meet, hello.relay, hello.leases)
+            await self._turns.take(self._desk.lender.meet, hello.relay, hello.leases)
             old = self._peers.get(hello.relay)
             if old is not None:
                 old.hang_up()
@@ -176,12 +176,12 @@ class Link:
                 # Its own task: lending may wait for other relays, and this connection must go on being read, for it may be one of them.
                 self._talk(self._lend(peer, message))
             case LeaseReturned(source=source, returned=returned):
-                await self._turns.take(self._desk.take_back, source, peer.relay, returned)
+                await self._turns.take(self._desk.lender.take_back, source, peer.relay, returned)
                 waiting = self._recalls.pop((peer.relay, source), None)
                 if waiting is not None:
                     waiting.set()
             case LeaseAsked():
-                peer.send(frame(await self._turns.take(self._desk.tell, peer.relay, message)))
+                peer.send(frame(await self._turns.take(self._desk.lender.tell, peer.relay, message)))
             case AnswersWanted() | ClaimWanted() if self._desk.shares:
                 self._talk(self._answer_late(peer, message))
             case AnswersWanted():
@@ -196,7 +196,7 @@ class Link:
             case Counters():
                 self.counters[peer.relay] = message
             case Hello():
-                await self._turns.take(self._desk.meet, message.relay, message.leases)
+                await self._turns.take(self._desk.lender.meet, message.relay, message.leases)
 
     def _talk(self, talk: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(talk)
@@ -225,11 +225,11 @@ class Link:
         # One at a time of an account, whatever budgets it is about: two relays would take from each other what each of them lacks.
         try:
             async with self._lending[wanted.account]:
-                granted = await self._turns.take(self._desk.lend, peer.relay, wanted)
+                granted = await self._turns.take(self._desk.lender.lend, peer.relay, wanted)
                 if granted is None:
                     granted = await self._recall(wanted, peer.relay)
                 if granted is None:
-                    granted = await self._turns.take(self._desk.lend_rest, peer.relay, wanted)
+                    granted = await self._turns.take(self._desk.lender.lend_rest, peer.relay, wanted)
                 peer.send(frame(granted))
         except Away:
             peer.hang_up()  # the relay dials again, and asks again for whoever still waits
@@ -241,7 +241,7 @@ class Link:
         elsewhere: dict[Source, None] = {}
         loop = asyncio.get_running_loop()
         limit = loop.time() + RECALL_WAIT_S
-        for relay, source in await self._turns.take(self._desk.lenders, wanted, but):
+        for relay, source in await self._turns.take(self._desk.lender.lenders, wanted, but):
             if relay in self._peers:
                 event = self._recalls[(relay, source)] = asyncio.Event()
                 waits.append(loop.create_task(event.wait()))
@@ -258,7 +258,7 @@ class Link:
         if elsewhere:
             while granted is None and loop.time() < limit:
                 await asyncio.sleep(LOOK_S)
-                granted = await self._turns.take(self._desk.lend, but, wanted)
+                granted = await self._turns.take(self._desk.lender.lend, but, wanted)
             await self._want(wanted.account, ())
         return granted
 
