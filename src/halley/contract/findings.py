@@ -40,7 +40,11 @@ TABLE: dict[str, tuple[int, str, str]] = {
         "a refusal carries generated content",
         "the endpoint generates before it refuses; report it to its operator",
     ),
-    "error-shape": (BROKEN, "a refusal has neither an error nor a message field", "compare the error shape with the endpoint's reference"),
+    "error-shape": (
+        BROKEN,
+        "a refusal has neither an error nor a message field at its top level",
+        "compare the error shape with the endpoint's reference",
+    ),
     "unexpected-status": (
         BROKEN,
         "the status is {status} where the contract asks for another",
