@@ -245,3 +245,14 @@ def test_a_frame_that_comes_in_many_pieces_is_put_together_in_linear_time(end: b
         return work
 
     assert ratio(cost) < MOST
+
+
+def test_items_that_wait_for_the_first_are_told_in_linear_time() -> None:
+    """Sixty times as many, because what was squared here cost little each time."""
+
+    def cost(size: int) -> Callable[[], object]:
+        frames = items_side_by_side(size)
+        return lambda: read(DOORS["openai_responses"], frames)
+
+    few, many = cost(FEW), cost(60 * FEW)
+    assert min(spent(many) / spent(few) for _ in range(2)) < 60 * 2

@@ -7,6 +7,7 @@ is read from there. Event types: OpenAI's published schema (ResponseStreamEvent)
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 import msgspec
@@ -33,7 +34,8 @@ class Reader:
     def __init__(self, origin: str) -> None:
         self._origin = origin
         self._items: dict[int, ItemReader] = {}
-        self._waiting: dict[int, list[Event]] = {}  # of items later than the current one, in the order of their beginning
+        # Of items later than the current one, in the order of their beginning. The first of a plain dict is found in quadratic time.
+        self._waiting: OrderedDict[int, list[Event]] = OrderedDict()
         self._current: ItemReader | None = None
         self._index = -1  # of the current item
         self._called = self._started = self._over = False
@@ -124,12 +126,12 @@ class Reader:
             return events
         events = list(events)
         while self._current is not None and self._current.done:
-            following = next((later for later in self._waiting), None)
-            if following is None:
-                self._current, self._index = None, -1
+            if self._waiting:
+                self._index, waited = self._waiting.popitem(last=False)
+                self._current = self._items[self._index]
+                events += waited
             else:
-                self._current, self._index = self._items[following], following
-                events += self._waiting.pop(following)
+                self._current, self._index = None, -1
         return events
 
     def _odd(self, payload: bytes, error: Exception) -> list[Event]:
