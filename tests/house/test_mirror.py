@@ -50,6 +50,7 @@ ELSEWHERE: dict[str, str] = {
     "serve/leaving.py": "serve/test_relay.py",
     "serve/heartbeats.py": "gateway/test_heartbeats.py",
     # Kept answers are seen by clients: over real sockets, with both processes and a provider of each dialect.
+    "serve/gathering.py": "gateway/test_gathered.py",
     "serve/keeping.py": "gateway/test_kept_answers.py",
     "serve/retrieval.py": "gateway/test_kept_answers.py",
     "serve/claims.py": "gateway/test_idempotency.py",

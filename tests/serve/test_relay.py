@@ -216,7 +216,17 @@ def test_what_is_no_error_object_becomes_one(tmp_path: Path, status: int, body: 
         assert client.error["type"] == "api_error"
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"", b'{"choices":', TEXT + FINISH + USAGE_FRAME + DONE])
+def test_a_stream_that_nobody_asked_for_is_one_answer_and_charged_as_one(tmp_path: Path) -> None:
+    with rig(tmp_path) as found:
+        client = found.ask()
+        found.call.reply(200, TEXT + FINISH + USAGE_FRAME + DONE, kind=b"text/event-stream")
+        found.flush()
+        assert (client.status, client.field("content-type")) == (200, "application/json")
+        assert json.loads(client.body)["choices"][0]["finish_reason"] == "stop"
+        assert only_end(found) == ("complete", COST, 0)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"", b'{"choices":', TEXT + USAGE_FRAME])
 def test_a_whole_answer_that_is_no_json_is_a_fault_that_the_operator_pays(tmp_path: Path, body: bytes) -> None:
     with rig(tmp_path) as found:
         client = found.ask()

@@ -14,7 +14,8 @@ import msgspec
 from halley.chat import calls, naming
 from halley.chat.doors import Asked, Doors, ProviderError, StreamReader, StreamWriter, Target, Unreadable, Written
 from halley.chat.events import Delta, Event, Failed, Finished
-from halley.chat.model import Ask, Loss
+from halley.chat.fold import BrokenStream, fold
+from halley.chat.model import Answer, Ask, Loss
 from halley.errors import Condition, Refused
 from halley.wire import sse
 
@@ -39,6 +40,19 @@ def carried(ask: Ask, client: Doors, provider: Doors, target: Target) -> Written
     return Written(written.body, spelled(written.losses, client))
 
 
+def gathered(provider: Doors, body: bytes, origin: str, new_id: str) -> Answer:
+    """The whole answer that all of a provider's stream says. Raises Unreadable where it breaks off or fails."""
+    reader = provider.read_stream(origin, new_id)
+    events: list[Event] = []
+    for name, payload in sse.named(body):
+        events += reader.feed(payload, name)
+    events += reader.end()
+    try:
+        return fold(events)
+    except BrokenStream as error:
+        raise Unreadable(str(error)) from None
+
+
 class Bridge:
     """One attempt: the ask written for its provider, and the way back. `losses` grows with the answer."""
 
@@ -56,7 +70,13 @@ class Bridge:
 
     def whole(self, body: bytes) -> bytes:
         """A whole answer in the client's words. Raises Unreadable."""
-        answer = self._provider.read_answer(body, self._target.origin, self._asked.id)
+        return self._told(self._provider.read_answer(body, self._target.origin, self._asked.id))
+
+    def gathered(self, body: bytes) -> bytes:
+        """The same of a stream that the provider sent in its place. Raises Unreadable."""
+        return self._told(gathered(self._provider, body, self._target.origin, self._asked.id))
+
+    def _told(self, answer: Answer) -> bytes:
         if self._tools or self._had:
             answer = msgspec.structs.replace(answer, parts=calls.known(answer.parts, self._tools, calls.Repeats(self._had)))
         written: Written = self._client.write_answer(answer, self._asked)
@@ -125,4 +145,4 @@ class Stream:
         return self._say(events)
 
 
-__all__ = ["Bridge", "Stream", "Unreadable", "carried", "spelled"]
+__all__ = ["Bridge", "Stream", "Unreadable", "carried", "gathered", "spelled"]

@@ -16,7 +16,7 @@ from halley.chat.usage import Usage
 from halley.dialects.bridge import Unreadable
 from halley.errors import Condition, Refused
 from halley.policy.settlement import COMPLETE, FAILED, UNREPORTED, UNUSABLE, Ending
-from halley.serve import faults
+from halley.serve import faults, gathering
 from halley.serve.echo import LONGEST
 
 if TYPE_CHECKING:
@@ -75,9 +75,12 @@ def _answered(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
     dialect = run.passage.spoken
     whole = dialect.read_whole(body)
     if whole is None:
-        # It may be a stream that nobody asked for: its usage still says what the operator pays.
+        # It may be a stream that nobody asked for, which says the answer too; if not, its usage still says what the operator pays.
         meter = dialect.meter(run.seen, strip=False)
         meter.feed(body)
+        said = gathering.whole(run, run.offer.host.echo.cut(body)) if meter.finished and not run.seen.stream else None
+        if said is not None:
+            return Judged((status, own_fields, said), COMPLETE if meter.usage else UNREPORTED, meter.usage, meter.delivered_bytes)
         wanted = "stream" if run.seen.stream else "JSON object"
         answer = refuse(run, f'The provider "{run.offer.host.name}" sent something else than the {wanted} that was asked for.')
         return Judged(answer, UNUSABLE, meter.usage, meter.delivered_bytes, blame=True)

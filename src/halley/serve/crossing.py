@@ -134,6 +134,9 @@ class Crossing:
     def whole(self, body: bytes) -> bytes:
         return self._bridge.whole(body)
 
+    def gathered(self, run: Run, body: bytes) -> bytes:
+        return self._bridge.gathered(body)
+
     def error(self, run: Run, status: int, fields: bytes, body: bytes) -> Answer:
         return translated_error(run, self._bridge.error(status, body), fields)
 

@@ -55,5 +55,8 @@ class Framed:
     def whole(self, body: bytes) -> bytes:
         return self._inner.whole(body)
 
+    def gathered(self, run: Run, body: bytes) -> bytes:
+        return self._inner.gathered(run, body)
+
     def error(self, run: Run, status: int, fields: bytes, body: bytes) -> Answer:
         return self._inner.error(run, status, fields, body)

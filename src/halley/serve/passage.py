@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from halley.chat.model import Loss
 from halley.errors import Condition, Refused
 from halley.providers import tweaks
+from halley.serve import gathering
 from halley.serve.crossing import EVENT_STREAM, crossing, refuse_losses
 from halley.serve.framed import Framed
 from halley.serve.translation import Translation
@@ -57,6 +58,10 @@ class Passage(Protocol):
         """A whole answer. Raises `chat.doors.Unreadable`."""
         ...
 
+    def gathered(self, run: Run, body: bytes) -> bytes:
+        """The whole answer that a stream says which nobody asked for. Raises `chat.doors.Unreadable`, and Refused."""
+        ...
+
     def error(self, run: Run, status: int, fields: bytes, body: bytes) -> Answer:
         """The provider's error, cleaned of secrets. `fields` are those of our own head."""
         ...
@@ -94,6 +99,9 @@ class Straight:
 
     def whole(self, body: bytes) -> bytes:
         return body
+
+    def gathered(self, run: Run, body: bytes) -> bytes:
+        return gathering.straight(run, body)
 
     def error(self, run: Run, status: int, fields: bytes, body: bytes) -> Answer:
         return status, fields, body

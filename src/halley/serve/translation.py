@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from halley.chat import seals
-from halley.chat.doors import Swap, Target
+from halley.chat.doors import Swap, Target, Unreadable
 from halley.errors import Condition, Refused
 from halley.serve import estimates
 from halley.serve.crossing import EVENT_STREAM, refuse_losses, translated_error
@@ -61,6 +61,9 @@ class Translation:
 
     def whole(self, body: bytes) -> bytes:
         return self._client.write_answer(self._provider.read_answer(body), self._ask)
+
+    def gathered(self, run: Run, body: bytes) -> bytes:
+        raise Unreadable("a stream of what has none")
 
     def error(self, run: Run, status: int, fields: bytes, body: bytes) -> Answer:
         if status in _NOT_COUNTED and run.route.dialect.estimate is not None:

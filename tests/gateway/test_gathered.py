@@ -1,0 +1,63 @@
+"""A provider that streams whatever is asked: who asked for no stream gets one whole answer in its own dialect, and the books agree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.gateway.test_crossings import CLIENTS, PROVIDERS, House, answer, ask, send, streamed
+from tests.harness.audit import audit
+from tests.harness.gateway import Gateway
+from tests.harness.simulator import Simulator
+
+SCRIPTS = ("sse-anyway+tokens-5", "sse-anyway+tool-weather", "sse-anyway+cut-after-2", "sse-anyway+error-frame-after-2", "tokens-5")
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    place = tmp_path_factory.mktemp("gathered")
+    with Simulator(place) as simulator:
+        providers = [
+            f'[[providers]]\nname = "{name}"\nkind = "{kind}"\nbase_url = "{simulator.url}{base}"\napi_key = "sk-any"\n'
+            for name, (kind, base) in PROVIDERS.items()
+        ]
+        models = [
+            f'[[models]]\nid = "{name}/{script}"\nmax_output = 4000\noffers = [{{ provider = "{name}", model = "sim/{script}" }}]\n'
+            'price = { input = "0.1505", output = "0.6015" }\n'
+            for name in PROVIDERS
+            for script in SCRIPTS
+        ]
+        with Gateway(place, "\n".join([*providers, *models])) as gateway:
+            gateway.cli("credit", "default", "1000")
+            yield House(gateway, simulator, gateway.key())
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_stream_that_nobody_asked_for_is_one_answer(house: House, client: str, provider: str) -> None:
+    _, _, raw = send(house, *ask(client, f"{provider}/tokens-5", ["Hello."]))
+    wanted = answer(client, json.loads(raw))
+    status, fields, raw = send(house, *ask(client, f"{provider}/sse-anyway+tokens-5", ["Hello."]))
+    assert (status, fields["content-type"]) == (200, "application/json"), raw
+    found = answer(client, json.loads(raw))
+    _, _, raw = send(house, *ask(client, f"{provider}/sse-anyway+tokens-5", ["Hello."], stream=True))
+    assert (found.text, found.finish) == (streamed(client, raw), wanted.finish)
+    status, _, raw = send(house, *ask(client, f"{provider}/sse-anyway+tool-weather", ["Weather?"], tools=True))
+    assert status == 200, raw
+    assert [name for _, name, _ in answer(client, json.loads(raw)).calls] == ["weather"]
+
+
+@pytest.mark.parametrize("script", ["cut-after-2", "error-frame-after-2"])
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_stream_that_does_not_come_to_its_end_is_no_answer(house: House, provider: str, script: str) -> None:
+    for client in CLIENTS:
+        status, _, raw = send(house, *ask(client, f"{provider}/sse-anyway+{script}", ["Hello."]))
+        assert status == 502 and "error" in json.loads(raw), raw
+
+
+def test_afterwards_the_books_agree(house: House) -> None:
+    found = audit(house.gateway, house.simulator)
+    assert "complete" in found.endings
+    assert set(found.endings) <= {"complete", "unreported", "unusable", "failed"}  # what was cut has failed
