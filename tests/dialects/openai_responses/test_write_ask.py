@@ -382,7 +382,10 @@ asks = st.builds(
     turns=st.lists(st.tuples(user, model, answers), min_size=1, max_size=3).map(
         lambda rounds: tuple(turn for each in rounds for turn in each)
     ),
-    tools=st.lists(st.builds(Function, words, words, st.just(msgspec.Raw(b'{"type":"object"}')), st.booleans()), max_size=2).map(tuple),
+    tools=st.lists(
+        st.builds(Function, words, words, st.just(msgspec.Raw(b'{"type":"object","additionalProperties":false}')), st.booleans()),
+        max_size=2,
+    ).map(tuple),
     choice=st.none() | st.builds(Choice, st.sampled_from(["auto", "any", "none"]), parallel=st.none() | st.booleans()),
     reasoning=st.none() | st.builds(Reasoning, st.sampled_from(["low", "high"]), show=st.sampled_from([None, "auto"])),
     max_output=st.none() | st.integers(16, 9999),

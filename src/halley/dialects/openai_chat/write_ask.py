@@ -14,6 +14,7 @@ from halley.chat.jsonword import worded
 from halley.chat.model import Ask, Choice, Effort, Extra, Format, FreeTool, Function, Hosted, Loss, Reasoning, Tool, WebSearch
 from halley.chat.naming import flat, named
 from halley.chat.reading import unsaid
+from halley.chat.strict import loosened
 from halley.dialects.openai_chat.media import NAME
 from halley.dialects.openai_chat.write_messages import Writer
 
@@ -31,7 +32,7 @@ _SAME = (
 def write_ask(ask: Ask, target: Target) -> Written:
     """Raises Refused."""
     losses: list[Loss] = []
-    ask = worded(ask, losses)
+    ask = loosened(worded(ask, losses), losses)
     writer = Writer(target, losses)
     body: dict[str, object] = {"model": target.model, "messages": writer.messages(ask.turns)}
     for field in _SAME:

@@ -14,6 +14,7 @@ import msgspec
 from halley.chat.doors import Target, Written
 from halley.chat.jsonword import worded
 from halley.chat.model import Ask, Effort, Extra, Format, Loss, Reasoning, Text, Turn
+from halley.chat.strict import loosened
 from halley.dialects.openai_responses.fields import DIALECT
 from halley.dialects.openai_responses.read_ask import ENCRYPTED, LOGPROBS
 from halley.dialects.openai_responses.tools import write_choice, write_tools
@@ -32,7 +33,7 @@ encode = msgspec.json.encode
 def write_ask(ask: Ask, target: Target) -> Written:
     """Raises Refused at content or a tool that this dialect cannot say."""
     losses: list[Loss] = []
-    ask = worded(ask, losses)
+    ask = loosened(worded(ask, losses), losses)
     instructions, turns = _leading(ask.turns, losses)
     body: dict[str, object] = {"model": target.model}
     if instructions is not None:
