@@ -15,9 +15,15 @@ from halley.wire.jsonbody import BROKEN
 
 
 class Called(msgspec.Struct):
+    """Of arguments some hosts give the object and not its text."""
+
     name: str | None = None
-    arguments: str | None = None
+    arguments: str | dict[str, msgspec.Raw] | None = None
     input: str | None = None
+
+    def said(self) -> str:
+        found = self.arguments
+        return found if isinstance(found, str) else "" if found is None else msgspec.json.encode(found).decode()
 
 
 class Google(msgspec.Struct):
@@ -44,6 +50,21 @@ class Spoken(msgspec.Struct):
     transcript: str | None = None
 
 
+class _Text(msgspec.Struct):
+    text: str = ""
+
+
+class Piece(msgspec.Struct):
+    """A piece of content that is a list: text, or thinking as Mistral's models say it (its page about reasoning, read 2026-11)."""
+
+    text: str = ""
+    thinking: str | list[_Text] | None = None
+
+    def thought(self) -> str:
+        found = self.thinking or ""
+        return found if isinstance(found, str) else "".join([each.text for each in found])
+
+
 class _Url(msgspec.Struct):
     url: str
 
@@ -53,7 +74,7 @@ class Picture(msgspec.Struct):
 
 
 class _Message(msgspec.Struct):
-    content: str | list[msgspec.Raw] | None = None
+    content: str | list[Piece] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -73,15 +94,11 @@ class _Choice(msgspec.Struct):
 
 class _Completion(msgspec.Struct):
     choices: list[_Choice]
-    id: str = ""
-    model: str = ""
+    id: str | None = None
+    model: str | None = None
     created: float | None = None  # some providers write it with a fraction
     usage: UsageShape | None = None
     service_tier: str | None = None
-
-
-class _Text(msgspec.Struct):
-    text: str = ""
 
 
 class ErrorShape(msgspec.Struct):
@@ -99,7 +116,6 @@ class _Error(msgspec.Struct):
 
 
 _completion = msgspec.json.Decoder(_Completion)
-_text = msgspec.json.Decoder(_Text)
 _error = msgspec.json.Decoder(_Error)
 
 
@@ -114,8 +130,8 @@ def read_answer(body: bytes, origin: str, new_id: str) -> Answer:
     except BROKEN as error:
         raise Unreadable(str(error)) from None
     return Answer(
-        id=found.id,
-        model=found.model,
+        id=found.id or "",
+        model=found.model or "",
         parts=parts,
         finish=read_finish(choice.finish_reason, bool(choice.message.refusal), any(isinstance(part, ToolCall) for part in parts)),
         usage=normal(found.usage),
@@ -132,7 +148,11 @@ def _parts(message: _Message, origin: str, new_id: str) -> list[Part]:
     elif text := message.reasoning_content or message.reasoning:
         parts.append(Thinking(text, seal=Seal(origin, "")))  # unsigned, and yet wanted back by hosts that think between calls
     content = message.content or ""
-    text = content if isinstance(content, str) else "".join([_text.decode(raw).text for raw in content])
+    if not isinstance(content, str):
+        # Not wanted back in any field of the host's: it has no mark of its maker.
+        parts += [Thinking(thought) for thought in ["".join([piece.thought() for piece in content])] if thought]
+        content = "".join([piece.text for piece in content])
+    text = content
     citations = read_annotations(message.annotations or ())
     if text or citations:
         parts.append(Text(text, citations=citations))
@@ -143,7 +163,7 @@ def _parts(message: _Message, origin: str, new_id: str) -> list[Part]:
     parts += [Image(media.source(picture.image_url.url, "image/png")) for picture in message.images or ()]
     if message.function_call is not None:
         called = message.function_call
-        parts.append(ToolCall(f"call_{new_id}_0", called.name or "", called.arguments or ""))
+        parts.append(ToolCall(f"call_{new_id}_0", called.name or "", called.said()))
     parts += [_call(call, origin, f"call_{new_id}_{index}") for index, call in enumerate(message.tool_calls or ())]
     return parts
 
@@ -153,7 +173,7 @@ def _call(call: Call, origin: str, otherwise: str) -> ToolCall:
     if call.custom is not None:
         return ToolCall(id, call.custom.name or "", call.custom.input or "", free=True, seal=seal_beside(call, origin))
     called = call.function or Called()
-    return ToolCall(id, called.name or "", called.arguments or "", seal=seal_beside(call, origin))
+    return ToolCall(id, called.name or "", called.said(), seal=seal_beside(call, origin))
 
 
 def seal_beside(call: Call, origin: str) -> Seal | None:
@@ -183,4 +203,4 @@ def read_error(status: int, body: bytes) -> ProviderError:
     return ProviderError(status, words or f"The provider answered with status {status}.")
 
 
-__all__ = ["Beside", "Call", "Called", "Picture", "Spoken", "read_answer", "read_error", "seal_beside", "thought"]
+__all__ = ["Beside", "Call", "Called", "Picture", "Piece", "Spoken", "read_answer", "read_error", "seal_beside", "thought"]

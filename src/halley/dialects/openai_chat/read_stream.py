@@ -18,7 +18,7 @@ from halley.chat.model import Audio, Citation, Image, Refusal, Seal, Text, Think
 from halley.chat.usage import Usage
 from halley.dialects.openai_chat import media
 from halley.dialects.openai_chat.media import NAME
-from halley.dialects.openai_chat.read_answer import Call, Called, ErrorShape, Picture, Spoken, seal_beside, thought
+from halley.dialects.openai_chat.read_answer import Call, Called, ErrorShape, Picture, Piece, Spoken, seal_beside, thought
 from halley.dialects.openai_chat.read_messages import Detail
 from halley.dialects.openai_chat.reply import UsageShape, normal
 from halley.dialects.openai_chat.words import Annotation, read_annotations, read_finish
@@ -29,7 +29,7 @@ _END, _EMPTY = PartEnded(), Text("")
 
 
 class _Delta(msgspec.Struct):
-    content: str | None = None
+    content: str | list[Piece] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     reasoning_details: list[Detail] | None = None
@@ -49,10 +49,10 @@ class _Choice(msgspec.Struct):
 
 
 class _Chunk(msgspec.Struct):
-    id: str = ""
-    model: str = ""
+    id: str | None = None
+    model: str | None = None
     created: float | None = None  # some providers write it with a fraction
-    choices: list[_Choice] = []
+    choices: list[_Choice] | None = None
     usage: UsageShape | None = None
     service_tier: str | None = None
     error: ErrorShape | str | None = None
@@ -121,18 +121,19 @@ class ChatStreamReader:
         events: list[Event] = []
         if not self._started:
             self._started = True
-            events.append(Started(chunk.id, chunk.model, None if chunk.created is None else int(chunk.created)))
+            events.append(Started(chunk.id or "", chunk.model or "", None if chunk.created is None else int(chunk.created)))
         if chunk.usage is not None:
             self._usage = normal(chunk.usage)
         if chunk.service_tier is not None:
             self._tier = chunk.service_tier
-        for choice in chunk.choices:
+        for choice in chunk.choices or ():
             if choice.index:
                 continue  # asks for more than one answer do not cross
             delta = choice.delta
             if delta is not None:
-                if delta.content and delta.tool_calls is None and self._open == "text":
-                    events.append(Delta(delta.content))
+                content = delta.content
+                if content and delta.tool_calls is None and self._open == "text" and type(content) is str:
+                    events.append(Delta(content))
                 else:
                     self._read(delta, events)
                 if delta.annotations is not None:
@@ -177,8 +178,15 @@ class ChatStreamReader:
                 self._think(detail, events)
         elif thinking := delta.reasoning_content or delta.reasoning:
             self._more("thinking", Thinking("", seal=self._unsigned), thinking, events)
-        if delta.content:
-            self._more("text", _EMPTY, delta.content, events)
+        for said in (delta.content,) if isinstance(delta.content, str) else delta.content or ():
+            if isinstance(said, str):
+                text = said
+            else:
+                text = said.text
+                if thinking := said.thought():
+                    self._more("thinking", Thinking(""), thinking, events)
+            if text:
+                self._more("text", _EMPTY, text, events)
         if delta.refusal:
             self._refused = True
             self._more("refusal", Refusal(""), delta.refusal, events)
@@ -221,7 +229,7 @@ class ChatStreamReader:
 
     def _piece(self, call: Call, events: list[Event]) -> None:
         called = call.custom or call.function
-        text = "" if called is None else (called.input if call.custom is not None else called.arguments) or ""
+        text = "" if called is None else (called.input if call.custom is not None else called.said()) or ""
         if call.index == self._call and not self._another(call):
             if call.extra_content is not None:
                 self._seal = seal_beside(call, self._origin) or self._seal
