@@ -492,3 +492,17 @@ def test_what_was_written_reads_as_what_was_meant(parts: list[Part], usage: Usag
         events += pieces_of(part)
     events.append(Finished(finish, usage))
     assert fold(read(written(events))) == fold(events) == Answer(id="msg_1", model="mine", parts=tuple(parts), finish=finish, usage=usage)
+
+
+def test_pieces_of_two_blocks_at_once_are_never_put_into_one() -> None:
+    reader = read_stream(OWN, "n")
+    frames = [
+        start(0, type="tool_use", id="a", name="f", input={}),
+        start(1, type="tool_use", id="b", name="g", input={}),
+        delta(1, "input_json_delta", partial_json='{"b":1}'),
+    ]
+    for event_name, payload in sse.named(b"".join(frames)):
+        reader.feed(payload, event_name)
+    ((event_name, payload),) = sse.named(delta(0, "input_json_delta", partial_json='{"a":1}'))
+    with pytest.raises(Unreadable):
+        reader.feed(payload, event_name)

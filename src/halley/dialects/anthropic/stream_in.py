@@ -38,6 +38,7 @@ class _MessageStart(msgspec.Struct):
 
 class _BlockStart(msgspec.Struct):
     content_block: msgspec.Raw
+    index: int = 0
 
 
 class _Piece(msgspec.Struct, gc=False):
@@ -49,6 +50,7 @@ class _Piece(msgspec.Struct, gc=False):
 
 class _BlockDelta(msgspec.Struct, gc=False):
     delta: _Piece
+    index: int = 0
 
 
 class _CitationPiece(msgspec.Struct):
@@ -100,8 +102,8 @@ class Reader:
 
     # fmt: off
     __slots__ = (
-        "_arguments", "_blocks", "_citations", "_finish", "_held", "_new_id", "_open", "_origin", "_over", "_said", "_seal", "_started",
-        "_tier", "_usage",
+        "_arguments", "_blocks", "_citations", "_earlier", "_finish", "_held", "_index", "_new_id", "_open", "_origin", "_over", "_said",
+        "_seal", "_started", "_tier", "_usage",
     )
     # fmt: on
 
@@ -109,6 +111,8 @@ class Reader:
         self._origin = origin
         self._new_id = new_id
         self._blocks = 0
+        self._index = -1  # of the block that is open, or was last
+        self._earlier: set[int] = set()
         self._open = False
         self._over = self._started = False
         self._usage: Usage | None = None
@@ -158,7 +162,11 @@ class Reader:
         return events
 
     def _delta(self, payload: bytes) -> list[Event]:
-        piece = _decode_delta(payload).delta
+        found = _decode_delta(payload)
+        if found.index != self._index and found.index in self._earlier and not self._over:
+            # It would become a part of another block, of another call's arguments perhaps.
+            raise Unreadable(f"more of block {found.index} after block {self._index} has begun")
+        piece = found.delta
         text = piece.text or piece.thinking or piece.partial_json
         if text:
             if not self._open:
@@ -189,7 +197,10 @@ class Reader:
     def _block_start(self, payload: bytes) -> list[Event]:
         events = self._block_stop(payload) if self._open else []
         self._open = True
-        raw = _decode_block_start(payload).content_block
+        found = _decode_block_start(payload)
+        self._earlier.add(self._index)
+        self._index = found.index
+        raw = found.content_block
         kind = _decode_any(raw).type
         if kind not in ("text", "thinking", "redacted_thinking", "tool_use"):
             self._held = raw.copy()
