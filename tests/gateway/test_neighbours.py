@@ -317,8 +317,9 @@ def test_a_bad_body_is_refused_by_the_name_of_its_field_and_nothing_is_asked(hou
 
 
 def test_the_list_of_models_has_the_shape_that_its_client_reads(house: House) -> None:
-    # Providers of kinds that the packaged catalogue knows bring its models.
-    brought = [model.id for model in packaged().models if model.kind in dict(PROVIDERS.values())]
+    # Providers of kinds that the packaged catalogue knows bring its models; those of media have no route yet.
+    text = [model for model in packaged().models if model.model_type not in ("audio", "image", "ocr")]
+    brought = [model.id for model in text if model.kind in dict(PROVIDERS.values())]
     assert brought
     names = sorted(["local/docs-assistant", *brought, *(f"{name}/{script}" for name in PROVIDERS for script in SCRIPTS)])
     reply, raw = house.ask("/v1/models", method="GET")

@@ -29,6 +29,16 @@ def test_every_packaged_model_has_a_kind_a_price_a_source_and_a_date() -> None:
     assert catalogue.packaged().date.startswith("20")
 
 
+def test_a_model_of_media_has_one_price_and_no_other_place_in_the_catalogue() -> None:
+    media = [model for model in catalogue.packaged().models if model.model_type in ("audio", "image", "ocr")]
+    assert len(media) >= 30 and {key for model in media for key in model.cost.keys} == {
+        "per_image", "per_second", "per_minute", "per_character", "per_page",
+    }  # fmt: skip
+    assert all(len(model.cost.keys) == 1 and model.source for model in media)
+    places = [(model.kind, model.id) for model in catalogue.packaged().models]
+    assert len(places) == len(set(places))
+
+
 def test_a_known_provider_brings_its_models_at_cost_times_markup() -> None:
     rows = {model.id: model for model in catalogue.build((), (OPENAI,), "1.1")}
     assert rows["gpt-4o"].price.input == rate_per_million("2.75")

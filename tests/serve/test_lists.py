@@ -61,7 +61,8 @@ def test_each_model_says_where_it_is_served_and_prices_nothing_by_tokens_that_is
         assert chat["anthropic"] == {"path": "/v1/messages", "method": "POST"}
         assert "jina-rerank" in json.loads(models["ranks"]["endpoints"])
         assert [(model["provider_sort"], model["model_sort"]) for model in data] == [(1, 1), (1, 2), (1, 3)]
-        assert (data[0]["latest_model_name"], data[0]["published_at"], data[0]["upcoming"]) == ("picture", None, False)
+        assert (data[0]["latest_model_name"], data[0]["published_at"]) == ("picture", None)
+        assert [model["upcoming"] for model in data] == [model["id"] == "picture" for model in data]
 
 
 def test_the_places_of_the_public_list_are_routes_that_exist() -> None:

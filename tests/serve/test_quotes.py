@@ -11,6 +11,7 @@ import pytest
 
 from halley import pricelist
 from halley.money import Price
+from halley.policy import catalogue
 from halley.policy.snapshot import ModelRow, OfferRow
 from halley.store.journal import Start
 from tests.serve.rig import Client, Rig, make_key, rig, snapshot
@@ -183,3 +184,16 @@ def test_what_costs_so_much_a_request_has_it_whole_and_what_is_free_stays_free(t
         with priced(tmp_path, pricelist.of(price)) as found:
             client = found.post(b'{"model": "studio", "units": {"images": 4, "seconds": 9}}', path=b"/api/quote/units")
             assert json.loads(client.body)["usd"] == usd
+
+
+def test_a_model_that_no_route_serves_yet_is_quoted_and_shown_as_upcoming_and_not_called(tmp_path: Path) -> None:
+    media = [model for model in catalogue.packaged().models if model.id == "whisper-1"]
+    (row,) = [ModelRow(each.id, each.owner, pricelist.read(each.cost), "price_9", (OfferRow("first", each.id),)) for each in media]
+    with rig(tmp_path, snapshot(models=(row,))) as found:
+        quote = json.loads(found.post(b'{"model": "whisper-1", "units": {"seconds": 90}}', path=b"/api/quote/units").body)
+        assert (quote["usd"], [line["unit"] for line in quote["lines"]]) == ("0.009", ["per_minute"])
+        assert json.loads(found.post(b"", path=b"/v1/models", method=b"GET").body)["data"] == []
+        (shown,) = json.loads(found.post(b"", path=b"/api/models", method=b"GET").body)["data"]
+        assert (shown["upcoming"], shown["pricing"]["per_minute"]) == (True, 0.006)
+        refused = found.post(json.dumps({"model": "whisper-1", "messages": [{"role": "user", "content": "hi"}]}).encode())
+        assert (refused.status, refused.error["param"]) == (400, "model") and found.records() == []

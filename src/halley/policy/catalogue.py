@@ -72,8 +72,12 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @lru_cache(maxsize=1)
 def packaged() -> Catalogue:
-    text = (files("halley.policy") / "models.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), Catalogue)
+    """Both lists that come with the program: of text, as a script writes it, and of media, which is kept by hand."""
+    text, media = (
+        msgspec.convert(tomllib.loads((files("halley.policy") / name).read_text(encoding="utf-8")), Catalogue)
+        for name in ("models.toml", "media.toml")
+    )
+    return msgspec.structs.replace(text, models=(*text.models, *media.models))
 
 
 RETIRING_DAYS = 90

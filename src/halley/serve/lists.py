@@ -131,6 +131,7 @@ def _record(row: ModelRow, served: frozenset[str], places: tuple[int, int], publ
         latest_model_name=row.id,
         provider_sort=places[0],
         model_sort=places[1],
+        upcoming=not served and bool(row.offers),
     )
 
 

@@ -331,8 +331,8 @@ class Tables:
         return None if found is None else found[1]
 
     def visible(self, caller: Caller) -> list[Model]:
-        """The models that a key may use, by name."""
-        models = {model.id: model for model in self.models.values()}
+        """The models that a key may use, by name; not those that no route here serves yet."""
+        models = {model.id: model for model in self.models.values() if model.exchanges or not model.offers}
         return [model for name, model in sorted(models.items()) if caller.models is None or name in caller.models]
 
     def _caller(self, row: KeyRow, until: float | None = None) -> Caller:
