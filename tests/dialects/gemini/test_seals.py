@@ -45,6 +45,13 @@ def test_foreign_seals_are_cut_out_and_every_other_byte_stays(name: str, space: 
     assert seals.without_foreign(body(OWN)) == body(OWN)
 
 
+@pytest.mark.parametrize("call, name", [("functionCall", "thoughtSignature"), ("function_call", "thought_signature")])
+def test_a_call_whose_seal_is_foreign_is_marked_for_models_that_demand_one(call: str, name: str) -> None:
+    parts: list[dict[str, object]] = [{"text": "a", name: FOREIGN}, {call: {"name": "f"}, name: FOREIGN + "X"}, {call: {}, name: OWN}]
+    cut = json.loads(seals.without_foreign(json.dumps({"contents": [{"parts": parts}]}).encode(), sealed_calls=True))
+    assert cut["contents"][0]["parts"] == [{"text": "a"}, {call: {"name": "f"}, name: seals.UNSIGNED_CALL}, parts[2]]
+
+
 def test_text_that_looks_like_one_stays() -> None:
     text = json.dumps({"text": f'write {{"thoughtSignature": "{FOREIGN}"}}', "other": FOREIGN}).encode()
     assert seals.without_foreign(text) == text

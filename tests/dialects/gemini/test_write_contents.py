@@ -31,7 +31,8 @@ from halley.chat.model import (
     Video,
 )
 from halley.dialects.gemini import DOORS
-from halley.dialects.gemini.write_contents import UNSIGNED_CALL, generation
+from halley.dialects.gemini.seals import UNSIGNED_CALL
+from halley.dialects.gemini.write_contents import generation
 from halley.errors import Refused
 from tests.dialects.gemini.samples import NEWER, ORIGIN, OWN, TARGET
 
@@ -233,3 +234,9 @@ def test_a_call_of_another_model_is_marked_for_models_that_demand_a_signature() 
     parts = contents(calls, target=NEWER)[0]["contents"][0]["parts"]
     assert [part.get("thoughtSignature") for part in parts] == [UNSIGNED_CALL, None]
     assert "thoughtSignature" not in contents(calls)[0]["contents"][0]["parts"][0]
+
+
+def test_a_model_of_another_name_may_demand_one_too() -> None:
+    named = TARGET._replace(model="endpoints/1234")
+    parts = contents(Turn("assistant", (ToolCall("1", "f", "{}"),)), target=named)[0]["contents"][0]["parts"]
+    assert [part.get("thoughtSignature") for part in parts] == [UNSIGNED_CALL]

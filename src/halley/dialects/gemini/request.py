@@ -15,6 +15,7 @@ from halley.chat.peek import Peek
 from halley.chat.reading import invalid, refused
 from halley.dialects.gemini import seals
 from halley.dialects.gemini.node import camel
+from halley.dialects.gemini.write_contents import seals_calls
 from halley.errors import Condition, Refused
 from halley.wire import jsonbody
 from halley.wire.jsonbody import BROKEN
@@ -156,7 +157,7 @@ def outbound(body: bytes, seen: Peek, model: str, cap: int | None, cap_field: st
     has one name in this dialect."""
     if cap is not None:
         body = jsonbody.set_members(body, seen.members, _capped(body, seen.members, cap))
-    return seals.without_foreign(body)
+    return seals.without_foreign(body, sealed_calls=seals_calls(model))
 
 
 def _capped(body: bytes, members: jsonbody.Members | jsonbody.Places, cap: int) -> dict[str, bytes]:

@@ -9,17 +9,26 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from typing import TypeVar, cast
+
+import msgspec
 
 from halley.chat import seals
 from halley.chat.model import Seal
+from halley.wire.jsonbody import BROKEN
+
+T = TypeVar("T")
 
 NAME = "gemini"
 # Nine letters are twelve of base64, so every labelled seal begins with these.
 LABEL = base64.b64encode(seals.PREFIX.encode()).decode()
+# A call that another model made has no signature, and Gemini 3 refuses a turn without one. Google documents this value for that case
+# (Thought signatures, "migrating from other models", read 2026-11).
+UNSIGNED_CALL = "skip_thought_signature_validator"
 _REDACTED = "redacted:"
 _URL_SAFE = str.maketrans("-_", "+/")
 # A member with a labelled seal. Inside of a string the quotes would have backslashes.
-_MEMBER = re.compile(rb'"thought(?:Signature|_signature)"\s*:\s*"' + LABEL.encode() + rb'[^"]*"')
+_MEMBER = re.compile(rb'"thought(?:Signature|_signature)"\s*:\s*"(' + LABEL.encode() + rb'[^"]*)"')
 _COMMA = re.compile(rb"\s*,?\s*")
 
 
@@ -53,13 +62,53 @@ def read_thought(text: str) -> tuple[Seal, bool]:
     return (Seal(seal.origin, seal.value.removeprefix(_REDACTED)), True) if redacted else (seal, False)
 
 
-def without_foreign(body: bytes) -> bytes:
-    """A request body without the seals of other makers, every other byte as it came."""
+class _Part(msgspec.Struct, gc=False):
+    """Either spelling, as everywhere in a request."""
+
+    functionCall: msgspec.Raw = msgspec.Raw()
+    function_call: msgspec.Raw = msgspec.Raw()
+    thoughtSignature: str | None = None
+    thought_signature: str | None = None
+
+
+class _Content(msgspec.Struct, gc=False):
+    parts: list[_Part] | _Part | None = None
+
+
+class _Contents(msgspec.Struct, gc=False):
+    contents: list[_Content] | _Content | None = None
+
+
+_decode_contents = msgspec.json.Decoder(_Contents).decode
+
+
+def _at_calls(body: bytes) -> set[bytes]:
+    """The signatures that stand at calls."""
+    try:
+        contents = _decode_contents(body).contents
+    except BROKEN:
+        return set()
+    parts = [part for content in _listed(contents) for part in _listed(content.parts)]
+    signed = [part.thoughtSignature or part.thought_signature for part in parts if part.functionCall or part.function_call]
+    return {signature.encode() for signature in signed if signature}
+
+
+def _listed(found: list[T] | T | None) -> list[T]:
+    return [] if found is None else cast("list[T]", found) if isinstance(found, list) else [found]
+
+
+def without_foreign(body: bytes, *, sealed_calls: bool = False) -> bytes:
+    """A request body without the seals of other makers, every other byte as it came. `sealed_calls`: no call may be without one."""
     if LABEL.encode() not in body:
         return body
+    marked = _at_calls(body) if sealed_calls else ()
     out: list[bytes] = []
     done = 0
     for match in _MEMBER.finditer(body):
+        if match[1] in marked:
+            out += (body[done : match.start(1)], UNSIGNED_CALL.encode())
+            done = match.end(1)
+            continue
         start, end = match.span()
         before = body[done:start]
         bare = before.rstrip()

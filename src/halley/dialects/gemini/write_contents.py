@@ -38,7 +38,7 @@ from halley.chat.model import (
 )
 from halley.chat.naming import flat
 from halley.dialects.gemini.answer import FREE_INPUT, Json, is_object
-from halley.dialects.gemini.seals import NAME
+from halley.dialects.gemini.seals import NAME, UNSIGNED_CALL
 from halley.errors import Condition, Refused
 
 _GENERATION = re.compile(r"gemini-(\d+)")
@@ -46,15 +46,19 @@ _LATEST = re.compile(r"gemini-[a-z-]*latest")
 _NEWEST = 3
 # Fetched by Google whatever it is asked through; nobody else could.
 _VIDEO_SITE = re.compile(r"https?://(?:(?:www\.|m\.)?youtube\.com|youtu\.be)/")
-# A call that another model made has no signature, and Gemini 3 refuses a turn without one. Google documents this value for that case
-# (Thought signatures, "migrating from other models", read 2026-11).
-UNSIGNED_CALL = "skip_thought_signature_validator"
 
 
 def generation(model: str) -> int | None:
     """`gemini-3.1-pro` → 3; what `gemini-flash-latest` leads to is of the newest that is known here. None for a model of another name."""
     found = _GENERATION.search(model)
     return int(found[1]) if found else _NEWEST if _LATEST.search(model) else None
+
+
+def seals_calls(model: str) -> bool:
+    """Whether a model may refuse a call without a signature. One of another name (a tuned model's, an alias) may be of the newest, and an
+    older one overlooks the mark; so decides Gemini CLI (its `supportsModernFeatures`, read 2026-11)."""
+    number = generation(model)
+    return number is None or number >= _NEWEST
 
 
 def refused(at: str, why: str) -> Refused:
@@ -76,7 +80,8 @@ class Writer:
     def __init__(self, target: Target) -> None:
         number = generation(target.model)
         self._target = target
-        self._nested = self._sealed_calls = number is not None and number >= 3
+        self._nested = number is not None and number >= _NEWEST
+        self._sealed_calls = seals_calls(target.model)
         self._names: dict[str, str] = {}
         self.system: list[Json] = []
         self.contents: list[Json] = []
