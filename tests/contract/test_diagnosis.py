@@ -494,6 +494,13 @@ def test_the_diagnosis_is_the_fault_that_was_injected(name: str, tmp_path: Path)
     assert CANARY not in json.dumps(found) and GOOD_KEY not in json.dumps(found)
 
 
+def test_a_slip_in_the_key_is_not_laid_to_the_endpoint(tmp_path: Path) -> None:
+    script = FAULTS["the key begins with Bearer"]
+    with serving(script.answer) as url:
+        run(tmp_path, script, url)
+    assert {each["code"] for each in kept(tmp_path)["findings"]} == {"key-bearer-prefix", "key-refused"}
+
+
 @pytest.mark.parametrize("name", HEALTHY_VARIANTS)
 def test_what_is_merely_odd_is_no_fault(name: str, tmp_path: Path) -> None:
     script = HEALTHY_VARIANTS[name]
