@@ -287,6 +287,16 @@ FAULTS: dict[str, Script] = {
     "an item that never ends": Script(
         gateway(responses_stream=sse(frames(*numbered(*RESPONSE_EVENTS[:3], RESPONSE_EVENTS[4])))), "stream-order", R
     ),
+    "an item at no number": Script(
+        gateway(responses_stream=sse(frames(*numbered(*RESPONSE_EVENTS[:1], {**RESPONSE_EVENTS[1], "output_index": []})))),
+        "stream-order",
+        R,
+    ),
+    "an item ends at no number": Script(
+        gateway(responses_stream=sse(frames(*numbered(*RESPONSE_EVENTS[:3], {**RESPONSE_EVENTS[3], "output_index": {}})))),
+        "stream-order",
+        R,
+    ),
     "numbers that stand still": Script(
         gateway(responses_stream=sse(frames(*typed(*({**e, "sequence_number": 0} for e in RESPONSE_EVENTS))))), "stream-order", R
     ),

@@ -119,6 +119,8 @@ def responses(evidence: Evidence) -> Wrong | None:
                 return Wrong("stream-order", "sequence_number does not rise")
             number = told
         place = member(event.value, "output_index")
+        if isinstance(place, list | dict):
+            return Wrong("stream-order", "an output_index that is no number")
         if kind == "response.output_item.added":
             opened.add(place)
         elif kind == "response.output_item.done":
