@@ -100,8 +100,8 @@ def run(place: Path, effort: Effort) -> Figures:
 
 
 def _passed(effort: Effort) -> set[str]:
-    """The points that there are on the database of the campaign."""
-    return set(crash.POINTS) - (_OF_SQLITE if effort.postgres is not None else set())
+    """The points that a gateway passes on the database of the campaign."""
+    return {point for point in crash.POINTS if not point.startswith("move.")} - (_OF_SQLITE if effort.postgres is not None else set())
 
 
 def _permits(besieged: Siege) -> Path:

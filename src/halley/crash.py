@@ -57,6 +57,7 @@ POINTS: Final[dict[str, str]] = {
     "control.migration.statement": "a statement of a migration is done, and others are not",
     "control.migration.uncommitted": "the store is migrated, and not committed",
     "control.migration.committed": "the store is migrated, and its pepper is not made",
+    "move.committed": "the store is in PostgreSQL, and nothing beside the SQLite file says so",
 }
 
 _log = logs.get("halley.crash")

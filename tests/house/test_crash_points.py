@@ -59,4 +59,4 @@ def test_what_is_wrapped_exists(owner: type, method: str) -> None:
 
 def test_every_point_is_documented() -> None:
     text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    assert dict(re.findall(r"^\| `((?:relay|control)\.[\w.]+)` \| (.*) \|$", text, re.MULTILINE)) == crash.POINTS
+    assert dict(re.findall(r"^\| `((?:relay|control|move)\.[\w.]+)` \| (.*) \|$", text, re.MULTILINE)) == crash.POINTS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from tests.harness.gateway import Gateway
 from tests.harness.http import ask
 from tests.harness.postgres import Server
 from tests.harness.priced import configuration, encoded
+from tests.harness.process import HALLEY, environment
 from tests.harness.simulator import Simulator
 from tests.store.tagged import MODELS, PREFIX
 from tests.store.test_steps import at
@@ -118,6 +120,36 @@ def test_a_move_that_is_killed_has_moved_nothing_and_is_done_by_the_next(home: P
     before = rows("", home)
     move("", home, "", {}, none)
     assert rows(none, home) == before
+
+
+def test_a_move_that_is_killed_once_everything_is_over_is_found_to_be_done(home: Path, none: str) -> None:
+    (home / "crash").mkdir()
+    (home / "crash" / "move.committed").touch()
+    arguments = ("move", "--to", "env:TARGET", "--json")
+    environ = environment(home, {"TARGET": none, "HALLEY_CRASH": "move.committed"})
+    before = rows("", home)
+    killed = subprocess.run([*HALLEY, *arguments], env=environ, cwd=home, timeout=60, check=False, capture_output=True)
+    assert killed.returncode == -9 and b"THIS PROCESS WILL KILL ITSELF" in killed.stderr, killed.stderr
+    assert rows(none, home) == before == rows("", home)  # and nobody has been told
+    again = subprocess.run([*HALLEY, *arguments], env=environ, cwd=home, timeout=60, check=False, capture_output=True)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["rows"] == {name: len(found) for name, found in before.items()}
+    assert rows(none, home) == before
+    with pytest.raises(StoreError, match="was moved to PostgreSQL"):
+        open_store("", home, "", {})
+
+
+def test_a_target_where_the_store_has_gone_on_is_refused(home: Path, none: str) -> None:
+    move("", home, "", {}, none)
+    (home / "halley.db.moved").unlink()
+    store = open_store(none, home, "", {})
+    with store.begin() as connection:
+        customers.add_credit(connection, "prepaid", 7, 1.0)
+    store.close()
+    before = rows(none, home)
+    with pytest.raises(StoreError, match=r"differs from this one \(in balances\)"):
+        move("", home, "", {}, none)
+    assert rows(none, home) == before and not (home / "halley.db.moved").exists()
 
 
 def test_only_sqlite_moves_and_only_to_postgresql(home: Path, none: str, tmp_path: Path) -> None:

@@ -10,14 +10,16 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import MetaData, create_engine, event, inspect, text
+from sqlalchemy.engine import make_url
 
-from halley.store import steps
+from halley.store import customers, steps
 from halley.store.database import HEAD, StoreError, open_store, outlook
+from halley.store.postgres import DRIVER
 from halley.store.verify import verify
 from tests.store.raw import Database
 from tests.store.test_database import everything
-from tests.store.test_tags import Table, content, restore, tables
+from tests.store.test_tags import NAMES, NOW, Table, content, restore, tables
 
 KNOWN = steps.known()
 TAG = "v0.1"
@@ -197,6 +199,73 @@ def test_a_migration_of_postgresql_waits_until_no_other_node_runs_and_two_at_onc
         raw.execute("INSERT INTO nodes VALUES ('feed', extract(epoch from now()), 0, NULL)")
     with pytest.raises(StoreError, match=r"Other nodes are running on the store \(feed\)"):
         open_store(fresh.url, tmp_path, "", {}, migrate=True)
+
+
+@pytest.mark.parametrize("revision", KNOWN)
+def test_a_store_in_postgresql_of_every_schema_comes_to_the_head_with_everything_that_was_in_it(
+    revision: str, fresh: Database, tmp_path: Path
+) -> None:
+    """Those before 0010 never were there; the way from them is the same."""
+    path, old = at(revision, tmp_path)
+    carry(path, old, revision, fresh.url)
+    before = content_there(fresh.url, old)
+    assert {name: len(rows) for name, rows in before.items()} == {name: len(rows) for name, rows in content(path, old).items()}
+    ahead = outlook(fresh.url, tmp_path)
+    assert (ahead.revision, [step.revision for step in ahead.steps]) == (revision, KNOWN[KNOWN.index(revision) + 1 :])
+    assert all(step.rows >= len(before["requests"]) for step in ahead.steps if step.revision in ("0002", "0004"))
+    assert content_there(fresh.url, old) == before
+    if revision != HEAD:
+        with pytest.raises(StoreError, match="halley migrate"):
+            open_store(fresh.url, tmp_path, "", {})
+    store = open_store(fresh.url, tmp_path, "", {}, migrate=True)
+    assert store.revision == HEAD
+    with store.begin() as connection:
+        assert verify(connection).differences == ()
+        customers.add_credit(connection, "prepaid", 7, 1.0)  # what numbers itself goes on behind what is there
+    store.close()
+    after = content_there(fresh.url, old)
+    assert {name: [row for row in rows if row not in after[name]] for name, rows in before.items() if name != "balances"} == {
+        name: [] for name in before if name != "balances"
+    }
+    assert [len(after[name]) - len(before[name]) for name in ("postings", "accounts", "keys")] == [1, 0, 0]
+
+
+def carry(path: Path, old: list[Table], revision: str, url: str) -> None:
+    """What the SQLite store has, in a database with the same schema."""
+    engine = create_engine(make_url(url).set(drivername=DRIVER))
+    with engine.begin() as connection:
+        steps.upgrade(connection, revision)
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        there = MetaData()
+        there.reflect(connection)
+        for name, rows in content(path, old).items():
+            columns = there.tables[name].columns
+            names = next(found for table, found in old if table == name)
+            kinds = [columns[column].type.python_type for column in names]
+            values = [
+                [bool(value) if kind is bool and value is not None else value for kind, value in zip(kinds, row, strict=True)]
+                for row in rows
+            ]
+            if values:
+                connection.execute(there.tables[name].insert(), [dict(zip(names, row, strict=True)) for row in values])
+        for numbered in ("postings", "entries", "strays"):
+            highest = f"SELECT coalesce(max(id), 0) + 1 FROM {numbered}"  # noqa: S608 (a name of ours)
+            connection.execute(text(f"SELECT setval(pg_get_serial_sequence('{numbered}', 'id'), ({highest}))"))
+    engine.dispose()
+
+
+def content_there(url: str, of: list[Table]) -> dict[str, list[tuple[object, ...]]]:
+    """As `content`, of a store in PostgreSQL."""
+    engine = create_engine(make_url(url).set(drivername=DRIVER))
+    with engine.connect() as connection:
+        names = set(inspect(connection).get_table_names())
+        found: dict[str, list[tuple[object, ...]]] = {}
+        for name, columns in of:
+            source, renamed = (name, {}) if name in names else (f"{NOW[name]} AS former", NAMES)
+            rows = connection.execute(text(f"SELECT * FROM {source}")).mappings().all()  # noqa: S608 (names of our own tables)
+            found[name] = sorted((tuple(row[renamed.get((name, column), column)] for column in columns) for row in rows), key=repr)
+    engine.dispose()
+    return found
 
 
 def test_a_step_that_fails_leaves_the_store_as_it_is_and_says_so(tmp_path: Path) -> None:

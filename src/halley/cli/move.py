@@ -7,7 +7,7 @@ import os
 import click
 import msgspec
 
-from halley import config
+from halley import config, crash
 from halley.cli.door import plan
 from halley.config_secrets import resolve_secret
 from halley.secret import Secret
@@ -32,6 +32,7 @@ def move(target: str, as_json: bool) -> None:
     wanted = plan()
     home_directory(wanted.home)
     lock = StoreLock(wanted.home)
+    crash.arm("move", os.fspath(wanted.home), os.environ)
     try:
         done = moved(wanted.store_url, wanted.home, wanted.master_key, os.environ, url)
     finally:

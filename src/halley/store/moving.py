@@ -2,6 +2,7 @@
 
 The target gets the schema from the same migrations, the rows by COPY in the order that foreign keys ask for, and its sequences behind the
 highest row. Before it is committed every row is read back and held against the source, and the ledger must prove to be what it was there.
+A target that has exactly that already was filled by a move that was killed before it could say so beside the source.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import msgspec
 from sqlalchemy import BigInteger, Connection, Engine, Table, func, select, text
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from halley import crash
 from halley.store import postgres, steps, verify
-from halley.store.database import METADATA, Away, engine_of, moved, open_store
+from halley.store.database import HEAD, METADATA, Away, engine_of, moved, open_store, revision
 from halley.store.state import StoreError
 
 _STREAMED = {"yield_per": 1000}
@@ -42,7 +44,7 @@ def move(url: str, home: Path, master_key: str, environ: Mapping[str, str], targ
     if not path.exists():
         raise StoreError(f"There is no store in {path}.")
     try:
-        _find_empty(target)
+        _find_fit(target)
         store = open_store(url, home, master_key, environ)
         try:
             with store.begin() as reading, target.begin() as writing:
@@ -53,34 +55,43 @@ def move(url: str, home: Path, master_key: str, environ: Mapping[str, str], targ
         raise Away(f"The database of --to cannot be used: {fault.orig}") from None
     finally:
         target.dispose()
+    crash.here("move.committed")
     moved(path).write_text(f"moved to PostgreSQL at {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}\n", encoding="ascii")
     return done
 
 
-def _find_empty(target: Engine) -> None:
+def _find_fit(target: Engine) -> None:
+    """Empty, or a store of this version's schema."""
     with target.connect().execution_options(reads=True) as connection:
-        _refuse_full(connection)
-
-
-def _refuse_full(connection: Connection) -> None:
-    names = list(connection.scalars(text(_FOUND)))
-    if names:
+        names = _there(connection)
+    if names and revision(target) != HEAD:
         raise StoreError(f"The database of --to is not empty ({', '.join(names)}, …); make a new one. Nothing was changed.")
+
+
+def _there(connection: Connection) -> list[str]:
+    return list(connection.scalars(text(_FOUND)))
 
 
 def _moved(reading: Connection, writing: Connection) -> Moved:
     # While the source is read the target hears nothing.
     writing.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-    _refuse_full(writing)
-    steps.upgrade(writing)
+    was_empty = not _there(writing)
+    if was_empty:
+        steps.upgrade(writing)
     before = verify.verify(reading)
     rows: dict[str, int] = {}
     for table in METADATA.sorted_tables:
-        _copy(reading, writing, table)
-        _restart(writing, table)
+        if was_empty:
+            _copy(reading, writing, table)
+            _restart(writing, table)
         here, there = _digest(reading, table), _digest(writing, table)
-        if here != there:
+        if here != there and was_empty:
             raise StoreError(f"{table.name} did not come over as it was ({here[0]} and {there[0]} rows). Nothing was changed.")
+        if here != there:
+            raise StoreError(
+                f"The database of --to is not empty: it has a store that differs from this one (in {table.name}). If this one went there, "
+                "set [store] url; else make a new database. Nothing was changed."
+            )
         rows[table.name] = there[0]
     after = verify.verify(writing)
     if after != before:
