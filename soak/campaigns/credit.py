@@ -7,20 +7,19 @@ In turn the bound is what the account has, the budget of a key, and the budget o
 from __future__ import annotations
 
 import random
-import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence, Set
+from contextlib import ExitStack
 from pathlib import Path
 
 from soak.campaign import Campaign, Effort, Figures
+from soak.nodes import knows, nodes
 from soak.siege import Siege
 from tests.harness import books
 from tests.harness.crowd import Crowd, request
 from tests.harness.gateway import Gateway
-from tests.harness.postgres import Server
 from tests.harness.priced import encoded
 from tests.harness.process import until
 from tests.harness.simulator import Simulator
@@ -38,32 +37,18 @@ def run(place: Path, effort: Effort) -> Figures:
     """`rounds` of them; on PostgreSQL so many with all relays at one node, and so many again with two nodes on one database."""
     dice = random.Random(effort.seed)
     figures: dict[str, int | float] = {}
+    # A database that is a journey away may not have said in time that there is no more: then who waits is told to come again.
+    refusals = {402} if effort.postgres is None else {402, 503}
     with Simulator(place) as simulator:
         for workers in ((RELAYS,), (RELAYS // 2, RELAYS // 2))[: 1 if effort.postgres is None else 2]:
-            with _nodes(place / f"nodes-{len(workers)}", simulator, workers, effort.postgres) as nodes:
-                seen = _rounds(Siege(nodes[0], simulator, workers[0]), nodes, dice, effort.rounds)
-                assert all(node.stop(signal.SIGTERM) == 0 for node in nodes), [node.logs()[-3000:] for node in nodes]
+            with nodes(place / f"nodes-{len(workers)}", _configuration(simulator.url), workers, effort.postgres) as gateways:
+                seen = _rounds(Siege(gateways[0], simulator, workers[0]), gateways, dice, effort.rounds, refusals)
+                assert all(each.stop(signal.SIGTERM) == 0 for each in gateways), [each.logs()[-3000:] for each in gateways]
             figures |= {f"{name}_at_two_nodes" if len(workers) > 1 else name: value for name, value in seen.items()}
     return figures
 
 
-@contextmanager
-def _nodes(place: Path, simulator: Simulator, workers: tuple[int, ...], server: Server | None) -> Iterator[list[Gateway]]:
-    """With so many relays each; all have the store and the master key of the first."""
-    made = [Gateway(place / f"{number}", _configuration(simulator.url), workers=count) for number, count in enumerate(workers)]
-    database = server.create() if server is not None else ""
-    with ExitStack() as stack:
-        for node in made:
-            node.home.mkdir(parents=True)
-            if server is not None:
-                server.hold(node, database)
-            if node is not made[0]:
-                shutil.copy(made[0].home / "master.key", node.home)
-            stack.enter_context(node)
-        yield made
-
-
-def _rounds(besieged: Siege, nodes: Sequence[Gateway], dice: random.Random, rounds: int) -> dict[str, int | float]:
+def _rounds(besieged: Siege, gateways: Sequence[Gateway], dice: random.Random, rounds: int, refusals: Set[int]) -> dict[str, int | float]:
     relays: Counter[int] = Counter()
     statuses: Counter[int] = Counter()
     slowest = 0.0
@@ -71,7 +56,7 @@ def _rounds(besieged: Siege, nodes: Sequence[Gateway], dice: random.Random, roun
         besieged.simulator.reset()
         bound = BOUNDS[turn % len(BOUNDS)]
         begun = time.monotonic()
-        answered, count = _round(besieged, nodes, dice, bound, f"{bound}-{turn}")
+        answered, count = _round(besieged, gateways, dice, bound, f"{bound}-{turn}", refusals)
         statuses += answered
         relays[count] += 1
         slowest = max(slowest, time.monotonic() - begun)
@@ -94,7 +79,9 @@ def _configuration(url: str) -> str:
     return "\n".join([provider, *rows])
 
 
-def _round(besieged: Siege, nodes: Sequence[Gateway], dice: random.Random, bound: str, name: str) -> tuple[Counter[int], int]:
+def _round(
+    besieged: Siege, gateways: Sequence[Gateway], dice: random.Random, bound: str, name: str, refusals: Set[int]
+) -> tuple[Counter[int], int]:
     """Returns what was answered, and at how many relays somebody was served."""
     credit = CALLS * _NANO
     besieged.office("accounts.create", name=name)
@@ -103,14 +90,14 @@ def _round(besieged: Siege, nodes: Sequence[Gateway], dice: random.Random, bound
     if bound != "account":
         subject = name if bound == "key" else ""
         besieged.office("budgets.set", account=name, level=bound, subject=subject, amount=credit, reset="none")
-    if len(nodes) > 1:
+    if len(gateways) > 1:
         # Who knows what was changed last knows everything before it.
         last = besieged.office("keys.create", name=f"{name}-last", account=name)["key"]
-        until(lambda: all(_knows(node, last) for node in nodes), lambda: f"{name}: not every node knows the key")
+        until(lambda: all(knows(each, last) for each in gateways), lambda: f"{name}: not every node knows the key")
     model, stream = dice.choice(_MODELS), dice.random() < 0.5
     data = request(key, encoded(model, stream=stream, user="somebody"))
     with ExitStack() as stack:
-        crowds = [stack.enter_context(Crowd(node.url)) for node in nodes]
+        crowds = [stack.enter_context(Crowd(each.url)) for each in gateways]
         # All but the last byte of everybody, and then the last byte of everybody.
         for number in range(CALLERS):
             crowds[number % len(crowds)].join(data[:-1])
@@ -120,8 +107,6 @@ def _round(besieged: Siege, nodes: Sequence[Gateway], dice: random.Random, bound
         for crowd in crowds:
             crowd.until(lambda member: member.whole)
         statuses = Counter(member.status for member in everybody)
-        # Whoever waits too long for what may still lie at another node is told to come again.
-        refusals = {402} if len(nodes) == 1 else {402, 503}
         assert statuses[200] == CALLS and statuses.keys() <= {200, *refusals}, f"{name}, {model}: {statuses}"
         served = {member.id for member in everybody if member.status == 200}
     home = besieged.gateway.home
@@ -135,13 +120,6 @@ def _round(besieged: Siege, nodes: Sequence[Gateway], dice: random.Random, bound
     asked = Counter(attempt["request_id"] for attempt in besieged.simulator.bill()["attempts"])
     assert asked == Counter(served), f"{name}: the upstream was asked for {asked}"
     return statuses, len({row.relay for row in rows})
-
-
-def _knows(node: Gateway, key: str) -> bool:
-    with node.client() as client:
-        reply = client.ask("GET", "/v1/models", key=key)
-        reply.body()
-        return reply.status == 200
 
 
 def _rows(home: Path, account: str) -> list[books.Row]:
