@@ -14,6 +14,7 @@ from tests.harness.audit import audit
 from tests.harness.crowd import Crowd, Member
 from tests.harness.gateway import Gateway
 from tests.harness.http import ask
+from tests.harness.postgres import Server, stored
 from tests.harness.priced import configuration, customer, encoded
 from tests.harness.process import until
 from tests.harness.simulator import Simulator
@@ -31,18 +32,19 @@ def run(place: Path, effort: Effort) -> Figures:
         for what, at_once in (("limit", False), ("second", True)):
             folder = place / f"{what}-{workers}"
             folder.mkdir()
-            gone_s = _drain(folder, workers, streams, limit_s, at_once=at_once)
+            gone_s = _drain(folder, workers, streams, limit_s, effort.postgres, at_once=at_once)
             say(f"{workers} workers: gone {gone_s:.2f} s after the {what}")
             figures[f"gone_after_{what}_s_{workers}"] = round(gone_s, 2)
     return figures
 
 
-def _drain(place: Path, workers: int, streams: int, limit_s: float, *, at_once: bool) -> float:
+def _drain(place: Path, workers: int, streams: int, limit_s: float, server: Server | None, *, at_once: bool) -> float:
     """One life of a gateway with open streams at its end. The seconds from the limit, or from the second SIGTERM, until it is gone."""
     ends = f"sim/tokens-{int(limit_s * 4)}+slow-100ms"
     with Simulator(place) as simulator:
         toml = configuration(simulator.url, (ends, _GOES_ON), server=f"drain_seconds = {limit_s}")
-        with Gateway(place, toml, workers=workers) as gateway, Crowd(gateway.url) as ending, Crowd(gateway.url) as going_on:
+        gateway = stored(Gateway(place, toml, workers=workers), server)
+        with gateway, Crowd(gateway.url) as ending, Crowd(gateway.url) as going_on:
             key = customer(gateway, "patient", "5000")
             with Crowd(gateway.url) as leaving:
                 for crowd, model, share in ((going_on, _GOES_ON, 0.6), (leaving, _GOES_ON, 0.2), (ending, ends, 0.2)):
@@ -99,6 +101,5 @@ def _assert_all_booked(gateway: Gateway) -> None:
     assert (open_requests, held, journals) == (0, 0, []), f"{open_requests} open requests, {held} held, left: {journals}"
 
 
-CAMPAIGN = Campaign(
-    "drains", "G17", "SIGTERM, and a second one, with open streams", Effort(rounds=1, seconds=5.0), Effort(rounds=10, seconds=20.0), run
-)
+_ABOUT = "SIGTERM, and a second one, with open streams"
+CAMPAIGN = Campaign("drains", "G17", _ABOUT, Effort(rounds=1, seconds=5.0), Effort(rounds=10, seconds=20.0), run, on_postgres=True)

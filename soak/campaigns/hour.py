@@ -22,6 +22,7 @@ from soak.watch import LagWatch, Taken, figures, lost, slope, taken
 from tests.harness.audit import VERIFY_S, audit
 from tests.harness.gateway import Gateway
 from tests.harness.http import ask
+from tests.harness.postgres import stored
 from tests.harness.priced import configuration, customer, encoded
 from tests.harness.process import until
 from tests.harness.simulator import Simulator
@@ -151,7 +152,8 @@ class Hour:
 def run(place: Path, effort: Effort) -> Figures:
     with ExitStack() as stack:
         simulator = stack.enter_context(Simulator(place))
-        gateway = stack.enter_context(Gateway(place, configuration(simulator.url, SERVED, bills_to_end=BILLED_TO_END), workers=WORKERS))
+        gateway = Gateway(place, configuration(simulator.url, SERVED, bills_to_end=BILLED_TO_END), workers=WORKERS)
+        stack.enter_context(stored(gateway, effort.postgres))
         keys = tuple(customer(gateway, name, "50000") for name in ("first", "second", "third"))
         processes = gateway.children()
         load = stack.enter_context(Load(gateway.url, Dealer(random.Random(effort.seed), keys), RATE))
@@ -219,4 +221,5 @@ def _judged(hour: Hour, watch: LagWatch) -> Figures:
     }
 
 
-CAMPAIGN = Campaign("hour", "G34", "an hour at 100 requests/s with faults: nothing grows", Effort(seconds=20), Effort(seconds=3600), run)
+_ABOUT = "an hour at 100 requests/s with faults: nothing grows"
+CAMPAIGN = Campaign("hour", "G34", _ABOUT, Effort(seconds=20), Effort(seconds=3600), run, on_postgres=True)

@@ -117,7 +117,8 @@ class Crowd:
 
     def dismiss(self, member: Member, how: Callable[[Member], None] = Member.leave) -> None:
         """One goes, and is no longer of the crowd."""
-        self._selector.unregister(member.connection)
+        if not member.ended:
+            self._selector.unregister(member.connection)
         self.members.remove(member)
         how(member)
 
