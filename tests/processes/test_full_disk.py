@@ -16,6 +16,7 @@ from tests.harness.crowd import Crowd
 from tests.harness.gateway import Gateway
 from tests.harness.http import ask
 from tests.harness.mixed import QUICK, SLOW, over
+from tests.harness.postgres import Server
 from tests.harness.priced import configuration, customer, encoded
 from tests.harness.process import until
 from tests.harness.simulator import Simulator
@@ -72,3 +73,29 @@ def test_control_on_a_full_disk_folds_nothing_and_catches_up(tmp_path: Path) -> 
             until(lambda: "the database is away" in gateway.logs(), lambda: f"nobody said it:\n{gateway.logs()}")
         assert audit(gateway, simulator).endings == {"complete": STREAMS + 1}
         assert gateway.children()["control"] == control, "it did not die of it"
+
+
+_NO_ROOM = """
+CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full';
+END $$;
+CREATE TRIGGER full_disk BEFORE INSERT ON requests FOR EACH ROW EXECUTE FUNCTION full_disk();
+"""
+
+
+def test_a_server_on_a_full_disk_is_named_in_the_log_and_caught_up_with(tmp_path: Path, postgres: Server) -> None:
+    database = postgres.create()
+    with Simulator(tmp_path) as simulator:
+        gateway = Gateway(tmp_path, configuration(simulator.url, (QUICK,)))
+        postgres.hold(gateway, database)
+        with gateway:
+            key = customer(gateway, "patient", "50")
+            assert ask(gateway.url, "POST", "/v1/chat/completions", encoded(QUICK), key=key)[0] == 200
+            audit(gateway, simulator)
+            postgres.sql(_NO_ROOM, database)
+            for _ in range(STREAMS):
+                assert ask(gateway.url, "POST", "/v1/chat/completions", encoded(QUICK), key=key)[0] == 200
+            until(lambda: '"ServerError: 53100"' in gateway.logs(), lambda: f"nobody said it:\n{gateway.logs()}")
+            postgres.sql("DROP FUNCTION full_disk CASCADE", database)
+            assert audit(gateway, simulator).endings == {"complete": STREAMS + 1}
+        assert "could not extend" not in gateway.logs()

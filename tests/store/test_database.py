@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from alembic.migration import MigrationContext
 
 from halley.secret import SecretBytes
 from halley.store import alerts, customers, schema
-from halley.store.database import HEAD, Store, StoreError, StoreLock, open_store
+from halley.store.database import HEAD, Away, Store, StoreError, StoreLock, open_store
 from halley.store.vault import Vault, VaultError
 
 
@@ -124,3 +125,24 @@ def test_a_database_that_cannot_be_is_refused_without_its_password(tmp_path: Pat
     with pytest.raises(StoreError, match=r"\[store\] url") as refusal:
         open_store(url, tmp_path, "", {})
     assert "hunter2" not in str(refusal.value)
+
+
+def test_a_database_that_comes_and_goes_is_told_of_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    store = open_store("", tmp_path, "", {})
+    with closing(sqlite3.connect(tmp_path / "halley.db", isolation_level=None)) as stranger:
+        with store.read() as connection:
+            connection.exec_driver_sql("PRAGMA busy_timeout = 1")
+        with store.begin() as connection:
+            connection.exec_driver_sql("PRAGMA busy_timeout = 1")
+        for _ in range(3):
+            stranger.execute("BEGIN IMMEDIATE")
+            with pytest.raises(Away), store.begin():
+                pass
+            with store.read():  # whoever reads does not find it back
+                pass
+            stranger.execute("ROLLBACK")
+            with store.begin():
+                pass
+    store.close()
+    said = capfd.readouterr().err
+    assert (said.count("the database is away"), said.count("the database is back")) == (1, 1), said

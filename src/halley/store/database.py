@@ -35,6 +35,9 @@ TAGS = {"v0.1": "0001"}
 # All tables, also those that stand beside their only reader.
 METADATA = alerts.alerts.metadata
 
+# On a full disk a transaction that writes nothing is done, and the next one is not: a log is not the place for each of them.
+_TELL_S = 10.0
+
 _log = logs.get("halley.store")
 
 # The driver asks a protocol of its own what to bind for a value that is not exactly a number or a text, and takes 0.8 µs to hear that None
@@ -73,7 +76,8 @@ class Store:
         # `nodes.ALONE` where no other home can have the database.
         self.node = node
         self._engine = engine
-        self._away = False
+        self._away = self._told = False
+        self._told_at = -_TELL_S
         self._path = path
         self._place = place
         self._vault = vault
@@ -94,6 +98,11 @@ class Store:
         """One transaction: committed when the block ends, rolled back when it raises. Raises Away."""
         with self._at_hand(), self._engine.begin() as connection:
             yield connection
+        # Not after a read: there may be no room to write.
+        if self._away:
+            self._away = False
+            if self._told:
+                _log.warning("the database is back")
 
     @contextmanager
     def read(self) -> Generator[Connection]:
@@ -105,7 +114,7 @@ class Store:
 
     @contextmanager
     def _at_hand(self) -> Generator[None]:
-        """Says once that the database is away, and once that it is back."""
+        """Says that the database is away, once, and no more often than every few seconds where it comes and goes."""
         try:
             yield
         except (OperationalError, InterfaceError) as fault:
@@ -113,11 +122,11 @@ class Store:
                 raise
             if not self._away:
                 self._away = True
-                _log.error("the database is away", fault=fault.orig)
+                self._told = time.monotonic() >= self._told_at + _TELL_S
+                if self._told:
+                    self._told_at = time.monotonic()
+                    _log.error("the database is away", fault=fault.orig)
             raise Away(f"The database cannot be used just now: {fault.orig}") from fault
-        if self._away:
-            self._away = False
-            _log.warning("the database is back")
 
     def rotate_master_key(self) -> Rotated:
         """A new master key for what the store keeps. Raises VaultError when nothing was changed, Unwiped when it is finished later."""

@@ -53,6 +53,14 @@ class BadUrl(ValueError):
     """The URL asks for something that cannot be; the message holds nothing of the URL but names of its parameters."""
 
 
+class ServerError(Exception):
+    """What the server said, without what the rows hold. `sqlstate` alone may stand in a log."""
+
+    def __init__(self, words: str, sqlstate: str) -> None:
+        super().__init__(f"{words} ({sqlstate})")
+        self.sqlstate = sqlstate
+
+
 def engine(url: URL) -> Engine:
     """An engine whose transactions begin as this module says. Raises BadUrl, and what SQLAlchemy raises for a URL that is none.
 
@@ -149,4 +157,4 @@ def _translate(context: ExceptionContext) -> DBAPIError | None:
     if state[:2] in ("08", "57", "25"):
         context.is_disconnect = True
     # Not the detail: it is what the rows hold.
-    return kind(context.statement, None, Exception(f"{words} ({state})"), hide_parameters=True)
+    return kind(context.statement, None, ServerError(words, state), hide_parameters=True)
