@@ -112,7 +112,11 @@ class Writer:
         return b""
 
     def finished(self, event: Finished) -> bytes:
-        out = self.started(Started("", "", usage=self._usage)) + self._close_message()
+        out = self.started(Started("", "", usage=self._usage))
+        finish = event.finish
+        if finish.reason == "refusal" and finish.detail and not self._refused:
+            out += self.write((PartStarted(Refusal("")), Delta(finish.detail), PartEnded()))
+        out += self._close_message()
         if self._logprobs:
             self.losses.append(Loss("logprobs", "log probabilities came after the text that they belong to"))
         status, incomplete = envelope.ending(event.finish, self._refused)
