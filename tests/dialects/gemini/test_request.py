@@ -66,6 +66,8 @@ def test_what_routing_and_billing_need() -> None:
         (b'{"contents": "hello"}', "contents"),
         (b'{"contents": [{"role": "assistant", "parts": []}]}', "contents[0].role"),
         (b'{"contents": [{"parts": [{"text": 1}]}]}', "contents[0].parts[0].text"),
+        (b'{"contents": [{"parts": [{"inlineData": "x"}]}]}', "contents[0].parts[0].inlineData"),
+        (b'{"contents": [{"parts": [{"inline_data": []}]}]}', "contents[0].parts[0].inline_data"),
         (b"{" + HELLO + b', "generationConfig": {"temperature": 3}}', "generationConfig.temperature"),
         (b"{" + HELLO + b', "generation_config": {"max_output_tokens": 0}}', "generation_config.max_output_tokens"),
         (b"{" + HELLO + b', "generationConfig": {"topP": 1.1}}', "generationConfig.topP"),

@@ -35,8 +35,14 @@ class _File(msgspec.Struct):
     file_uri: str | None = None
 
 
+class _Blob(msgspec.Struct):
+    """An object, whatever is in it."""
+
+
 class _Part(msgspec.Struct):
     text: str | None = None
+    inlineData: _Blob | None = None
+    inline_data: _Blob | None = None
     fileData: _File | None = None
     file_data: _File | None = None
 
