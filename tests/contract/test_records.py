@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -92,3 +93,19 @@ def test_every_value_of_both_records_is_of_its_kind(answer: Any, model: tuple[st
     rows = [json.loads(line) for line in (tmp_path / "rows").read_text().splitlines()]
     assert [name for row in rows for name, is_right in FLAT.items() if list(row) != list(FLAT) or not is_right(row[name])] == []
     assert len(rows) == (0 if result.exit_code == 3 else len(rows) or -1)
+
+
+def test_lists_grow_and_a_document_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+    shapes = ("yaml", "rows", "jsonl", "junit", "markdown", "html")
+    records = [word for shape in shapes for word in ("--record", f"{shape}={tmp_path / shape}")]
+    for _ in range(2):
+        assert cli(tmp_path / "home", "run", "--mock", "--contract", "chat", *records).exit_code == 0
+    written = {shape: (tmp_path / shape).read_text() for shape in shapes}
+    assert (written["yaml"].count("smoke_test_run:"), written["rows"].count("\n"), written["jsonl"].count('"event":"run"')) == (2, 6, 2)
+    assert len(ElementTree.fromstring(written["junit"])) == 3
+    assert (written["markdown"].count("# Contract report"), written["html"].count("<!doctype html>")) == (1, 1)
+
+
+def test_a_record_that_the_device_has_no_room_for_is_a_finding(tmp_path: Path) -> None:
+    result = cli(tmp_path, "run", "--mock", "--contract", "chat", "--record", "html=/dev/full")
+    assert result.exit_code == 3 and "record-failed: the html record could not be written" in result.stderr

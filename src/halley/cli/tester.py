@@ -82,7 +82,7 @@ _OPTIONS = (
         "--environment", type=click.Choice(["staging", "production", "local"]), help="Recorded; by default local for loopback."
     ),
     click.option("--expect-provider", default="", metavar="NAME", help="Provider that must have answered."),
-    click.option("--record", multiple=True, metavar="SHAPE=FILE", help=f"Also append to a file: {', '.join(SHAPES)}."),
+    click.option("--record", multiple=True, metavar="SHAPE=FILE", help=f"Also write to a file: {', '.join(SHAPES)}."),
     click.option(
         "--baseline", type=click.Path(path_type=Path, dir_okay=False), help="Fingerprints to compare with; written if there are none."
     ),
@@ -167,11 +167,17 @@ def _models(values: tuple[str, ...]) -> dict[str, str]:
     return {kind: name for kind, _, name in pairs}
 
 
-def _append(path: Path, text: str) -> None:
+_LISTS = ("yaml", "rows", "jsonl")
+
+
+def _record(path: Path, shape: str, text: str) -> None:
+    """Lists grow; a document takes the place of the one before, since two in one file are none. OSError if not all could be written."""
     # One write to a file opened for appending keeps the records of parallel runs whole.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    how, raw = (os.O_APPEND if shape in _LISTS else os.O_TRUNC), text.encode()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | how, 0o644)
     try:
-        os.write(descriptor, text.encode())
+        if os.write(descriptor, raw) < len(raw):
+            raise OSError("the device is full")
     finally:
         os.close(descriptor)
 
@@ -341,7 +347,7 @@ def _finish(asked: Asked, run: Run, targets: list[tuple[str, Path]], before: Bas
         run = _against(asked.baseline, before, run)
     for shape, path in targets:
         try:
-            _append(path, render(run, shape))
+            _record(path, shape, render(run, shape))
         except OSError:
             more.append("record-failed")
             say(f"record-failed: the {shape} record could not be written")
