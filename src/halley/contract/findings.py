@@ -207,7 +207,7 @@ TABLE: dict[str, tuple[int, str, str]] = {
     "key-refused": (
         REFUSED,
         "the given key was refused with {status}",
-        "check that the key is active, meant for this endpoint, and without blanks or a prefix",
+        "check that the key is active, meant for this endpoint, allowed from this address, and without blanks or a prefix",
     ),
     "html-page": (
         NETWORK,
@@ -263,7 +263,11 @@ TABLE: dict[str, tuple[int, str, str]] = {
         "look at the kept reply; the server, or a proxy before it, frames its replies wrongly, and clients differ in what they make of it",
     ),
     "protocol": (NETWORK, "what came back is not HTTP/1.1", "check scheme (http or https) and port"),
-    "rate-limited": (MISSING, "the happy path was rate-limited (429)", "wait and run again: the contract could not be seen"),
+    "rate-limited": (
+        MISSING,
+        "the happy path was rate-limited (429)",
+        "wait and run again, with --parallel 1 if the key may ask for little at once: the contract could not be seen",
+    ),
     "no-credit": (MISSING, "the account has no credit (402)", "add credit and run again: the contract could not be seen"),
     "reply-too-large": (
         MISSING,
