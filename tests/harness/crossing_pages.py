@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from halley.dialects import DOORS, SPOKEN
+from halley.dialects import DOORS, SPOKEN, anthropic, gemini, openai_chat, openai_responses
 from tests.harness.goldens import FIXTURES
 
 DOCS = FIXTURES.parent / "docs"
+_SPOKEN = {"chat": openai_chat, "responses": openai_responses, "messages": anthropic, "gemini": gemini}
 TITLES = {"chat": "OpenAI Chat Completions", "responses": "OpenAI Responses", "messages": "Anthropic Messages", "gemini": "Gemini"}
 _LOST = re.compile(r"^: lost ([^\n]+?): ([^\n]+)$", re.MULTILINE)
 _MADE = "Made by `script/goldens` from what the tests hold every crossing against; a case is named as its fixture is."
@@ -107,8 +108,23 @@ def _index() -> str:
     for client, title in TITLES.items():
         cells = ["as it is" if client == provider else f"[{_count(client, provider)}]({_name(client, provider)}.md)" for provider in TITLES]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    lines += ["", "The figures are cases of requests that arrive whole, of those that are held in tests for this crossing."]
-    return "\n".join(lines) + "\n"
+    lines += [
+        "",
+        "The figures are cases of requests that arrive whole, of those that are held in tests for this crossing.",
+        "",
+        "## What of an answer is no loss?",
+        "",
+        "A field or an event of a provider that Halley does not know is told as lost, by its place. These are known and left out of every "
+        "other dialect on purpose, and are not told; `*` is any object.",
+    ]
+    for provider, title in TITLES.items():
+        spoken = _SPOKEN[provider]
+        known = dict.fromkeys([*spoken.LEFT_OUT.values(), *spoken.PASSED_OVER.values()], ())
+        for place, why in (*spoken.LEFT_OUT.items(), *spoken.PASSED_OVER.items()):
+            known[why] += (f"`{place}`",)
+        rows = ((", ".join(places), why) for why, places in known.items())
+        lines += ["", f"### {title}", "", *_table(("left out", "why"), rows)[:-1]]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def _count(client: str, provider: str) -> str:

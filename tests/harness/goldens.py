@@ -74,7 +74,7 @@ def _answer(body: bytes, mine: Doors, other: Doors) -> str:
     """An answer of a provider that speaks `mine`, for a client of `other`."""
     answer = mine.read_answer(body, seals.origin(mine.name, "upstream"), _ID)
     written = other.write_answer(answer, _asked(other))
-    return _document({"losses": _losses(written.losses), "body": json.loads(written.body)})
+    return _document({"losses": _losses((*answer.losses, *written.losses)), "body": json.loads(written.body)})
 
 
 def _stream(data: bytes, mine: Doors, other: Doors) -> str:

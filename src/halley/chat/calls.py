@@ -14,7 +14,7 @@ import msgspec
 
 from halley.chat.doors import StreamReader
 from halley.chat.events import Delta, Event, PartEnded, PartStarted
-from halley.chat.model import FreeTool, Function, Part, Tool, ToolCall, Turn
+from halley.chat.model import FreeTool, Function, Loss, Part, Tool, ToolCall, Turn
 from halley.chat.naming import fit
 
 P = TypeVar("P", bound=Part)
@@ -97,6 +97,10 @@ class KnownCalls:
         self._tools = tools
         self._repeats = repeats
         self._held: list[str] | None = None
+
+    @property
+    def losses(self) -> Sequence[Loss]:
+        return self._reader.losses
 
     def feed(self, payload: bytes, name: bytes = b"") -> list[Event]:
         return self._all(self._reader.feed(payload, name))

@@ -76,6 +76,11 @@ class StreamReader(Protocol):
         no Failed in all that was emitted: the stream was cut."""
         ...
 
+    @property
+    def losses(self) -> Sequence[Loss]:
+        """What of it nobody here knows, so far."""
+        ...
+
 
 class StreamWriter(Protocol):
     """Events to a client's stream: whole frames, ready to be sent. After `Finished` or `Failed` the stream is complete."""

@@ -371,7 +371,8 @@ class Finish(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """One whole answer. `id` and `model` are the provider's; `created` is Unix seconds, None where the dialect has none."""
+    """One whole answer. `id` and `model` are the provider's; `created` is Unix seconds, None where the dialect has none; `losses` are what
+    its reader does not know."""
 
     id: str
     model: str
@@ -382,3 +383,4 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     logprobs: msgspec.Raw | None = None
     service_tier: str | None = None
     extras: tuple[Extra, ...] = ()
+    losses: tuple[Loss, ...] = ()

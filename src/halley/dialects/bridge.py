@@ -48,7 +48,7 @@ def gathered(provider: Doors, body: bytes, origin: str, new_id: str) -> Answer:
         events += reader.feed(payload, name)
     events += reader.end()
     try:
-        return fold(events)
+        return msgspec.structs.replace(fold(events), losses=tuple(reader.losses))
     except BrokenStream as error:
         raise Unreadable(str(error)) from None
 
@@ -80,7 +80,7 @@ class Bridge:
         if self._tools or self._had:
             answer = msgspec.structs.replace(answer, parts=calls.known(answer.parts, self._tools, calls.Repeats(self._had)))
         written: Written = self._client.write_answer(answer, self._asked)
-        self.losses += spelled(written.losses, self._client)
+        self.losses += (*answer.losses, *spelled(written.losses, self._client))
         return written.body
 
     def stream(self) -> Stream:
@@ -107,7 +107,7 @@ class Stream:
 
     @property
     def losses(self) -> tuple[Loss, ...]:
-        return tuple(self._writer.losses)
+        return (*self._reader.losses, *self._writer.losses)
 
     def feed(self, data: bytes) -> bytes:
         """Raises Unreadable at a frame that the provider's dialect does not have; what came before it is lost with it."""

@@ -38,6 +38,7 @@ _REFUSED_CREDENTIAL = frozenset({401, 402})
 _ENDLESS = "The provider answered with an error that is too long to be passed on."
 
 
+JSON = b"application/json"
 UPSTREAM_IDS = frozenset({b"x-request-id", b"request-id"})  # where upstreams say how they call a request
 
 
@@ -64,14 +65,11 @@ class Judged(msgspec.Struct, frozen=True):
     again: bool = False
 
 
-def judge(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
-    """`own_fields` is the head the client gets when the body passes."""
-    if 200 <= status < 300:
-        return _answered(run, status, own_fields, body)
-    return _refused(run, status, own_fields, body)
+def judge(run: Run, status: int, body: bytes) -> Judged:
+    return _answered(run, status, body) if 200 <= status < 300 else _refused(run, status, body)
 
 
-def _answered(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
+def _answered(run: Run, status: int, body: bytes) -> Judged:
     dialect = run.passage.spoken
     whole = dialect.read_whole(body)
     if whole is None:
@@ -80,16 +78,17 @@ def _answered(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
         meter.feed(body)
         said = gathering.whole(run, run.offer.host.echo.cut(body)) if meter.finished and not run.seen.stream else None
         if said is not None:
-            return Judged((status, own_fields, said), COMPLETE if meter.usage else UNREPORTED, meter.usage, meter.delivered_bytes)
+            return Judged((status, head(run, JSON), said), COMPLETE if meter.usage else UNREPORTED, meter.usage, meter.delivered_bytes)
         wanted = "stream" if run.seen.stream else "JSON object"
         answer = refuse(run, f'The provider "{run.offer.host.name}" sent something else than the {wanted} that was asked for.')
         return Judged(answer, UNUSABLE, meter.usage, meter.delivered_bytes, blame=True)
     echo = run.offer.host.echo
     if not whole.answered:
-        return Judged(_error(run, status, own_fields, body) if len(body) <= LONGEST else refuse(run, _ENDLESS), FAILED)
+        return Judged(_error(run, status, body) if len(body) <= LONGEST else refuse(run, _ENDLESS), FAILED)
     body = echo.cut(body)
     try:
-        answer = (status, own_fields, run.passage.whole(body))
+        said = run.passage.whole(body)
+        answer = (status, head(run, JSON), said)  # what was lost is known when it has been said
     except Unreadable:
         answer = refuse(run, f'The provider "{run.offer.host.name}" sent an answer that is none in its dialect.')
         return Judged(answer, UNUSABLE, whole.usage, dialect.content_bytes(body), blame=True)
@@ -102,21 +101,21 @@ def _answered(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
     return Judged(answer, COMPLETE, whole.usage)
 
 
-def _refused(run: Run, status: int, own_fields: bytes, body: bytes) -> Judged:
+def _refused(run: Run, status: int, body: bytes) -> Judged:
     host = run.offer.host
     if status in _REFUSED_CREDENTIAL:
         answer = refuse(run, f'The provider "{host.name}" refused the credential that Halley is configured with.')
         return Judged(answer, FAILED, blame=True, again=True)
     if status >= 400 and len(body) <= LONGEST and run.passage.spoken.is_error(body):
-        answer = _error(run, status, own_fields, body)
+        answer = _error(run, status, body)
     else:
         answer = refuse(run, f'The provider "{host.name}" answered with status {status} and something that is no error object.')
     return Judged(answer, FAILED, blame=status >= 500, again=status in _RETRYABLE)
 
 
-def _error(run: Run, status: int, own_fields: bytes, body: bytes) -> Answer:
+def _error(run: Run, status: int, body: bytes) -> Answer:
     """The provider's own words, or what they mean in the client's dialect."""
-    return run.passage.error(run, status, own_fields, run.offer.host.echo.clean(body))
+    return run.passage.error(run, status, head(run, JSON), run.offer.host.echo.clean(body))
 
 
 def head(run: Run, kind: bytes) -> bytes:

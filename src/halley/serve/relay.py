@@ -304,7 +304,7 @@ class Run:
             self.parts = [data]
         if done:
             body = data if self.parts is None else b"".join(self.parts)
-            self._judged(call, answers.judge(self, call.status, answers.head(self, b"application/json"), body))
+            self._judged(call, answers.judge(self, call.status, body))
 
     def _judged(self, call: Call, judged: Judged) -> None:
         if judged.blame:

@@ -114,12 +114,16 @@ READ = Answer(
         Thinking("", redacted=True, seal=Seal(OWN, "cmVk")),
         Text('say "é\n🙂', citations=(CITED,)),
         Opaque(
-            "anthropic", "server_tool_use", Raw(b'{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{"query":"x"}}')
+            "anthropic",
+            "server_tool_use",
+            Raw(b'{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{"query":"x"}}'),
+            "content[]",
         ),
         Opaque(
             "anthropic",
             "web_search_tool_result",
             Raw(b'{"type":"web_search_tool_result","tool_use_id":"srvtoolu_1","content":[{"type":"web_search_result","url":"u"}]}'),
+            "content[]",
         ),
         ToolCall("toolu_1", "f", '{"a":1}'),
     ),

@@ -8,6 +8,7 @@ import pytest
 from msgspec import Raw
 
 from halley.chat.model import Citation
+from halley.chat.strays import Strays
 from halley.dialects.gemini.sources import read_citations, read_logprobs, write_citations, write_logprobs
 from tests.dialects.gemini.samples import plain
 
@@ -57,7 +58,8 @@ def test_log_probabilities_cross_and_come_back() -> None:
         "chosenCandidates": [{"token": "é", "logProbability": -0.5}, {"token": "."}],
         "topCandidates": [{"candidates": [{"token": "é", "logProbability": -0.5}, {"token": "e", "logProbability": -1.0}]}],
     }
-    found = read_logprobs(Raw(json.dumps(said).encode()))
+    strays = Strays()
+    found = read_logprobs(Raw(json.dumps(said).encode()), strays)
     assert found is not None
     assert plain(found) == {
         "content": [
@@ -70,8 +72,8 @@ def test_log_probabilities_cross_and_come_back() -> None:
             {"token": ".", "logprob": 0.0, "bytes": [46], "top_logprobs": []},
         ]
     }
-    assert write_logprobs(found) == {
+    assert write_logprobs(found, []) == {
         "chosenCandidates": [{"token": "é", "logProbability": -0.5}, {"token": ".", "logProbability": 0.0}],
         "topCandidates": [*said["topCandidates"], {"candidates": []}],
     }
-    assert read_logprobs(Raw(b"")) is read_logprobs(Raw(b"[]")) is write_logprobs(Raw(b"[]")) is None
+    assert read_logprobs(Raw(b""), strays) is read_logprobs(Raw(b"[]"), strays) is write_logprobs(Raw(b"[]"), []) is None

@@ -76,8 +76,8 @@ class Line(msgspec.Struct, frozen=True):
 class Log(LogRow, frozen=True, kw_only=True):
     """All of one request. `usage` is what the charge was computed from (`estimated` when no provider reported it), `price_version` by which
     price; `lines` say what it comes to, of which the ending may let less be charged. `unpriced` is what that price does not know; `cancel`
-    the provider's rule for streams that are cut; `lost` what of the request the provider could not be told; `loss` what the operator
-    paid."""
+    the provider's rule for streams that are cut; `lost` what of the request the provider could not be told, and of the answer the
+    caller; `loss` what the operator paid."""
 
     account: str
     client_request_id: str | None

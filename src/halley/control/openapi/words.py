@@ -37,7 +37,10 @@ HEADERS: dict[str, Json] = {
     "request-id": {"description": "The same where this dialect's clients look for it.", "required": True, "schema": _TEXT},
     "x-halley-provider": {"description": "Who answered.", "schema": _TEXT},
     "x-halley-attempts": {"description": "How many providers were asked.", "schema": {"type": "string", "pattern": "^[0-9]+$"}},
-    "x-halley-lost": {"description": "What of the request the provider could not be told, by field.", "schema": _TEXT},
+    "x-halley-lost": {
+        "description": "What of the request the provider could not be told, and of its answer the caller.",
+        "schema": _TEXT,
+    },
     "link": {"description": "The path of which this is an alias.", "schema": _TEXT},
     "idempotent-replayed": {"description": "`true`: the answer is an earlier request's, and nothing is charged for it.", "schema": _TEXT},
     "original-request": {"description": "The request that had this Idempotency-Key first.", "schema": _TEXT},

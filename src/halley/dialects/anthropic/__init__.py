@@ -7,6 +7,7 @@ from halley.dialects.anthropic.answers import read_answer, read_count, write_ans
 from halley.dialects.anthropic.ask_in import read_ask, read_count_ask
 from halley.dialects.anthropic.ask_out import write_ask, write_count
 from halley.dialects.anthropic.errors import is_error, read_error, write_error, write_error_event
+from halley.dialects.anthropic.left_out import LEFT_OUT, PASSED_OVER
 from halley.dialects.anthropic.meter import content_bytes, read_whole
 from halley.dialects.anthropic.published import MESSAGES
 from halley.dialects.anthropic.request import check_version, meter, outbound, peek
@@ -44,7 +45,9 @@ HEARTBEAT = b'event: ping\ndata: {"type": "ping"}\n\n'
 __all__ = [
     "DOORS",
     "HEARTBEAT",
+    "LEFT_OUT",
     "MESSAGES",
+    "PASSED_OVER",
     "check_version",
     "content_bytes",
     "is_error",

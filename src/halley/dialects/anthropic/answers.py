@@ -25,9 +25,11 @@ from halley.chat.model import (
     Thinking,
     ToolCall,
 )
+from halley.chat.strays import Strays, Watch
 from halley.dialects.anthropic.blocks_in import read_citation
 from halley.dialects.anthropic.blocks_out import as_object, wrapped
-from halley.dialects.anthropic.finish import StopDetails, finish_words, read_finish, read_usage, usage_in, usage_words
+from halley.dialects.anthropic.finish import StopDetails, finish_words, read_finish, read_usage, usage_watched, usage_words
+from halley.dialects.anthropic.left_out import LEFT_OUT
 from halley.dialects.anthropic.sealing import NAME, is_own, written, written_behind
 from halley.wire.jsonbody import BROKEN
 
@@ -71,20 +73,21 @@ class _Count(msgspec.Struct):
     input_tokens: int
 
 
-_decode_answer: Final = msgspec.json.Decoder(_Answer).decode
+_ANSWER: Final = Watch(_Answer, LEFT_OUT)
+BLOCK: Final = Watch(BlockWords, LEFT_OUT, "content[]")
 _decode_kind: Final = msgspec.json.Decoder(_Kind).decode
-_decode_block: Final = msgspec.json.Decoder(BlockWords).decode
 _decode_count: Final = msgspec.json.Decoder(_Count).decode
 
 
 def read_answer(body: bytes, origin: str, new_id: str) -> Answer:
     """`origin` is stamped on signatures. Raises Unreadable."""
+    strays = Strays()
     try:
-        found = _decode_answer(body)
-        parts = tuple(read_block(raw, origin, f"toolu_{new_id}_{index}") for index, raw in enumerate(found.content))
+        found = _ANSWER.read(body, strays)
+        parts = tuple(read_block(raw, origin, f"toolu_{new_id}_{index}", strays) for index, raw in enumerate(found.content))
     except BROKEN as error:
         raise Unreadable(f"no message: {error}"[:300]) from None
-    usage = usage_in(found.usage)
+    usage = usage_watched(found.usage, strays)
     extras: list[Extra] = []
     if present(found.container):
         extras.append(Extra(NAME, "container", found.container.copy()))
@@ -98,6 +101,7 @@ def read_answer(body: bytes, origin: str, new_id: str) -> Answer:
         usage=None if usage is None else read_usage(usage),
         service_tier=None if usage is None else read_tier(usage.service_tier),
         extras=tuple(extras),
+        losses=strays.losses,
     )
 
 
@@ -113,23 +117,30 @@ def present(raw: msgspec.Raw) -> bool:
     return len(raw) > 0 and bytes(raw) != b"null"
 
 
-def read_block(raw: msgspec.Raw, origin: str, new_id: str) -> Part:
+def read_block(raw: msgspec.Raw, origin: str, new_id: str, strays: Strays) -> Part:
     """A content block of an answer. Raises msgspec.DecodeError."""
-    read = _BLOCKS.get(_decode_kind(raw).type)
-    if read is not None:
-        return read(_decode_block(raw), origin, new_id)
-    return Opaque(NAME, _decode_kind(raw).type[:64], raw.copy())
+    kind = _decode_kind(raw).type
+    read = _BLOCKS.get(kind)
+    return opaque(kind, raw.copy()) if read is None else read(BLOCK.read(raw, strays), origin, new_id, strays)
+
+
+def opaque(kind: str, raw: msgspec.Raw) -> Opaque:
+    return Opaque(NAME, kind[:64], raw, "content[]")
+
+
+def cited(block: BlockWords, strays: Strays) -> tuple[Citation, ...]:
+    return tuple(read_citation(raw, strays) for raw in block.citations or ())
 
 
 def _seal(value: str, origin: str) -> Seal | None:
     return Seal(origin, value) if value else None
 
 
-_BLOCKS: Final[dict[str, Callable[[BlockWords, str, str], Part]]] = {
-    "text": lambda block, origin, new_id: Text(block.text, citations=tuple(map(read_citation, block.citations or ()))),
-    "thinking": lambda block, origin, new_id: Thinking(block.thinking, seal=_seal(block.signature, origin)),
-    "redacted_thinking": lambda block, origin, new_id: Thinking("", redacted=True, seal=_seal(block.data, origin)),
-    "tool_use": lambda block, origin, new_id: ToolCall(block.id or new_id, block.name, bytes(block.input).decode()),
+_BLOCKS: Final[dict[str, Callable[[BlockWords, str, str, Strays], Part]]] = {
+    "text": lambda block, origin, new_id, strays: Text(block.text, citations=cited(block, strays)),
+    "thinking": lambda block, origin, new_id, strays: Thinking(block.thinking, seal=_seal(block.signature, origin)),
+    "redacted_thinking": lambda block, origin, new_id, strays: Thinking("", redacted=True, seal=_seal(block.data, origin)),
+    "tool_use": lambda block, origin, new_id, strays: ToolCall(block.id or new_id, block.name, bytes(block.input).decode()),
 }
 
 
@@ -197,7 +208,7 @@ def carrier(signature: str) -> dict[str, object]:
 
 def unseen(part: Part, losses: list[Loss]) -> None:
     what = part.what if isinstance(part, Opaque) else type(part).__name__.lower()
-    losses.append(Loss("content", f'a part of kind "{what}" {_NOT_SEEN}'))
+    losses.append(Loss(part.at or "content", f'a part of kind "{what}" {_NOT_SEEN}'))
 
 
 def whole_block(part: Part) -> object | None:

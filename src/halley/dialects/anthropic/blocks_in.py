@@ -31,6 +31,8 @@ from halley.chat.model import (
     Url,
 )
 from halley.chat.reading import decode, given, invalid, join, missing, strays
+from halley.chat.strays import Strays, Watch
+from halley.dialects.anthropic.left_out import LEFT_OUT
 from halley.dialects.anthropic.sealing import NAME, is_own, taken, taken_behind
 
 Blocks = list[msgspec.Raw]
@@ -119,6 +121,7 @@ class CitationWords(msgspec.Struct):
 
 _KIND: Final = msgspec.json.Decoder(_Kind)
 _CITATION: Final = msgspec.json.Decoder(CitationWords)
+_PROVIDERS: Final = Watch(CitationWords, LEFT_OUT, "content[].citations[]")
 
 
 def read_cache(found: CacheControl | None, at: str) -> Cache | None:
@@ -129,9 +132,9 @@ def read_cache(found: CacheControl | None, at: str) -> Cache | None:
     raise invalid(join(at, "cache_control.ttl"), "known are 5m and 1h")
 
 
-def read_citation(raw: msgspec.Raw | bytes) -> Citation:
+def read_citation(raw: msgspec.Raw, told: Strays) -> Citation:
     """A provider's. Raises msgspec.DecodeError."""
-    return _citation(_CITATION.decode(raw), raw)
+    return _citation(_PROVIDERS.read(raw, told), raw)
 
 
 def _citation(words: CitationWords, raw: msgspec.Raw | bytes) -> Citation:

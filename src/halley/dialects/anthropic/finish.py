@@ -11,7 +11,9 @@ from typing import Annotated, Final
 import msgspec
 
 from halley.chat.model import Finish, Reason
+from halley.chat.strays import Strays, Watch
 from halley.chat.usage import Usage, tier_named
+from halley.dialects.anthropic.left_out import LEFT_OUT
 from halley.wire.jsonbody import BROKEN
 
 # No context is as long. A larger figure is nonsense, which counts as no report: priced, it would not fit into a ledger's 64 bits.
@@ -66,6 +68,17 @@ def usage_in(raw: msgspec.Raw) -> UsageWords | None:
     try:
         return _decode_usage(raw) if len(raw) else None
     except BROKEN:
+        return None
+
+
+def usage_watched(raw: msgspec.Raw, strays: Strays) -> UsageWords | None:
+    """The same for who tells what of it is not known."""
+    if len(raw) <= len(b"null"):
+        return None
+    try:
+        return _USAGE.read(raw, strays)
+    except BROKEN:
+        strays.tell("usage", "the provider's report makes no sense")
         return None
 
 
@@ -153,3 +166,4 @@ def finish_words(finish: Finish, refused: bool) -> dict[str, object]:
 _NOTHING: Final = Usage()
 _decode_tools: Final = msgspec.json.Decoder(dict[str, Count | None]).decode
 _decode_usage: Final = msgspec.json.Decoder(UsageWords | None).decode
+_USAGE: Final = Watch(UsageWords, LEFT_OUT, "usage")

@@ -3,7 +3,7 @@
     message_start · { content_block_start · content_block_delta* · content_block_stop }* · message_delta · message_stop
 
 with `ping` anywhere and `error` as the end of a stream that failed. The signature of thinking and the citations of text come as deltas and
-belong to the end of their part. Events that are unknown are left out: they are announced to be possible.
+belong to the end of their part. Events that are unknown are left out, and told: they are announced to be possible.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ import msgspec
 
 from halley.chat.doors import Unreadable
 from halley.chat.events import Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
-from halley.chat.model import Citation, Finish, Opaque, Seal, Text, Thinking, ToolCall
+from halley.chat.model import Citation, Finish, Loss, Seal, Text, Thinking, ToolCall
+from halley.chat.strays import Strays, Watch
 from halley.chat.usage import Usage
-from halley.dialects.anthropic.answers import TOOLS_USED, BlockWords, present, read_tier
+from halley.dialects.anthropic.answers import BLOCK, TOOLS_USED, cited, opaque, present, read_tier
 from halley.dialects.anthropic.blocks_in import read_citation
 from halley.dialects.anthropic.errors import STATUSES
-from halley.dialects.anthropic.finish import StopDetails, read_finish, read_usage, usage_in
+from halley.dialects.anthropic.finish import StopDetails, read_finish, read_usage, usage_watched
+from halley.dialects.anthropic.left_out import LEFT_OUT, PASSED_OVER
 from halley.dialects.anthropic.sealing import NAME
 from halley.wire import jsonbody
 from halley.wire.jsonbody import BROKEN
@@ -30,10 +32,15 @@ class _Message(msgspec.Struct):
     id: str = ""
     model: str = ""
     usage: msgspec.Raw = msgspec.Raw()
+    # Nothing is known of these yet.
+    content: msgspec.Raw = msgspec.Raw()
+    stop_reason: msgspec.Raw = msgspec.Raw()
+    stop_sequence: msgspec.Raw = msgspec.Raw()
+    stop_details: msgspec.Raw = msgspec.Raw()
 
 
 class _MessageStart(msgspec.Struct):
-    message: _Message
+    message: msgspec.Raw
 
 
 class _BlockStart(msgspec.Struct):
@@ -46,19 +53,12 @@ class _Piece(msgspec.Struct, gc=False):
     partial_json: str | None = None
     thinking: str | None = None
     signature: str | None = None
+    citation: msgspec.Raw = msgspec.Raw()
 
 
 class _BlockDelta(msgspec.Struct, gc=False):
     delta: _Piece
     index: int = 0
-
-
-class _CitationPiece(msgspec.Struct):
-    citation: msgspec.Raw = msgspec.Raw()
-
-
-class _CitationDelta(msgspec.Struct):
-    delta: _CitationPiece
 
 
 class _End(msgspec.Struct):
@@ -69,7 +69,7 @@ class _End(msgspec.Struct):
 
 
 class _MessageDelta(msgspec.Struct):
-    delta: _End
+    delta: msgspec.Raw
     usage: msgspec.Raw = msgspec.Raw()
 
 
@@ -86,15 +86,20 @@ class _Any(msgspec.Struct):
     type: str = ""
 
 
-_decode_start: Final = msgspec.json.Decoder(_MessageStart).decode
-_decode_block_start: Final = msgspec.json.Decoder(_BlockStart).decode
-_decode_block: Final = msgspec.json.Decoder(BlockWords).decode
-_decode_delta: Final = msgspec.json.Decoder(_BlockDelta).decode
-_decode_citation: Final = msgspec.json.Decoder(_CitationDelta).decode
-_decode_end: Final = msgspec.json.Decoder(_MessageDelta).decode
-_decode_error: Final = msgspec.json.Decoder(_ErrorEvent).decode
+# Of things that a whole answer has as well, the places are those that they have there.
+_START: Final = Watch(_MessageStart, LEFT_OUT, "message_start")
+_MESSAGE: Final = Watch(_Message, LEFT_OUT)
+_BLOCK_START: Final = Watch(_BlockStart, LEFT_OUT, "content_block_start")
+_DELTA: Final = Watch(_BlockDelta, LEFT_OUT, "content_block_delta")
+_MESSAGE_DELTA: Final = Watch(_MessageDelta, LEFT_OUT, "message_delta")
+_LAST: Final = Watch(_End, LEFT_OUT)
+_ERROR: Final = Watch(_ErrorEvent, LEFT_OUT, "error")
+_STOPS: Final = {name: Watch(_Any, LEFT_OUT, name) for name in ("content_block_stop", "message_stop")}
+_decode_delta: Final = _DELTA.decode
 _decode_any: Final = msgspec.json.Decoder(_Any).decode
 _EMPTY: Final = (b"{}", b"null", b"")
+_NOTHING: Final = (b"[]", b"null", b"")
+_NOT_YET: Final = ("content", "stop_reason", "stop_sequence", "stop_details")
 
 
 class Reader:
@@ -103,13 +108,14 @@ class Reader:
     # fmt: off
     __slots__ = (
         "_arguments", "_blocks", "_citations", "_earlier", "_finish", "_held", "_index", "_new_id", "_open", "_origin", "_over", "_said",
-        "_seal", "_started", "_tier", "_usage",
+        "_seal", "_started", "_strays", "_tier", "_usage",
     )
     # fmt: on
 
     def __init__(self, origin: str, new_id: str) -> None:
         self._origin = origin
         self._new_id = new_id
+        self._strays = Strays()
         self._blocks = 0
         self._index = -1  # of the block that is open, or was last
         self._earlier: set[int] = set()
@@ -128,6 +134,10 @@ class Reader:
         self._said: list[str] = []
         # Some providers give the arguments of a call at its start and no deltas.
         self._arguments = b""
+
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        return self._strays.losses
 
     def feed(self, payload: bytes, name: bytes = b"") -> list[Event]:
         """Raises Unreadable."""
@@ -151,7 +161,13 @@ class Reader:
         if found == "content_block_delta":
             return self._delta(payload)
         read = _EVENTS.get(found)
-        return [] if read is None else self._begun(read(self, payload))
+        if read is None:
+            if found not in PASSED_OVER:
+                self._strays.tell_event(found)
+            return []
+        if found in _STOPS:
+            _STOPS[found].read(payload, self._strays)
+        return self._begun(read(self, payload))
 
     def _begun(self, events: list[Event]) -> list[Event]:
         """Some providers forget to say that a message begins."""
@@ -162,7 +178,10 @@ class Reader:
         return events
 
     def _delta(self, payload: bytes) -> list[Event]:
-        found = _decode_delta(payload)
+        try:
+            found = _decode_delta(payload)
+        except msgspec.ValidationError:
+            found = _DELTA.again(payload, self._strays)
         if found.index != self._index and found.index in self._earlier and not self._over:
             # It would become a part of another block, of another call's arguments perhaps.
             raise Unreadable(f"more of block {found.index} after block {self._index} has begun")
@@ -180,15 +199,16 @@ class Reader:
             return [Delta(text)]
         if piece.signature is not None:
             self._seal.append(piece.signature)
-        elif piece.text is None and piece.thinking is None and piece.partial_json is None:
-            citation = _decode_citation(payload).delta.citation
-            if len(citation):
-                self._citations.append(read_citation(citation))
+        elif len(piece.citation):
+            self._citations.append(read_citation(piece.citation, self._strays))
         return []
 
     def _start(self, payload: bytes) -> list[Event]:
-        message = _decode_start(payload).message
-        usage = usage_in(message.usage)
+        message = _MESSAGE.read(_START.read(payload, self._strays).message, self._strays)
+        for name in _NOT_YET:
+            if bytes(getattr(message, name)) not in _NOTHING:
+                self._strays.tell(name, "an answer that begins has not said it yet")
+        usage = usage_watched(message.usage, self._strays)
         if usage is not None:
             self._usage = read_usage(usage)
             self._tier = read_tier(usage.service_tier)
@@ -197,7 +217,7 @@ class Reader:
     def _block_start(self, payload: bytes) -> list[Event]:
         events = self._block_stop(payload) if self._open else []
         self._open = True
-        found = _decode_block_start(payload)
+        found = _BLOCK_START.read(payload, self._strays)
         self._earlier.add(self._index)
         self._index = found.index
         raw = found.content_block
@@ -205,12 +225,12 @@ class Reader:
         if kind not in ("text", "thinking", "redacted_thinking", "tool_use"):
             self._held = raw.copy()
             return events
-        block = _decode_block(raw)
+        block = BLOCK.read(raw, self._strays)
         self._blocks += 1
         match kind:
             case "text":
                 events.append(PartStarted(Text("")))
-                self._citations = list(map(read_citation, block.citations or ()))
+                self._citations = list(cited(block, self._strays))
             case "thinking":
                 events.append(PartStarted(Thinking("")))
                 self._seal = [block.signature]
@@ -232,7 +252,7 @@ class Reader:
         events: list[Event] = []
         if self._held is not None:
             raw = _with_input(self._held, "".join(self._said))
-            events = [PartStarted(Opaque(NAME, _decode_any(raw).type[:64], raw)), PartEnded()]
+            events = [PartStarted(opaque(_decode_any(raw).type, raw)), PartEnded()]
         else:
             if self._arguments:
                 events.append(Delta(self._arguments.decode()))
@@ -242,16 +262,16 @@ class Reader:
         return events
 
     def _message_delta(self, payload: bytes) -> list[Event]:
-        found = _decode_end(payload)
+        found = _MESSAGE_DELTA.read(payload, self._strays)
         events = self._block_stop(payload)
-        usage = usage_in(found.usage)
+        usage = usage_watched(found.usage, self._strays)
         if usage is not None:
             self._usage = read_usage(usage, self._usage)
             self._tier = read_tier(usage.service_tier) or self._tier
             events.append(Noted(usage=self._usage))
             if present(usage.server_tool_use):
                 events.append(Noted(dialect=NAME, what=TOOLS_USED, raw=usage.server_tool_use.copy()))
-        end = found.delta
+        end = _LAST.read(found.delta, self._strays)
         if present(end.container):
             events.append(Noted(dialect=NAME, what="container", raw=end.container.copy()))
         if end.stop_reason is not None:
@@ -265,7 +285,7 @@ class Reader:
     def _error(self, payload: bytes) -> list[Event]:
         self._over = True
         self._open = False
-        error = _decode_error(payload).error
+        error = _ERROR.read(payload, self._strays).error
         return [Failed(error.message or "The provider ended the stream with an error.", STATUSES.get(error.type, 0), error.type)]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from halley.chat.doors import Doors
 from halley.dialects.gemini.array import Elements, framing
 from halley.dialects.gemini.errors import is_error, write_error, write_error_event
+from halley.dialects.gemini.left_out import LEFT_OUT, PASSED_OVER
 from halley.dialects.gemini.published import GENERATE
 from halley.dialects.gemini.read_answer import read_answer, read_error
 from halley.dialects.gemini.read_ask import SPELLING, read_ask
@@ -36,6 +37,8 @@ DOORS = Doors(
 __all__ = [
     "DOORS",
     "GENERATE",
+    "LEFT_OUT",
+    "PASSED_OVER",
     "Elements",
     "content_bytes",
     "framing",

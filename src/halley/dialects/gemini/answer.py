@@ -10,7 +10,9 @@ from typing import Annotated
 import msgspec
 
 from halley.chat.model import Finish, Reason
+from halley.chat.strays import Strays, Watch
 from halley.chat.usage import Usage, tier_named
+from halley.dialects.gemini.left_out import LEFT_OUT
 from halley.wire.jsonbody import BROKEN
 
 Json = dict[str, object]
@@ -99,6 +101,7 @@ class _RawResponse(msgspec.Struct):
 
 
 decode = msgspec.json.Decoder(Response).decode
+ANSWER = Watch(Response, LEFT_OUT)
 decode_feedback = msgspec.json.Decoder(Feedback).decode
 _decode_object = msgspec.json.Decoder(_Object).decode
 _decode_raw = msgspec.json.Decoder(_RawResponse).decode
@@ -163,6 +166,7 @@ class _Grounded(msgspec.Struct):
 
 _decode_grounded = msgspec.json.Decoder(list[_Grounded]).decode
 _decode_usage = msgspec.json.Decoder(UsageMetadata).decode
+_USAGE = Watch(UsageMetadata, LEFT_OUT, "usageMetadata")
 
 
 def read_usage(raw: bytes | msgspec.Raw, tools: dict[str, int] = NO_TOOLS) -> Usage | None:
@@ -172,6 +176,17 @@ def read_usage(raw: bytes | msgspec.Raw, tools: dict[str, int] = NO_TOOLS) -> Us
     try:
         return usage_of(_decode_usage(raw), tools)
     except BROKEN:
+        return None
+
+
+def usage_watched(raw: msgspec.Raw, strays: Strays) -> Usage | None:
+    """The same for who tells what of it is not known."""
+    if not given(raw):
+        return None
+    try:
+        return usage_of(_USAGE.read(raw, strays))
+    except BROKEN:
+        strays.tell("usageMetadata", "the provider's report makes no sense")
         return None
 
 

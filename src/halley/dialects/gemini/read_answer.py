@@ -12,19 +12,20 @@ import msgspec
 from halley.chat.doors import ProviderError, Unreadable
 from halley.chat.model import Answer, Citation, Extra, FileId, Finish, Opaque, Part, Seal, Source, Text, Thinking, ToolCall, Url
 from halley.chat.model import Inline as InlineData
+from halley.chat.strays import Strays
 from halley.dialects.gemini.answer import (
+    ANSWER,
     KEPT,
     Call,
     Candidate,
     Response,
     WirePart,
-    decode,
     given,
     raw_candidates,
     raw_parts,
     read_block,
     read_finish,
-    read_usage,
+    usage_watched,
 )
 from halley.dialects.gemini.read_contents import medium
 from halley.dialects.gemini.seals import NAME
@@ -41,31 +42,40 @@ def read_answer(body: bytes, origin: str, new_id: str) -> Answer:
 
 
 def _read(body: bytes, origin: str, new_id: str) -> Answer:
-    found = decode(body)
+    strays = Strays()
+    found = ANSWER.read(body, strays)
     blocked = read_block(found.promptFeedback)
     extras: list[Extra] = []
     if given(found.promptFeedback):
         extras.append(Extra(NAME, "promptFeedback", found.promptFeedback))
-    usage = read_usage(found.usageMetadata)
+    usage = usage_watched(found.usageMetadata, strays)
     candidate, raw = first(found, body, extras)
     if candidate is None:
         if blocked is None:
             raise Unreadable("a response with neither candidates nor promptFeedback.blockReason")
         return Answer(
-            id=found.responseId or "", model=found.modelVersion or "", parts=(), finish=blocked, usage=usage, extras=tuple(extras)
+            id=found.responseId or "",
+            model=found.modelVersion or "",
+            parts=(),
+            finish=blocked,
+            usage=usage,
+            extras=tuple(extras),
+            losses=strays.losses,
         )
     parts = _parts(candidate, raw, origin, new_id)
     called = any(isinstance(part, ToolCall) for part in parts)
     extras += kept(candidate)
     finish = read_finish(candidate.finishReason, candidate.finishMessage, called) if candidate.finishReason else Finish("stop")
+    logprobs = read_logprobs(candidate.logprobsResult, strays)
     return Answer(
         id=found.responseId or "",
         model=found.modelVersion or "",
         parts=parts,
         finish=finish,
         usage=usage,
-        logprobs=read_logprobs(candidate.logprobsResult),
+        logprobs=logprobs,
         extras=tuple(extras),
+        losses=strays.losses,
     )
 
 
@@ -151,7 +161,8 @@ def _medium(source: Source, mime: str, seal: Seal | None) -> Part:
 
 def opaque(raw: msgspec.Raw) -> Opaque:
     names = list(msgspec.json.decode(raw, type=dict[str, msgspec.Raw]))
-    return Opaque(NAME, next((name for name in names if not name.startswith("thought")), "part"), msgspec.Raw(bytes(raw)))
+    what = next((name for name in names if not name.startswith("thought")), "part")
+    return Opaque(NAME, what[:64], msgspec.Raw(bytes(raw)), "candidates[].content.parts[]")
 
 
 # ---- errors -----------------------------------------------------------------------------------------------------------------------------

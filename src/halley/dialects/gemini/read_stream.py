@@ -14,9 +14,11 @@ import msgspec
 
 from halley.chat.doors import Unreadable
 from halley.chat.events import LOGPROBS, Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
-from halley.chat.model import Audio, Extra, Finish, Inline, Part, Seal, Text, Thinking, ToolCall
+from halley.chat.model import Audio, Extra, Finish, Inline, Loss, Part, Seal, Text, Thinking, ToolCall
+from halley.chat.strays import Strays
 from halley.chat.usage import Usage
 from halley.dialects.gemini.answer import (
+    ANSWER,
     KEPT,
     Call,
     Candidate,
@@ -29,12 +31,14 @@ from halley.dialects.gemini.answer import (
     read_block,
     read_finish,
     read_usage,
+    usage_watched,
 )
 from halley.dialects.gemini.read_answer import arguments, failure, first, opaque, part_of
 from halley.dialects.gemini.seals import NAME
 from halley.dialects.gemini.sources import read_citations, read_logprobs
 from halley.wire.jsonbody import BROKEN
 
+_decode = ANSWER.decode
 _TEXT = Text("")
 _THINKING = Thinking("")
 _ENDED = PartEnded()
@@ -48,13 +52,14 @@ class StreamReader:
     # fmt: off
     __slots__ = (
         "_audio", "_blocked", "_calls", "_carry", "_failed", "_finish", "_grounding", "_late", "_new_id", "_open", "_origin", "_said",
-        "_started", "_usage",
+        "_started", "_strays", "_usage",
     )
     # fmt: on
 
     def __init__(self, origin: str, new_id: str) -> None:
         self._origin = origin
         self._new_id = new_id
+        self._strays = Strays()
         self._started = self._failed = False
         self._open: Text | Thinking | Audio | None = None
         self._said: list[str] = []
@@ -67,12 +72,19 @@ class StreamReader:
         self._finish: Finish | None = None
         self._blocked: Finish | None = None
 
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        return self._strays.losses
+
     def feed(self, payload: bytes, name: bytes = b"") -> list[Event]:
         """Raises Unreadable."""
         try:
-            found = decode(payload)
-        except BROKEN as error:
-            return [self._error_alone(payload, error)]
+            found = _decode(payload)
+        except BROKEN:
+            try:
+                found = ANSWER.again(payload, self._strays)
+            except BROKEN as error:
+                return [self._error_alone(payload, error)]
         usage = found.usageMetadata
         if usage:
             self._usage = usage
@@ -165,7 +177,7 @@ class StreamReader:
                 self._late[name] = raw
             else:
                 events.append(Noted(dialect=NAME, what=name, raw=raw))
-        logprobs = read_logprobs(candidate.logprobsResult)
+        logprobs = read_logprobs(candidate.logprobsResult, self._strays)
         if logprobs is not None:
             events.append(Noted(dialect=NAME, what=LOGPROBS, raw=logprobs))
 
@@ -236,7 +248,7 @@ class StreamReader:
     def end(self) -> list[Event]:
         """A stream without a finish reason was cut."""
         events: list[Event] = []
-        usage: Usage | None = read_usage(self._usage)
+        usage: Usage | None = usage_watched(self._usage, self._strays)
         finish = self._finish or self._blocked
         if self._failed or not self._started:
             return events

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from halley.chat.model import Citation
+from halley.chat.model import Citation, Loss
+from halley.chat.strays import Strays, Watch
 from halley.dialects.gemini.answer import Json, given
+from halley.dialects.gemini.left_out import LEFT_OUT
 from halley.dialects.gemini.seals import NAME
 from halley.wire.jsonbody import BROKEN
 
@@ -122,6 +124,9 @@ def write_citations(said: Iterable[tuple[str, Sequence[Citation]]]) -> Json | No
 # ---- log probabilities ------------------------------------------------------------------------------------------------------------------
 
 
+_RESULT = "candidates[].logprobsResult"
+
+
 class _Token(msgspec.Struct, gc=False):
     token: str = ""
     logProbability: float = 0.0
@@ -136,27 +141,32 @@ class _Logprobs(msgspec.Struct, gc=False):
     topCandidates: list[_Top] = []
 
 
-class _Likely(msgspec.Struct, gc=False):
+class _Alternative(msgspec.Struct, gc=False):
     token: str = ""
     logprob: float = 0.0
-    top_logprobs: list[_Likely] | None = None
+
+
+class _Likely(_Alternative, gc=False):
+    top_logprobs: list[_Alternative] | None = None
 
 
 class _Content(msgspec.Struct, gc=False):
     content: list[_Likely] | None = None
 
 
-_decode_logprobs = msgspec.json.Decoder(_Logprobs).decode
-_decode_content = msgspec.json.Decoder(_Content).decode
+_LOGPROBS = Watch(_Logprobs, LEFT_OUT, _RESULT)
+# The bytes are those of the token.
+_CONTENT = Watch(_Content, {"logprobs.content[].bytes": "", "logprobs.content[].top_logprobs[].bytes": ""}, "logprobs")
 
 
-def read_logprobs(raw: msgspec.Raw) -> msgspec.Raw | None:
+def read_logprobs(raw: msgspec.Raw, strays: Strays) -> msgspec.Raw | None:
     """`{content: [{token, logprob, bytes, top_logprobs}]}`, the shape in which log probabilities cross dialects."""
     if not given(raw):
         return None
     try:
-        found = _decode_logprobs(raw)
+        found = _LOGPROBS.read(raw, strays)
     except BROKEN:
+        strays.tell(_RESULT, "log probabilities of another shape")
         return None
     tops = found.topCandidates
     content = [
@@ -170,12 +180,14 @@ def _token(found: _Token) -> Json:
     return {"token": found.token, "logprob": found.logProbability, "bytes": list(found.token.encode())}
 
 
-def write_logprobs(raw: msgspec.Raw) -> Json | None:
+def write_logprobs(raw: msgspec.Raw, losses: list[Loss]) -> Json | None:
     """None when it has another shape."""
+    strays = Strays()
     try:
-        content = _decode_content(raw).content or []
+        content = _CONTENT.read(raw, strays).content or []
     except BROKEN:
         return None
+    losses += strays.losses
     chosen = [{"token": each.token, "logProbability": each.logprob} for each in content]
     made: Json = {"chosenCandidates": chosen}
     if any(each.top_logprobs for each in content):

@@ -89,7 +89,7 @@ def kept(extras: Sequence[Extra], losses: list[Loss]) -> tuple[Json, Json]:
 
 
 def likely(raw: msgspec.Raw, losses: list[Loss]) -> Json:
-    made = write_logprobs(raw)
+    made = write_logprobs(raw, losses)
     if made is None:
         losses.append(Loss("logprobs", "log probabilities of another shape"))
         return {}

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from halley.chat.doors import Doors
 from halley.dialects.openai_chat.errors import is_error, write_error, write_error_event
+from halley.dialects.openai_chat.left_out import LEFT_OUT, PASSED_OVER
 from halley.dialects.openai_chat.media import NAME
 from halley.dialects.openai_chat.published import CHAT
 from halley.dialects.openai_chat.read_answer import read_answer, read_error
@@ -51,4 +52,17 @@ DOORS = Doors(
     },
 )
 
-__all__ = ["CHAT", "DOORS", "content_bytes", "is_error", "meter", "outbound", "peek", "read_whole", "write_error", "write_error_event"]
+__all__ = [
+    "CHAT",
+    "DOORS",
+    "LEFT_OUT",
+    "PASSED_OVER",
+    "content_bytes",
+    "is_error",
+    "meter",
+    "outbound",
+    "peek",
+    "read_whole",
+    "write_error",
+    "write_error_event",
+]

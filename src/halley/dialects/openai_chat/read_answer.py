@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 
 from halley.chat.doors import ProviderError, Unreadable
 from halley.chat.media import spoken
 from halley.chat.model import Answer, Audio, Image, Part, Refusal, Seal, Text, Thinking, ToolCall
+from halley.chat.strays import Strays, Watch
 from halley.dialects.openai_chat import media
+from halley.dialects.openai_chat.left_out import LEFT_OUT
 from halley.dialects.openai_chat.read_messages import Detail
 from halley.dialects.openai_chat.reply import UsageShape, normal
 from halley.dialects.openai_chat.words import Annotation, read_annotations, read_finish
 from halley.wire.jsonbody import BROKEN
+
+ONE = "only the first of several answers is given"
 
 
 class Called(msgspec.Struct):
@@ -101,6 +107,12 @@ class _Completion(msgspec.Struct):
     service_tier: str | None = None
 
 
+class _Likely(msgspec.Struct):
+    """Log probabilities, of which the tokens of the text cross."""
+
+    content: msgspec.Raw = msgspec.Raw()
+
+
 class ErrorShape(msgspec.Struct):
     message: str = ""
     code: str | int | None = None
@@ -115,20 +127,25 @@ class _Error(msgspec.Struct):
     detail: str | msgspec.Raw | None = None
 
 
-_completion = msgspec.json.Decoder(_Completion)
+_completion = Watch(_Completion, LEFT_OUT)
+_likely = Watch(_Likely, LEFT_OUT, "choices[].logprobs")
 _error = msgspec.json.Decoder(_Error)
 
 
 def read_answer(body: bytes, origin: str, new_id: str) -> Answer:
     """Raises Unreadable."""
+    strays = Strays()
     try:
-        found = _completion.decode(body)
+        found = _completion.read(body, strays)
         if not found.choices:
             raise Unreadable("no choices")
         choice = found.choices[0]
         parts = tuple(_parts(choice.message, origin, new_id))
+        logprobs = likely(choice.logprobs, strays)
     except BROKEN as error:
         raise Unreadable(str(error)) from None
+    if len(found.choices) > 1:
+        strays.tell("choices[1]", ONE)
     return Answer(
         id=found.id or "",
         model=found.model or "",
@@ -136,9 +153,19 @@ def read_answer(body: bytes, origin: str, new_id: str) -> Answer:
         finish=read_finish(choice.finish_reason, bool(choice.message.refusal), any(isinstance(part, ToolCall) for part in parts)),
         usage=normal(found.usage),
         created=None if found.created is None else int(found.created),
-        logprobs=choice.logprobs.copy() if len(choice.logprobs) and bytes(choice.logprobs) != b"null" else None,
+        logprobs=logprobs,
         service_tier=found.service_tier,
+        losses=strays.losses,
     )
+
+
+def likely(raw: msgspec.Raw, strays: Strays) -> msgspec.Raw | None:
+    """Log probabilities, None without any."""
+    if not len(raw) or bytes(raw) == b"null":
+        return None
+    with suppress(*BROKEN):  # of another shape they are whole, and a writer's matter
+        _likely.read(raw, strays)
+    return raw.copy()
 
 
 def _parts(message: _Message, origin: str, new_id: str) -> list[Part]:
@@ -203,4 +230,4 @@ def read_error(status: int, body: bytes) -> ProviderError:
     return ProviderError(status, words or f"The provider answered with status {status}.")
 
 
-__all__ = ["Beside", "Call", "Called", "Picture", "Piece", "Spoken", "read_answer", "read_error", "seal_beside", "thought"]
+__all__ = ["ONE", "Beside", "Call", "Called", "Picture", "Piece", "Spoken", "likely", "read_answer", "read_error", "seal_beside", "thought"]

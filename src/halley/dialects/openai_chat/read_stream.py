@@ -14,17 +14,20 @@ from halley.chat.doors import Unreadable
 from halley.chat.events import LOGPROBS, Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
 from halley.chat.extent import Extent
 from halley.chat.media import spoken
-from halley.chat.model import Audio, Citation, Image, Refusal, Seal, Text, Thinking, ToolCall
+from halley.chat.model import Audio, Citation, Image, Loss, Refusal, Seal, Text, Thinking, ToolCall
+from halley.chat.strays import Strays, Watch
 from halley.chat.usage import Usage
 from halley.dialects.openai_chat import media
+from halley.dialects.openai_chat.left_out import LEFT_OUT
 from halley.dialects.openai_chat.media import NAME
-from halley.dialects.openai_chat.read_answer import Call, Called, ErrorShape, Picture, Piece, Spoken, seal_beside, thought
+from halley.dialects.openai_chat.read_answer import ONE, Call, Called, ErrorShape, Picture, Piece, Spoken, likely, seal_beside, thought
 from halley.dialects.openai_chat.read_messages import Detail
 from halley.dialects.openai_chat.reply import UsageShape, normal
 from halley.dialects.openai_chat.words import Annotation, read_annotations, read_finish
 from halley.wire.jsonbody import BROKEN
 
 _DONE = b"[DONE]"
+_NULL = b"null"
 _END, _EMPTY = PartEnded(), Text("")
 
 
@@ -58,7 +61,8 @@ class _Chunk(msgspec.Struct):
     error: ErrorShape | str | None = None
 
 
-_chunk = msgspec.json.Decoder(_Chunk).decode
+_watch = Watch(_Chunk, LEFT_OUT)
+_chunk = _watch.decode
 
 
 class ChatStreamReader:
@@ -83,6 +87,7 @@ class ChatStreamReader:
         "_seal",
         "_sound",
         "_started",
+        "_strays",
         "_tier",
         "_unsigned",
         "_usage",
@@ -91,6 +96,7 @@ class ChatStreamReader:
     def __init__(self, origin: str, new_id: str) -> None:
         self._origin = origin
         self._new_id = new_id
+        self._strays = Strays()
         self._unsigned = Seal(origin, "")
         self._started = self._over = self._refused = False
         self._begun = self._called = False  # any part, a call of a tool
@@ -108,14 +114,18 @@ class ChatStreamReader:
         self._usage: Usage | None = None
         self._tier: str | None = None
 
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        return self._strays.losses
+
     def feed(self, payload: bytes, name: bytes = b"") -> list[Event]:
         """Raises Unreadable."""
         if payload == _DONE:
             return self._done()
         try:
             chunk = _chunk(payload)
-        except BROKEN as error:
-            raise Unreadable(str(error)) from None
+        except BROKEN:
+            chunk = self._again(payload)
         if chunk.error is not None:
             return self._failed(chunk.error)
         events: list[Event] = []
@@ -128,7 +138,8 @@ class ChatStreamReader:
             self._tier = chunk.service_tier
         for choice in chunk.choices or ():
             if choice.index:
-                continue  # asks for more than one answer do not cross
+                self._strays.tell("choices[1]", ONE)  # asks for more than one answer do not cross
+                continue
             delta = choice.delta
             if delta is not None:
                 content = delta.content
@@ -138,11 +149,17 @@ class ChatStreamReader:
                     self._read(delta, events)
                 if delta.annotations is not None:
                     self._citations += read_annotations(delta.annotations)
-            if len(choice.logprobs) and bytes(choice.logprobs) != b"null":
-                events.append(Noted(dialect=NAME, what=LOGPROBS, raw=choice.logprobs.copy()))
+            if len(choice.logprobs) > len(_NULL):
+                events.append(Noted(dialect=NAME, what=LOGPROBS, raw=likely(choice.logprobs, self._strays)))
             if choice.finish_reason is not None:
                 self._finish = choice.finish_reason
         return events
+
+    def _again(self, payload: bytes) -> _Chunk:
+        try:
+            return _watch.again(payload, self._strays)
+        except BROKEN as error:
+            raise Unreadable(str(error)) from None
 
     def _done(self) -> list[Event]:
         """The dialect's own end. Some hosts come to it without a reason."""

@@ -64,8 +64,8 @@ def _add(message: Shape, part: Part, index: int, losses: list[Loss]) -> None:
             message["audio"] = {"id": part.id or "", "data": sound.data, "transcript": part.transcript or "", "expires_at": 0}
         case Image(source=Inline() as picture):
             _list(message, "images").append(image(picture))
-        case Opaque(what=what):
-            losses.append(Loss(f"answer[{index}]", f"{what} has no place in the caller's dialect"))
+        case Opaque(what=what, at=at):
+            losses.append(Loss(at or f"answer[{index}]", f"{what} has no place in the caller's dialect"))
         case _:
             losses.append(Loss(f"answer[{index}]", "the caller's dialect has no place for it"))
 

@@ -121,8 +121,8 @@ class ChatStreamWriter:
                 out.append(self._chunk(b'"audio":' + _encode(spoken)))
             case Image(source=Inline() as picture):
                 out.append(self._chunk(b'"images":' + _encode([image(picture)])))
-            case Opaque(what=what):
-                self.losses.append(Loss(f"answer[{self._parts}]", f"{what} has no place in the caller's dialect"))
+            case Opaque(what=what, at=at):
+                self.losses.append(Loss(at or f"answer[{self._parts}]", f"{what} has no place in the caller's dialect"))
             case _:
                 self.losses.append(Loss(f"answer[{self._parts}]", "the caller's dialect has no place for it"))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from halley.chat.doors import Doors
 from halley.dialects.openai_responses.fields import DIALECT
 from halley.dialects.openai_responses.history import HISTORY
+from halley.dialects.openai_responses.left_out import LEFT_OUT, PASSED_OVER
 from halley.dialects.openai_responses.metering import content_bytes, read_whole
 from halley.dialects.openai_responses.passing import meter, outbound, peek
 from halley.dialects.openai_responses.published import RESPONSES
@@ -38,6 +39,8 @@ DOORS = Doors(DIALECT, read_ask, write_ask, read_answer, write_answer, read_stre
 __all__ = [
     "DOORS",
     "HISTORY",
+    "LEFT_OUT",
+    "PASSED_OVER",
     "RESPONSES",
     "content_bytes",
     "is_error",

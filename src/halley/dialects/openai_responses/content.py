@@ -29,7 +29,9 @@ from halley.chat.model import (
     Url,
 )
 from halley.chat.reading import decode, strays, unsaid
+from halley.chat.strays import Strays, Watch
 from halley.dialects.openai_responses.fields import DIALECT
+from halley.dialects.openai_responses.left_out import LEFT_OUT
 
 ResultPart = Text | Image | Audio | Document | Opaque
 
@@ -66,6 +68,7 @@ class Content(msgspec.Struct):
 
 _content = msgspec.json.Decoder(Content)
 _annotation = msgspec.json.Decoder(Annotation)
+_answered = Watch(Annotation, LEFT_OUT, "output[].content[].annotations[]")
 
 
 # ---- read -------------------------------------------------------------------------------------------------------------------------------
@@ -94,7 +97,15 @@ def citations(annotations: Sequence[msgspec.Raw] | None, at: str = "") -> tuple[
 
 
 def citation(raw: msgspec.Raw, at: str = "") -> Citation:
-    found = decode(_annotation, raw, at)
+    return _cited(decode(_annotation, raw, at), raw)
+
+
+def citation_watched(raw: msgspec.Raw, strays: Strays) -> Citation:
+    """Of a provider's answer. Raises DecodeError."""
+    return _cited(_answered.read(raw, strays), raw)
+
+
+def _cited(found: Annotation, raw: msgspec.Raw) -> Citation:
     return Citation(found.url, found.title or found.filename, found.start_index, found.end_index, None, DIALECT, raw)
 
 

@@ -6,15 +6,20 @@ items of the stream, of its beginning and its end, nothing is known here.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 
 from halley.chat.events import LOGPROBS, Delta, Event, Noted, PartEnded, PartStarted
 from halley.chat.model import Audio, Citation, Image, Opaque, Part, Refusal, Seal, Text, Thinking, ToolCall
+from halley.chat.strays import Strays
 from halley.dialects.openai_responses import keeping
-from halley.dialects.openai_responses.content import citation, citations
+from halley.dialects.openai_responses.content import citation_watched
 from halley.dialects.openai_responses.fields import DIALECT
-from halley.dialects.openai_responses.read_answer import Said, called, chosen, item_parts
-from halley.dialects.openai_responses.replies import ErrorFound, Reply
+from halley.dialects.openai_responses.read_answer import CONTENT, SAID, Said, called, chosen, cited, item_parts
+from halley.dialects.openai_responses.replies import ErrorFound
+from halley.errors import Refused
+from halley.wire.jsonbody import BROKEN
 
 
 class _Item(msgspec.Struct):
@@ -46,9 +51,9 @@ class StreamEvent(msgspec.Struct):
     input: str = ""
     logprobs: list[msgspec.Raw] | None = None
     annotation: msgspec.Raw = msgspec.Raw()
-    part: Said | None = None
+    part: msgspec.Raw = msgspec.Raw()
     item: msgspec.Raw = msgspec.Raw()
-    response: Reply | None = None
+    response: msgspec.Raw = msgspec.Raw()
     message: str | None = None
     code: str | int | None = None
     error: ErrorFound | None = None
@@ -62,10 +67,25 @@ _GROWING = {"message", "reasoning", *_CALLS}
 class ItemReader:
     """One output item as events. `kind` is empty until the item has been added."""
 
-    __slots__ = ("_citations", "_index", "_item_id", "_origin", "_parts", "_said", "_thought", "done", "kind", "open", "refused", "tool")
+    __slots__ = (
+        "_citations",
+        "_index",
+        "_item_id",
+        "_origin",
+        "_parts",
+        "_said",
+        "_strays",
+        "_thought",
+        "done",
+        "kind",
+        "open",
+        "refused",
+        "tool",
+    )
 
-    def __init__(self, origin: str) -> None:
+    def __init__(self, origin: str, strays: Strays) -> None:
         self._origin = origin
+        self._strays = strays
         self._item_id: str | None = None
         self._index = -1  # of the open content part
         self._thought: tuple[str, int] | None = None  # the last piece of thinking
@@ -80,9 +100,10 @@ class ItemReader:
         item = _decode_item(event.item)
         self.kind, self._item_id = item.type, item.id
         if self.kind not in _CALLS:
+            look(event.item, self._origin, self._strays)
             return []
         self.tool = True
-        call = called(event.item, _CALLS[self.kind])
+        call = called(event.item, _CALLS[self.kind], self._strays)
         return self._start(msgspec.structs.replace(call, arguments=""))
 
     def delta(self, event: StreamDelta) -> list[Event]:
@@ -108,14 +129,15 @@ class ItemReader:
         return False
 
     def part_added(self, event: StreamEvent) -> list[Event]:
-        kind = event.part.type if event.part is not None else ""
-        return self._content(_CONTENT[kind], event.content_index) if kind in _CONTENT else []
+        part = self._part(event)
+        return self._content(CONTENT[part.type], event.content_index) if part.type in CONTENT else []
 
     def part_done(self, event: StreamEvent) -> list[Event]:
-        if event.part is None or event.part.type not in _CONTENT:
+        part = self._part(event)
+        if part.type not in CONTENT:
             return []
-        events = self._whole_content(event.part, event.content_index)
-        found = citations(event.part.annotations)
+        events = self._whole_content(part, event.content_index)
+        found = cited(part, self._strays)
         if found:
             self._citations = list(found)
         return [*events, *self._end()]
@@ -139,7 +161,7 @@ class ItemReader:
         return [*events, *self._rest(event.text)]
 
     def annotated(self, event: StreamEvent) -> list[Event]:
-        self._citations.append(citation(event.annotation))
+        self._citations.append(citation_watched(event.annotation, self._strays))
         return []
 
     def item_done(self, event: StreamEvent) -> list[Event]:
@@ -149,9 +171,10 @@ class ItemReader:
         kind = item.type or self.kind
         if self._parts == 0 or kind not in _GROWING:
             events = self._end()
-            return [*events, *(each for part in item_parts(event.item, self._origin) for each in self._whole(part))]
+            return [*events, *(each for part in item_parts(event.item, self._origin, self._strays) for each in self._whole(part))]
+        look(event.item, self._origin, self._strays)
         if self.open is ToolCall and not self._said:
-            return [*self._rest(called(event.item, _CALLS.get(kind, False)).arguments), *self._end()]
+            return [*self._rest(called(event.item, _CALLS.get(kind, False), self._strays).arguments), *self._end()]
         return self._end(keeping.sealed(self._origin, item.id or self._item_id, item.encrypted_content))
 
     def cut(self) -> list[Event]:
@@ -169,8 +192,11 @@ class ItemReader:
         self._citations = list(cited)
         return [*events, *self._rest(text), *self._end(seal)]
 
+    def _part(self, event: StreamEvent) -> Said:
+        return SAID.read(event.part, self._strays) if given(event.part) else Said("")
+
     def _whole_content(self, said: Said, index: int) -> list[Event]:
-        events = self._content(_CONTENT[said.type], index)
+        events = self._content(CONTENT[said.type], index)
         return events if self._said else [*events, *self._rest(said.refusal or said.text)]
 
     def _content(self, kind: type[Text] | type[Refusal], index: int) -> list[Event]:
@@ -213,6 +239,16 @@ class ItemReader:
         return [PartEnded(seal, found)]
 
 
+def look(item: msgspec.Raw, origin: str, strays: Strays) -> None:
+    """What of an item nobody here knows is told, though it has been streamed or is not there yet."""
+    with suppress(*BROKEN, Refused):
+        item_parts(item, origin, strays)
+
+
+def given(raw: msgspec.Raw) -> bool:
+    return len(raw) > 0 and bytes(raw) != b"null"
+
+
 def _piece_of(type: str, summary_index: int, content_index: int) -> tuple[str, int]:
     return ("summary", summary_index) if "summary" in type else ("content", content_index)
 
@@ -233,7 +269,6 @@ def _taken_apart(part: Part) -> tuple[Part, str, Seal | None, tuple[Citation, ..
             return part, "", None, ()
 
 
-_CONTENT: dict[str, type[Text] | type[Refusal]] = {"output_text": Text, "refusal": Refusal}
 DELTAS: dict[str, type[Part]] = {
     "response.output_text.delta": Text,
     "response.refusal.delta": Refusal,

@@ -52,7 +52,7 @@ class _Result(_Item):
     output: str | list[msgspec.Raw]
 
 
-class _Drawing(_Item):
+class Drawing(_Item):
     result: str | None = None
 
 
@@ -65,7 +65,7 @@ _message = msgspec.json.Decoder(_Message)
 _call = msgspec.json.Decoder(_Call)
 _result = msgspec.json.Decoder(_Result)
 _reasoning = msgspec.json.Decoder(_Reasoning)
-_drawing = msgspec.json.Decoder(_Drawing)
+_drawing = msgspec.json.Decoder(Drawing)
 
 
 def read_items(raws: Sequence[msgspec.Raw], at: str, extras: list[Extra]) -> list[Turn]:
@@ -199,5 +199,5 @@ _READ: dict[str, tuple[type[msgspec.Struct], Callable[[msgspec.Raw, str, _Gather
     "custom_tool_call": (_Call, _read_free_call),
     "custom_tool_call_output": (_Result, _read_result),
     "reasoning": (_Reasoning, _read_reasoning),
-    "image_generation_call": (_Drawing, _read_drawing),
+    "image_generation_call": (Drawing, _read_drawing),
 }

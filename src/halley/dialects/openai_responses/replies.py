@@ -8,7 +8,9 @@ import msgspec
 
 from halley.chat.events import Failed
 from halley.chat.model import Finish, Part, Refusal, ToolCall
+from halley.chat.strays import Strays, Watch
 from halley.chat.usage import Usage, tier_named
+from halley.dialects.openai_responses.left_out import LEFT_OUT
 from halley.wire.jsonbody import BROKEN
 
 # No context is as long. A larger figure is nonsense, which counts as no report: priced, it would not fit into a ledger's 64 bits.
@@ -71,6 +73,7 @@ class Reply(msgspec.Struct):
 
 
 _usage = msgspec.json.Decoder(UsageFound | None)
+_watched = Watch(UsageFound, LEFT_OUT, "usage")
 _NO_INPUT = _InputDetails()
 _NO_OUTPUT = _OutputDetails()
 _NO_ITEMS = msgspec.Raw()
@@ -119,6 +122,17 @@ def usage(raw: msgspec.Raw, output: msgspec.Raw = _NO_ITEMS, service_tier: str |
     try:
         return normal(_usage.decode(raw), output, service_tier)
     except BROKEN:
+        return None
+
+
+def usage_watched(raw: msgspec.Raw, strays: Strays) -> Usage | None:
+    """The same for who tells what of it is not known."""
+    if len(raw) <= len(b"null"):
+        return None
+    try:
+        return normal(_watched.read(raw, strays))
+    except BROKEN:
+        strays.tell("usage", "the provider's report makes no sense")
         return None
 
 

@@ -291,7 +291,7 @@ class Writer:
                 return b"".join(_WRITE[type(each)](self, each) for each in (PartStarted(Text(transcript)), PartEnded()))
             case _:
                 what = part.what if isinstance(part, Opaque) else type(part).__name__.lower()
-                self.losses.append(Loss(what, "has no place in an answer of the Responses dialect"))
+                self.losses.append(Loss(part.at or what, f"{what} has no place in an answer of the Responses dialect"))
                 return b""
         out = self._close_message() + self._frame("response.output_item.added", {"output_index": len(self._output), "item": item})
         seal = part.seal if isinstance(part, Image) else None
