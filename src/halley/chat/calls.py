@@ -90,10 +90,11 @@ def _known(part: P, tools: Mapping[str, Offered], repeats: Repeats) -> P | ToolC
 class KnownCalls:
     """A stream's reader whose calls are known. The input of a free tool comes at once, when all of its object is there."""
 
-    __slots__ = ("_held", "_reader", "_repeats", "_tools")
+    __slots__ = ("_held", "_read", "_reader", "_repeats", "_tools")
 
     def __init__(self, reader: StreamReader, tools: Mapping[str, Offered], repeats: Repeats) -> None:
         self._reader = reader
+        self._read = reader.feed
         self._tools = tools
         self._repeats = repeats
         self._held: list[str] | None = None
@@ -103,14 +104,16 @@ class KnownCalls:
         return self._reader.losses
 
     def feed(self, payload: bytes, name: bytes = b"") -> list[Event]:
-        return self._all(self._reader.feed(payload, name))
+        events = self._read(payload, name)
+        # Nearly all that comes is one piece of a text.
+        if len(events) == 1 and type(events[0]) is Delta and self._held is None:
+            return events
+        return self._all(events)
 
     def end(self) -> list[Event]:
         return self._all(self._reader.end())
 
     def _all(self, events: list[Event]) -> list[Event]:
-        if self._held is None and PartStarted not in map(type, events):
-            return events
         out: list[Event] = []
         for event in events:
             match event:
