@@ -46,6 +46,11 @@ def cost(tokens: Tokens) -> int:
     return price(tokens._asdict(), PRICED)
 
 
+def worst(body: bytes, cap: int) -> int:
+    """What is held for a request with an output cap: the worst case of its prompt is a token per byte."""
+    return cost(Tokens(len(body), 0)) + cost(Tokens(0, cap))
+
+
 def _round(amount: Decimal) -> int:
     return int(amount.quantize(Decimal(1), ROUND_HALF_UP))
 

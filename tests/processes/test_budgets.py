@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from tests.harness.audit import Tokens, audit, cost
+from tests.harness.audit import audit
 from tests.harness.crowd import Crowd, Member
 from tests.harness.gateway import Gateway
 from tests.harness.priced import chat, configuration, customer, encoded
 from tests.harness.process import until
+from tests.harness.settlement import worst
 from tests.harness.simulator import Simulator
 
 MODEL = "sim/tokens-60+slow-50ms"
@@ -31,11 +32,6 @@ LEVELS = ("account", "team", "key", "user")
 
 def usd(nano: int) -> str:
     return str(Decimal(nano).scaleb(-9))
-
-
-def worst(body: bytes) -> int:
-    """The worst case of the prompt is a token per byte."""
-    return cost(Tokens(len(body), 0)) + cost(Tokens(0, CAP))
 
 
 def house(place: Path, simulator: Simulator, workers: int = 2) -> Gateway:
@@ -74,16 +70,12 @@ def test_a_budget_of_ten_worst_cases_admits_ten_of_five_hundred(standing: tuple[
     account = f"ten-of-{level}"
     before = audit(gateway, simulator)
     key = endow(gateway, account)
-    made = limit(gateway, level, COVERED * worst(body), "--reset", "month", account=account)
+    made = limit(gateway, level, COVERED * worst(body, CAP), "--reset", "month", account=account)
+    running: list[int] = []
     with Crowd(gateway.url) as crowd:
-        for _ in range(ASKING):
-            crowd.ask(key, body)
-        crowd.until(lambda member: member.status != 0)
-        assert simulator.state()["open_streams"] == COVERED
-        crowd.until(lambda member: member.whole)
-        statuses = sorted(member.status for member in crowd)
+        statuses = crowd.rush(key, body, ASKING, lambda: running.append(simulator.state()["open_streams"]))
         refused = next(member for member in crowd if member.status == 402)
-    assert statuses == [200] * COVERED + [402] * (ASKING - COVERED)
+    assert running == [COVERED] and statuses == [200] * COVERED + [402] * (ASKING - COVERED)
     error = json.loads(bytes(refused.received).partition(b"\r\n\r\n")[2])["error"]
     assert (error["type"], error["code"]) == ("insufficient_quota", "insufficient_quota")
     whose = {"account": f'account "{account}"', "team": 'team "crew"', "user": 'end user "ada"'}.get(level, "key")
@@ -98,7 +90,7 @@ def test_all_levels_hold_at_once_and_what_one_refuses_is_held_on_none(tmp_path: 
     """Members of two teams, each with budgets of their own, over two relays: every level is used up to what it covers, and no further."""
     body = encoded(MODEL, stream=True, max_tokens=CAP, user="ada")
     other = encoded(MODEL, stream=True, max_tokens=CAP, user="bob")
-    one = worst(body)
+    one = worst(body, CAP)
     with Simulator(tmp_path) as simulator, house(tmp_path, simulator) as gateway:
         key = endow(gateway)
         second = str(gateway.cli_json("keys", "create", "--name", "second", "--account", "acme", "--team", "crew")["key"])
@@ -138,7 +130,7 @@ def test_a_budget_starts_anew_at_its_second_and_open_requests_stay_in_their_peri
         body = json.dumps(question).encode()
         turn = int(time.time()) + 8
         anchor = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(turn))
-        made = limit(gateway, "key", worst(body), "--reset", "1h", "--anchor", anchor)
+        made = limit(gateway, "key", worst(body, CAP), "--reset", "1h", "--anchor", anchor)
         assert (made["since"], made["until"]) == (turn - 3600, turn)
         with Crowd(gateway.url) as crowd:
             crowd.until(lambda member: True)
@@ -170,7 +162,7 @@ def test_budgets_survive_the_death_of_relays_and_of_control(tmp_path: Path) -> N
     with Simulator(tmp_path) as simulator, house(tmp_path, simulator) as gateway:
         key = endow(gateway)
         for level in LEVELS:
-            limit(gateway, level, COVERED * worst(body), "--reset", "month")
+            limit(gateway, level, COVERED * worst(body, CAP), "--reset", "month")
         for victims in (("relay-0",), ("control",), ("relay-1", "control"), ("relay-0", "relay-1")):
             with Crowd(gateway.url) as crowd:
                 for _ in range(8):
@@ -186,12 +178,12 @@ def test_budgets_survive_the_death_of_relays_and_of_control(tmp_path: Path) -> N
                 assert state[level]["spent"] == found.charges, level
             assert spent(gateway) == dict.fromkeys(LEVELS, found.charges)
         # Nothing is set aside any more, and the rest of the budget is there for who asks for it.
-        rest = COVERED * worst(body) - found.charges
+        rest = COVERED * worst(body, CAP) - found.charges
         with Crowd(gateway.url) as crowd:
             for _ in range(40):
                 crowd.ask(key, body)
             crowd.until(lambda member: member.status != 0)
-            assert simulator.state()["open_streams"] == rest // worst(body)
+            assert simulator.state()["open_streams"] == rest // worst(body, CAP)
             crowd.until(lambda member: member.whole)
         audit(gateway, simulator, unread=(MODEL,))
 
@@ -278,10 +270,10 @@ def test_a_budget_that_is_raised_lowered_or_lifted_holds_from_then_on(standing: 
             return reply.status
 
         assert status() == 402
-        made = limit(gateway, "team", worst(body), account="raised")
+        made = limit(gateway, "team", worst(body, CAP), account="raised")
         assert status() == 200
         assert status() == 402  # what the first has spent is missing for the next worst case
-        limit(gateway, "team", 10 * worst(body), account="raised")
+        limit(gateway, "team", 10 * worst(body, CAP), account="raised")
         assert [status() for _ in range(5)] == [200] * 5
         limit(gateway, "team", 1, account="raised")
         until(lambda: status() == 402, lambda: "a lowered budget is not in force")

@@ -9,6 +9,7 @@ from tests.harness.audit import Tokens, audit, cost
 from tests.harness.crowd import Crowd
 from tests.harness.gateway import Gateway
 from tests.harness.priced import chat, configuration, customer, encoded
+from tests.harness.settlement import worst
 from tests.harness.simulator import Simulator
 
 MODEL = "sim/tokens-60+slow-50ms"
@@ -20,19 +21,13 @@ ASKING = 60
 
 def test_credit_for_five_worst_cases_admits_five_of_sixty(tmp_path: Path) -> None:
     body = encoded(MODEL, stream=True, max_tokens=CAP)
-    # The worst case of the prompt is a token per byte.
-    worst = cost(Tokens(len(body), 0)) + cost(Tokens(0, CAP))
     with Simulator(tmp_path) as simulator, Gateway(tmp_path, configuration(simulator.url, (MODEL, QUICK)), workers=2) as gateway:
-        credit = COVERED * worst
+        credit = COVERED * worst(body, CAP)
         key = customer(gateway, "thrifty", str(Decimal(credit).scaleb(-9)))
+        running: list[int] = []
         with Crowd(gateway.url) as crowd:
-            for _ in range(ASKING):
-                crowd.ask(key, body)
-            crowd.until(lambda member: member.status != 0)
-            assert simulator.state()["open_streams"] == COVERED
-            crowd.until(lambda member: member.whole)
-            statuses = sorted(member.status for member in crowd)
-        assert statuses == [200] * COVERED + [402] * (ASKING - COVERED)
+            statuses = crowd.rush(key, body, ASKING, lambda: running.append(simulator.state()["open_streams"]))
+        assert running == [COVERED] and statuses == [200] * COVERED + [402] * (ASKING - COVERED)
         found = audit(gateway, simulator)
         assert found.endings == {"complete": COVERED}
         assert balance(gateway) == credit - found.charges
