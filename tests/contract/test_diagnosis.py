@@ -144,6 +144,14 @@ FAULTS: dict[str, Script] = {
         "key-refused",
         key="sk-another",
     ),
+    "the key is refused with 400, as Google does": Script(
+        gateway(
+            models=HEALTHY["refusal"],
+            gemini=reply(400, {"error": {"code": 400, "status": "INVALID_ARGUMENT", "details": [{"reason": "API_KEY_INVALID"}]}}),
+        ),
+        "key-refused",
+        only("gemini"),
+    ),
     "no list, because the key is refused with 400": Script(
         lambda r: gateway(refusal=error(400, "400") if b"uthorization" in r else HEALTHY["refusal"], catalogue=NOT_FOUND)(r),
         "key-refused",

@@ -186,4 +186,4 @@ def test_a_model_for_another_kind_is_named_by_its_own_option(tmp_path: Path) -> 
         words = ("run", "--base-url", url, "--model", "m", "--contract", "chat", "--contract", "embeddings", "--json")
         result = cli(tmp_path, *words, http_proxy=None, HTTP_PROXY=None)
     (left,) = json.loads(result.stdout)["not_run"]
-    assert left["reason"] == "no model list at /models (500): name a model with --model-for embeddings=ID"
+    assert left["reason"] == "no usable model list at /models (500): name a model with --model-for embeddings=ID"

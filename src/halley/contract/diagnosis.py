@@ -17,6 +17,7 @@ from halley.contract.findings import Finding, finding
 from halley.contract.streams import events
 
 _MODEL_CODES = ("model_not_found", "invalid_model", "model_not_available", "model_not_active", "model_not_allowed", "model_disabled")
+_KEY_CODES = ("invalid_api_key", "API_KEY_INVALID")
 # What may follow a model's name without making it another model: a date, a numbered revision, or a word for the newest. A version is none.
 _REVISION = re.compile(
     r"(?:[-@:](?:\d{3,4}|\d{6}|\d{8}|\d{4}-\d{2}-\d{2}|latest|free|default|(?:preview|exp)(?:-\d{2}-(?:\d{4}|\d{2}))?))+$"
@@ -44,7 +45,7 @@ def failure(contract: Contract, case: Case, evidence: Evidence, setting: Setting
         return _fault(evidence)
     if given and 400 <= status < 600 and _names_model(evidence):
         return Wrong("model-rejected")
-    if given and status in (401, 403) and not evidence.is_html():
+    if given and (status in (401, 403) or (status == 400 and _names_key(evidence))) and not evidence.is_html():
         return Wrong("key-refused")
     if evidence.is_html():
         return Wrong("website" if given and status < 500 else "html-page")
@@ -85,6 +86,13 @@ def _error(evidence: Evidence) -> object:
 def _names_model(evidence: Evidence) -> bool:
     error = _error(evidence)
     return member(error, "code") in _MODEL_CODES or member(error, "type") in _MODEL_CODES or member(error, "param") == "model"
+
+
+def _names_key(evidence: Evidence) -> bool:
+    """Whether a 400 says by its code that it is about the key; Google's does so in `details` (https://cloud.google.com/apis/design/errors)."""
+    error = _error(evidence)
+    reasons = [member(detail, "reason") for detail in items(member(error, "details"))]
+    return any(word in _KEY_CODES for word in (member(error, "code"), *reasons))
 
 
 def _rejection(evidence: Evidence, setting: Setting) -> Wrong:

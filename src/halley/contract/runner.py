@@ -177,7 +177,7 @@ def _unlisted(session: Session, contract: Contract) -> str:
     status = session.listed.status if session.listed else None
     option = "--model ID" if contract.kind == "text" else f"--model-for {contract.kind}=ID"
     doubt = "" if session.gate_passed else "check the base URL, or "
-    return f"no model list at /models ({status or 'no reply'}): {doubt}name a model with {option}"
+    return f"no usable model list at /models ({status or 'no reply'}): {doubt}name a model with {option}"
 
 
 def _named(proxy: Proxy) -> str:
