@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from halley.chat import untold
 from halley.chat.doors import Asked, Unreadable, Written
 from halley.chat.model import (
     Answer,
@@ -28,7 +29,7 @@ from halley.chat.model import (
 from halley.chat.strays import Strays, Watch
 from halley.dialects.anthropic.blocks_in import read_citation
 from halley.dialects.anthropic.blocks_out import as_object, wrapped
-from halley.dialects.anthropic.finish import StopDetails, finish_words, read_finish, read_usage, usage_watched, usage_words
+from halley.dialects.anthropic.finish import USAGE_SAID, StopDetails, finish_words, read_finish, read_usage, usage_watched, usage_words
 from halley.dialects.anthropic.left_out import LEFT_OUT
 from halley.dialects.anthropic.sealing import NAME, is_own, written, written_behind
 from halley.wire.jsonbody import BROKEN
@@ -154,6 +155,7 @@ def write_answer(answer: Answer, asked: Asked) -> Written:
         losses.append(Loss("logprobs", _NOT_SEEN))
     if answer.usage is None:
         losses.append(Loss("usage", "the provider did not say what it counted; zeros stand for it"))
+    losses += untold.of_usage(answer.usage, USAGE_SAID)
     container, tools = split_extras(answer.extras, losses)
     words = finish_words(answer.finish, any(isinstance(part, Refusal) for part in answer.parts))
     body = {

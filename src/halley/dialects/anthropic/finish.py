@@ -36,6 +36,9 @@ _WORDS: Final[dict[Reason, str]] = {
 CATEGORIES: Final = frozenset({"cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"})
 
 
+USAGE_SAID: Final = frozenset({"cache_read", "cache_write_5m", "cache_write_1h", "reasoning"})
+
+
 class StopDetails(msgspec.Struct):
     category: str | None = None
     explanation: str | None = None

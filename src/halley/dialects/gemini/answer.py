@@ -152,6 +152,7 @@ class UsageMetadata(msgspec.Struct, gc=False):
     serviceTier: str | None = None
 
 
+USAGE_SAID = frozenset({"cache_read", "reasoning", "audio_in", "audio_out", "image_in", "image_out"})
 SEARCHED = b'"webSearchQueries"'
 NO_TOOLS: dict[str, int] = {}
 

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 
 import msgspec
 
+from halley.chat import untold
 from halley.chat.doors import Asked
 from halley.chat.events import LOGPROBS, Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
 from halley.chat.fold import joined
 from halley.chat.model import Audio, Citation, Extra, Inline, Loss, Part, Refusal, Seal, Text, Thinking, ToolCall
 from halley.chat.usage import Usage
-from halley.dialects.gemini.answer import Json, write_finish, write_usage
+from halley.dialects.gemini.answer import USAGE_SAID, Json, write_finish, write_usage
 from halley.dialects.gemini.errors import UNFINISHED, error_object
 from halley.dialects.gemini.sources import write_citations
 from halley.dialects.gemini.write_answer import call, kept, likely, part_of, sealed, thought, untold_tier
@@ -180,10 +181,9 @@ class StreamWriter:
                 candidate |= likely(joined(self._likely), self._losses)
             response["candidates"] = [candidate | own]
         response |= body
-        if finish.stop_sequence is not None:
-            self._losses.append(Loss("stop", "which stop sequence was met is not said in this dialect"))
-        untold_tier(event.service_tier, self._losses)
         usage = event.usage or self._usage
+        self._losses += untold.of_finish(finish) + untold.of_usage(usage, USAGE_SAID)
+        untold_tier(event.service_tier, self._losses)
         if usage is not None:
             response["usageMetadata"] = write_usage(usage)
         response |= {"modelVersion": self._asked.model, "responseId": self._id}

@@ -43,6 +43,9 @@ class Annotation(msgspec.Struct):
     url_citation: UrlCitation | None = None
 
 
+USAGE_SAID = frozenset({"cache_read", "cache_write_5m", "reasoning", "audio_in", "audio_out", "image_in", "image_out"})
+
+
 def read_finish(word: str | None, refused: bool, called: bool) -> Finish:
     """An unknown word is an end like any other, and kept. A refusal that the answer holds ends it naturally in this dialect. So do calls
     that were demanded (OpenAI says "stop" then), and at some hosts all of them: clients of other dialects run no tool without the word."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from halley.chat import untold
 from halley.chat.doors import Asked
 from halley.chat.model import Ask, Finish, Loss, Seal, Text
 from halley.chat.usage import Usage
@@ -18,6 +19,7 @@ from halley.dialects.openai_responses.write_ask import write_format, write_reaso
 from halley.errors import Refused
 
 _ECHOED = ("previous_response_id", "truncation", "max_tool_calls", "prompt", "conversation", "background")
+_USAGE_SAID = frozenset({"cache_read", "cache_write_5m", "reasoning"})
 _FILTERED = {"filter": "content_filter", "refusal": "content_filter", "length": "max_output_tokens", "context": "max_output_tokens"}
 
 
@@ -115,6 +117,7 @@ def usage_said(usage: Usage | None, losses: list[Loss]) -> dict[str, object]:
     if usage is None:
         losses.append(Loss("usage", "the provider did not report what was used"))
         usage = Usage()
+    losses += untold.of_usage(usage, _USAGE_SAID)
     return {
         "input_tokens": usage.input,
         "input_tokens_details": {"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write_5m + usage.cache_write_1h},

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from halley.chat import untold
 from halley.chat.calls import unwrapped
 from halley.chat.doors import Asked
 from halley.chat.events import LOGPROBS, Delta, Event, Failed, Finished, Noted, PartEnded, PartStarted, Started
@@ -123,6 +124,7 @@ class Writer:
         error = None
         if status == "failed":
             error = {"code": "server_error", "message": event.finish.detail or "The model called a tool in a way that cannot be read."}
+        self.losses += untold.of_finish(event.finish)
         used = envelope.usage_said(event.usage or self._usage, self.losses)
         return out + self._last(status, used, error, incomplete, event.service_tier)
 
