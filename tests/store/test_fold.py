@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
-from sqlalchemy import func, insert, select, update
+from msgspec import structs
+from sqlalchemy import event, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from halley.chat.usage import Usage
@@ -216,3 +217,32 @@ def test_what_was_spent_twice_meanwhile_is_owed(store: Store, pair: Pair) -> Non
             fold.end_of_relay(connection, relay, 6.0)
         assert verify(connection).differences == ()
     assert balances(store)["available:acme"] == -2 * late[1].charge
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_many_accounts_take_as_many_journeys_to_the_database_as_few(store: Store, pair: Callable[..., tuple[Start, End]]) -> None:
+    names = [f"account-{number}" for number in range(40)]
+    with store.begin() as connection:
+        for name in names:
+            customers.create_account(connection, name, 0.0, unlimited=False)
+            customers.add_credit(connection, name, 10**9, 0.0)
+            ledger.grant(connection, name, RELAY, 10**8, 0.0)
+    asked: list[str] = []
+    counts: list[tuple[int, int]] = []
+    for offset, some in enumerate((names[:2], names), 1):
+        records = [
+            structs.replace(record, leased=True) if isinstance(record, Start) else record for name in some for record in pair(account=name)
+        ]
+        with store.begin() as connection:
+            event.listen(connection, "before_cursor_execute", lambda *given: asked.append(given[2]))
+            fold.fold(connection, RELAY, Read(tuple(records), (), Position(offset, 0, offset)), 3.0)
+            folded = len(asked)
+            fold.end_of_relay(connection, RELAY if some is names else "nobody", 4.0)
+            counts.append((folded, len(asked) - folded))
+        asked.clear()
+    with store.begin() as connection:
+        assert verify(connection).differences == ()
+        assert ledger.open_leases(connection, relay=RELAY) == []
+        assert {ledger.balance(connection, ledger.held(name)) for name in names} == {0}
+    assert counts[0][0] == counts[1][0], counts
+    assert counts[1][1] < 20, counts

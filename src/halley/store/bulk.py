@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Dialect, Insert, Table, Text, Update, bindparam, cast, column, func, select
+from sqlalchemy import ColumnElement, Connection, Dialect, Insert, Table, Text, Update, bindparam, cast, column, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.selectable import TableValuedAlias
@@ -51,6 +51,49 @@ def update_rows(connection: Connection, statement: Update, key: str, columns: tu
         whole = statement.where(table.c[key] == bindparam("its")).values({name: bindparam(f"new_{name}") for name in columns})
         named = ("its", *(f"new_{name}" for name in columns))
         connection.execute(whole, [dict(zip(named, row, strict=True)) for row in rows])
+
+
+def sum_rows(
+    connection: Connection, table: Table, key: tuple[str, ...], summed: tuple[str, ...], rows: Sequence[Row], *, latest: str = ""
+) -> None:
+    """Rows as tuples of `key`, `summed` and `latest`, each key once: of a row that is there already the figures are added to it, and of
+    `latest` the greater one stays."""
+    if not rows:
+        return
+    columns = (*key, *summed, *((latest,) if latest else ()))
+    is_postgresql = connection.dialect.name == "postgresql"
+    statement = inserting(connection.dialect, table)
+    if is_postgresql:
+        given = _records(table, columns)
+        statement = statement.from_select(columns, select(*(given.c[name] for name in columns)))
+    else:
+        statement = statement.values({name: bindparam(name) for name in columns})
+    old, new = table.c, statement.excluded
+    becomes: dict[str, ColumnElement[Any]] = {name: old[name] + new[name] for name in summed}
+    if latest:
+        # MAX of two values is `max` in one database and `greatest` in the other.
+        becomes[latest] = (func.greatest if is_postgresql else func.max)(old[latest], new[latest])
+    statement = statement.on_conflict_do_update(index_elements=list(key), set_=becomes)
+    connection.execute(
+        statement, {"rows": _text(columns, rows)} if is_postgresql else [dict(zip(columns, row, strict=True)) for row in rows]
+    )
+
+
+def add_to_rows(
+    connection: Connection, statement: Update, key: str, column: str, rows: Sequence[tuple[str, int]], back: ColumnElement[int]
+) -> dict[str, int]:
+    """Add to a column of the rows that `statement` leaves of its table, each found by its `key`. Returns by key what `back` is then."""
+    if not rows:
+        return {}
+    table: Table = statement.entity_description["table"]
+    its: ColumnElement[str] = table.c[key]
+    if connection.dialect.name == "postgresql":
+        given = _records(table, (key, column))
+        whole = statement.where(its == given.c[key]).values({column: table.c[column] + given.c[column]}).returning(its, back)
+        return dict(connection.execute(whole, {"rows": _text((key, column), rows)}).tuples().all())
+    whole = statement.where(its == bindparam("its")).values({column: table.c[column] + bindparam("more")}).returning(back)
+    found = ((name, connection.scalar(whole, {"its": name, "more": more})) for name, more in rows)
+    return {name: left for name, left in found if left is not None}
 
 
 @lru_cache(maxsize=16)

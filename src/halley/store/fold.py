@@ -214,8 +214,10 @@ def _end(
             total.leased += end.charge
         else:
             total.unleased += end.charge
+    settled = {account: settlement(account, total.leased, total.unleased, total.loss) for account, total in sums.items()}
+    posted = ledger.post_all(connection, "settle", settled, at)
     for account, total in sums.items():
-        total.posting = ledger.post(connection, "settle", account, settlement(account, total.leased, total.unleased, total.loss), at)
+        total.posting = posted.get(account)
     ledger.charge_leases(connection, relay, {account: total.leased for account, total in sums.items()}, at)
     insert_rows(connection, requests, _COLUMNS, [_start_row(start, relay) + _end_row(end, total.posting) for start, end, total in whole])
     update_rows(connection, _open, "id", _END_COLUMNS, [(end.request, *_end_row(end, total.posting)) for end, total in late])

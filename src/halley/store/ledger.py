@@ -17,14 +17,15 @@ loss moves no customer's money and still sums to zero. A posting of kind settle 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, case, func, insert, select, update
 
 from halley.errors import HalleyError
 from halley.money import NanoDollars
-from halley.store.bulk import inserting
+from halley.store.bulk import add_to_rows, insert_rows, inserting, sum_rows
 from halley.store.schema import balances, entries, leases, postings
 
 CLEARING = "clearing"
@@ -70,19 +71,30 @@ def owed(account: str) -> str:
 
 def post(connection: Connection, kind: str, account: str, amounts: Mapping[str, NanoDollars], at: float) -> int | None:
     """Write one posting and move the balances. Returns its id, None when every amount is zero. Raises Unbalanced."""
-    lines = {name: amount for name, amount in amounts.items() if amount}
-    if sum(lines.values()):
-        raise Unbalanced(f"A posting of kind {kind} for account {account} does not sum to zero.")
+    return post_all(connection, kind, {account: amounts}, at).get(account)
+
+
+def post_all(connection: Connection, kind: str, amounts: Mapping[str, Mapping[str, NanoDollars]], at: float) -> dict[str, int]:
+    """As `post`, one posting for each account, in as many journeys to the database as for one. Returns their ids by account."""
+    lines: dict[str, dict[str, NanoDollars]] = {}
+    moved: Counter[str] = Counter()
+    for account, its in amounts.items():
+        if sum(its.values()):
+            raise Unbalanced(f"A posting of kind {kind} for account {account} does not sum to zero.")
+        kept = {name: amount for name, amount in its.items() if amount}
+        if kept:
+            lines[account] = kept
+            moved.update(kept)
     if not lines:
-        return None
-    posting: int = connection.execute(insert(postings).values(at=at, kind=kind, account=account).returning(postings.c.id)).scalar_one()
-    connection.execute(insert(entries), [{"posting": posting, "ledger_account": name, "amount": amount} for name, amount in lines.items()])
-    statement = inserting(connection.dialect, balances)
-    statement = statement.on_conflict_do_update(
-        index_elements=["ledger_account"], set_={"amount": balances.c.amount + statement.excluded.amount}
-    )
-    connection.execute(statement, [{"ledger_account": name, "amount": amount} for name, amount in lines.items()])
-    return posting
+        return {}
+    statement = insert(postings).returning(postings.c.id, sort_by_parameter_order=True)
+    numbers = connection.scalars(statement, [{"at": at, "kind": kind, "account": account} for account in lines])
+    ids: dict[str, int] = dict(zip(lines, numbers, strict=True))
+    rows = [(ids[account], name, amount) for account, its in lines.items() for name, amount in its.items()]
+    insert_rows(connection, entries, ("posting", "ledger_account", "amount"), rows)
+    # In one order everywhere.
+    sum_rows(connection, balances, ("ledger_account",), ("amount",), sorted(moved.items()))
+    return ids
 
 
 def balance(connection: Connection, ledger_account: str) -> NanoDollars:
@@ -143,15 +155,12 @@ def take_back(connection: Connection, account: str, relay: str, returned: NanoDo
 
 def close_leases(connection: Connection, relay: str, at: float) -> None:
     """The relay is gone and its journal is folded: what it did not spend goes back."""
-    for each in open_leases(connection, relay=relay):
-        amount = each.outstanding
-        connection.execute(
-            update(leases)
-            .where(leases.c.account == each.account, leases.c.relay == relay)
-            .values(returned=each.returned + max(amount, 0), closed_at=at)
-        )
-        if amount > 0:
-            post(connection, "return", each.account, {held(each.account): -amount, available(each.account): amount}, at)
+    left = {each.account: each.outstanding for each in open_leases(connection, relay=relay) if each.outstanding > 0}
+    outstanding = leases.c.granted - leases.c.returned - leases.c.charged
+    ours = (leases.c.relay == relay, leases.c.closed_at.is_(None))
+    back = case((outstanding > 0, outstanding), else_=0)
+    connection.execute(update(leases).where(*ours).values(returned=leases.c.returned + back, closed_at=at))
+    post_all(connection, "return", {name: {held(name): -amount, available(name): amount} for name, amount in left.items()}, at)
 
 
 def charge_leases(connection: Connection, relay: str, charges: Mapping[str, NanoDollars], at: float) -> None:
@@ -161,15 +170,15 @@ def charge_leases(connection: Connection, relay: str, charges: Mapping[str, Nano
     is missing is lent now. The account may have spent it otherwise meanwhile; then its balance goes below zero, until it gets credit.
     """
     left = leases.c.granted - leases.c.returned - leases.c.charged
-    for account, amount in charges.items():
-        if amount:
-            ours = (leases.c.account == account, leases.c.relay == relay)
-            outstanding = connection.scalar(update(leases).where(*ours).values(charged=leases.c.charged + amount).returning(left))
-            if outstanding is None:
-                grant(connection, account, relay, amount, at)
-                connection.execute(update(leases).where(*ours).values(charged=amount))
-            elif outstanding < 0:
-                grant(connection, account, relay, -outstanding, at)
+    rows = [(account, amount) for account, amount in charges.items() if amount]
+    after = add_to_rows(connection, update(leases).where(leases.c.relay == relay), "account", "charged", rows, left)
+    for account, amount in rows:
+        outstanding = after.get(account)
+        if outstanding is None:
+            grant(connection, account, relay, amount, at)
+            connection.execute(update(leases).where(leases.c.account == account, leases.c.relay == relay).values(charged=amount))
+        elif outstanding < 0:
+            grant(connection, account, relay, -outstanding, at)
 
 
 def count_open_leases(connection: Connection) -> int:

@@ -11,11 +11,11 @@ from datetime import date, timedelta
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Integer, Row, bindparam, case, cast, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Integer, Row, case, cast, func, select, tuple_
 
 from halley.money import NanoDollars
 from halley.policy.settlement import BROKE, CRASH, EXPIRED, FAILED, UNUSABLE
-from halley.store.bulk import inserting
+from halley.store.bulk import sum_rows
 from halley.store.journal import End
 from halley.store.schema import requests, usage_days
 from halley.store.values import Difference
@@ -91,16 +91,8 @@ class Days:
             sums[9] = end.at
 
     def write(self, connection: Connection) -> None:
-        if not self._sums:
-            return
-        statement = inserting(connection.dialect, usage_days).values({name: bindparam(name) for name in (*_PLACE, *_SUMS, "last_at")})
-        old, new = usage_days.c, statement.excluded
-        added: dict[str, ColumnElement[Any]] = {name: old[name] + new[name] for name in _SUMS}
-        # MAX of two values is `max` in one database and `greatest` in the other.
-        later = func.greatest if connection.dialect.name == "postgresql" else func.max
-        statement = statement.on_conflict_do_update(index_elements=list(_PLACE), set_={**added, "last_at": later(old.last_at, new.last_at)})
-        names: tuple[str, ...] = (*_PLACE, *_SUMS, "last_at")
-        connection.execute(statement, [dict(zip(names, (*place, *sums), strict=True)) for place, sums in sorted(self._sums.items())])
+        rows = [(*place, *sums) for place, sums in sorted(self._sums.items())]
+        sum_rows(connection, usage_days, _PLACE, _SUMS, rows, latest="last_at")
 
 
 def total(connection: Connection, which: Which) -> Used:
