@@ -96,3 +96,23 @@ def test_a_call_never_comes_under_the_id_of_an_earlier_one(client: str, provider
             ("call_0_3", '{"a":1}'),
             ("call_1", '{"a":2}'),
         ]
+
+
+@pytest.mark.parametrize("client", ["openai_chat", "openai_responses", "gemini"])
+def test_two_calls_of_one_answer_have_ids_of_their_own(client: str) -> None:
+    ask = Ask(model="m", turns=(Turn("user", (Text("hi"),)),), tools=(Function("f"),), wants_usage=True)
+    mine, other = DOORS[client], DOORS["anthropic"]
+    target = Target("up", "anthropic:x", most_output=100)
+    bridge = Bridge(mine, other, target, Asked(ask, "m", "ID", 1), carried(ask, mine, other, target))
+    call = {"type": "tool_use", "id": "", "name": "f", "input": None}
+    message = {
+        "id": "1",
+        "model": "up",
+        "content": [call, call],
+        "stop_reason": "tool_use",
+        "usage": {"input_tokens": 1, "output_tokens": 1},
+    }
+    found = mine.read_answer(bridge.whole(json.dumps(message).encode()), "x:", "n")
+    calls = [part for part in found.parts if isinstance(part, ToolCall)]
+    assert [json.loads(part.arguments) for part in calls] == [{}, {}]
+    assert len({part.id for part in calls}) == 2

@@ -77,7 +77,7 @@ class Bridge:
         return self._told(gathered(self._provider, body, self._target.origin, self._asked.id))
 
     def _told(self, answer: Answer) -> bytes:
-        if self._tools or self._had:
+        if self._asked.ask.tools:
             answer = msgspec.structs.replace(answer, parts=calls.known(answer.parts, self._tools, calls.Repeats(self._had)))
         written: Written = self._client.write_answer(answer, self._asked)
         self.losses += (*answer.losses, *spelled(written.losses, self._client))
@@ -85,7 +85,7 @@ class Bridge:
 
     def stream(self) -> Stream:
         reader = self._provider.read_stream(self._target.origin, self._asked.id)
-        if self._tools or self._had:
+        if self._asked.ask.tools:
             reader = calls.KnownCalls(reader, self._tools, calls.Repeats(self._had))
         return Stream(reader, self._client.write_stream(self._asked))
 

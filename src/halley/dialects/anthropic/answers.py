@@ -80,6 +80,11 @@ _decode_kind: Final = msgspec.json.Decoder(_Kind).decode
 _decode_count: Final = msgspec.json.Decoder(_Count).decode
 
 
+def _input(given: msgspec.Raw) -> str:
+    """Of a tool without arguments some hosts give null."""
+    return "{}" if bytes(given) == b"null" else bytes(given).decode()
+
+
 def read_answer(body: bytes, origin: str, new_id: str) -> Answer:
     """`origin` is stamped on signatures. Raises Unreadable."""
     strays = Strays()
@@ -141,7 +146,7 @@ _BLOCKS: Final[dict[str, Callable[[BlockWords, str, str, Strays], Part]]] = {
     "text": lambda block, origin, new_id, strays: Text(block.text, citations=cited(block, strays)),
     "thinking": lambda block, origin, new_id, strays: Thinking(block.thinking, seal=_seal(block.signature, origin)),
     "redacted_thinking": lambda block, origin, new_id, strays: Thinking("", redacted=True, seal=_seal(block.data, origin)),
-    "tool_use": lambda block, origin, new_id, strays: ToolCall(block.id or new_id, block.name, bytes(block.input).decode()),
+    "tool_use": lambda block, origin, new_id, strays: ToolCall(block.id or new_id, block.name, _input(block.input)),
 }
 
 
