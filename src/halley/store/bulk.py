@@ -90,7 +90,7 @@ def add_to_rows(
     if connection.dialect.name == "postgresql":
         given = _records(table, (key, column))
         whole = statement.where(its == given.c[key]).values({column: table.c[column] + given.c[column]}).returning(its, back)
-        return dict(connection.execute(whole, {"rows": _text((key, column), rows)}).tuples().all())
+        return {name: left for name, left in connection.execute(whole, {"rows": _text((key, column), rows)})}
     whole = statement.where(its == bindparam("its")).values({column: table.c[column] + bindparam("more")}).returning(back)
     found = ((name, connection.scalar(whole, {"its": name, "more": more})) for name, more in rows)
     return {name: left for name, left in found if left is not None}
