@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from halley.store import customers
 from halley.store.database import HEAD, StoreError, open_store, outlook
@@ -82,3 +83,19 @@ def test_a_look_sees_what_is_there_with_and_without_a_trace(tmp_path: Path) -> N
     assert look_in(path) == beside and beside.revision == HEAD and beside.pepper and "id" in beside.columns["accounts"]
     with untouched(path) as address, closing(sqlite3.connect(address, uri=True)) as reading, pytest.raises(sqlite3.OperationalError):
         reading.execute("DELETE FROM accounts")
+
+
+def test_a_page_that_is_damaged_inside_is_named_with_what_to_do_whoever_reads_it(tmp_path: Path) -> None:
+    open_store("", tmp_path, "", {}).close()
+    with closing(sqlite3.connect(tmp_path / "halley.db")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        size: int = connection.execute("PRAGMA page_size").fetchone()[0]
+        root: int = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'accounts'").fetchone()[0]
+    with (tmp_path / "halley.db").open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xa5" * size)
+    store = open_store("", tmp_path, "", {})
+    for transaction in (store.read, store.begin):
+        with pytest.raises(StoreError, match="a damaged one: restore your backup"), transaction() as connection:
+            connection.execute(text("SELECT * FROM accounts")).all()
+    store.close()

@@ -17,14 +17,14 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from halley import crash, logs
 from halley.secret import SecretBytes
 from halley.store import alerts, backup, nodes, postgres, rotation, schema, steps
 from halley.store.masterkey import File, Variable, place
-from halley.store.state import PEPPER, State, StoreError, judge, look_at, look_in, untouched
+from halley.store.state import PEPPER, State, StoreError, damaged, is_damage, judge, look_at, look_in, untouched
 from halley.store.values import Rotated
 from halley.store.vault import Vault
 
@@ -114,10 +114,14 @@ class Store:
 
     @contextmanager
     def _at_hand(self) -> Generator[None]:
-        """Says that the database is away, once, and no more often than every few seconds where it comes and goes."""
+        """Says that the database is away, once, and no more often than every few seconds where it comes and goes. Damage is no bug."""
         try:
             yield
-        except (OperationalError, InterfaceError) as fault:
+        except (DatabaseError, InterfaceError) as fault:
+            if self._path is not None and is_damage(fault.orig):
+                raise damaged(self._path) from fault
+            if not isinstance(fault, OperationalError | InterfaceError):
+                raise
             if self._path is not None and not _is_busy(fault):
                 raise
             if not self._away:
@@ -168,6 +172,11 @@ def open_store(url: str, home: Path, master_key: str, environ: Mapping[str, str]
     except (OperationalError, InterfaceError) as fault:
         engine.dispose()
         raise Away(f"The database of [store] url cannot be used: {fault.orig}") from None
+    except DatabaseError as fault:
+        engine.dispose()
+        if path is None or not is_damage(fault.orig):
+            raise
+        raise damaged(path) from None
 
 
 def _opened(engine: Engine, path: Path | None, home: Path, where: File | Variable, migrate: bool) -> Store:

@@ -60,10 +60,19 @@ def look_in(path: Path) -> State:
             revisions = [row[0] for row in connection.execute(_VERSION)] if "alembic_version" in columns else []
             peppers = [row[0] for row in connection.execute(_PEPPER)] if "secrets" in columns else []
         except sqlite3.DatabaseError as fault:
-            if fault.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            if not is_damage(fault):
                 raise
-            raise StoreError(f"{path} is no SQLite database, or a damaged one: restore your backup.") from None
+            raise damaged(path) from None
     return _state(columns, revisions, peppers)
+
+
+def is_damage(fault: BaseException | None) -> bool:
+    """Whether SQLite says that what it read is not what it wrote, in whatever detail."""
+    return getattr(fault, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+
+
+def damaged(path: Path) -> StoreError:
+    return StoreError(f"{path} is no SQLite database, or a damaged one: restore your backup.")
 
 
 @contextmanager
