@@ -113,6 +113,8 @@ def send(house: House, dialect: str, model: str, body: bytes) -> bytes:
         raw = reply.body()
         assert reply.status == 200, raw
         assert reply.fields["content-type"] == "text/event-stream"
+        # Proxies on the way neither hold the stream back nor compress it.
+        assert (reply.fields["cache-control"], reply.fields["x-accel-buffering"]) == ("no-cache, no-transform", "no")
         return raw
 
 
