@@ -72,7 +72,8 @@ USELESS: dict[str, Reply] = {
     "credential-refused": said(whole({"error": {"message": f"wrong key {SECRET}"}}, status=b"401 Unauthorized")),
     "gzip": said(whole(gzip.compress(json.dumps(_answer()).encode()), b"content-encoding: gzip")),
     "deep": said(whole(b'{"choices":' + b"[" * 200_000)),
-    "stream-anyway": said_and_closed(EVENTS, _delta("hi", "stop"), DONE),
+    "stream-anyway-cut": said_and_closed(EVENTS, _delta("hi")),
+    "stream-anyway-of-nothing": said_and_closed(EVENTS, DONE),
     "body-without-end": without_end(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n", b" "),
     "unread-and-closed": said_and_closed(b""),
 }

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import select as selecting
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, make_url, select, text
 from sqlalchemy.exc import DataError, IntegrityError
 
-from halley.store import customers, nodes, schema
+from halley.store import customers, nodes, postgres, schema
 from halley.store.database import HEAD, Away, Store, StoreError, open_store
 from tests.harness.process import until
 from tests.store.raw import Database
@@ -83,6 +86,40 @@ def test_a_connection_that_the_server_has_cut_is_replaced(store: Store, database
         assert raw.execute(cut).rowcount == 2
     with store.begin() as connection:
         assert connection.scalar(text("SELECT 1")) == 1
+
+
+def test_a_connection_that_is_reset_while_an_answer_is_waited_for_is_replaced(database: Database, tmp_path: Path) -> None:
+    behind = make_url(database.url)
+    door, cut = tmp_path / "door", threading.Event()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(door))
+        listener.listen()
+        threading.Thread(target=_between, args=(listener, behind.query["unix_sock"], cut), daemon=True).start()
+        engine = postgres.engine(behind.update_query_dict({"unix_sock": str(door)}))
+        with engine.connect() as connection:
+            assert connection.scalar(text("SELECT 1")) == 1
+        cut.set()
+        with engine.connect() as connection:
+            assert connection.scalar(text("SELECT 2")) == 2
+        assert not cut.is_set()
+        engine.dispose()
+
+
+def _between(listener: socket.socket, behind: str, cut: threading.Event) -> None:
+    """Between one client after the other and the server. What comes after `cut` is not read, and a socket closed over that is a reset."""
+    with suppress(OSError):
+        while True:
+            client, _ = listener.accept()
+            with client, socket.socket(socket.AF_UNIX) as server:
+                server.connect(behind)
+                way = {client: server, server: client}
+                while ready := selecting.select(list(way), [], [])[0]:
+                    if cut.is_set():
+                        cut.clear()
+                        break
+                    if not (data := ready[0].recv(65536)):
+                        break
+                    way[ready[0]].sendall(data)
 
 
 def test_a_server_that_dies_within_a_transaction_is_away_and_comes_back(store: Store) -> None:

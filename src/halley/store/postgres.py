@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event
@@ -84,11 +84,13 @@ def engine(url: URL) -> Engine:
         connect_args={"ssl_context": _context("disable" if unix else mode or "prefer", root), "application_name": "halley"},
     )
 
+    driver: Any = made.dialect.loaded_dbapi
+    opened = _careful(driver)
+
     def dial(dialect: Dialect, record: ConnectionPoolEntry, cargs: Sequence[Any], cparams: dict[str, Any]) -> DBAPIConnection:
         # As the driver's `connect`, which cannot be handed a socket.
-        driver: Any = dialect.loaded_dbapi
         try:
-            return cast(DBAPIConnection, driver.Connection(*cargs, **cparams, sock=_dialled(place)))
+            return opened(*cargs, **cparams, sock=_dialled(place))
         except OSError as fault:
             raise driver.OperationalError(f"no connection ({fault.strerror or fault})") from None
 
@@ -98,6 +100,19 @@ def engine(url: URL) -> Engine:
     event.listen(made, "begin", _begin)
     event.listen(made, "handle_error", _translate, retval=True)
     return made
+
+
+def _careful(driver: Any) -> Callable[..., DBAPIConnection]:
+    """The driver's connection, which has an error of its own for each way to be lost but one: reset while it waits for an answer."""
+
+    class Careful(driver.Connection):
+        def handle_messages(self, context: object) -> None:
+            try:
+                driver.Connection.handle_messages(self, context)
+            except OSError as fault:
+                raise driver.InterfaceError("network error") from fault
+
+    return Careful
 
 
 def _context(mode: str, root: str | None) -> ssl.SSLContext | bool | None:
