@@ -11,11 +11,11 @@ from tests.store.bookkeeping import Books
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
 
 TestBooks = Books.TestCase
-TestBooks.settings = settings(max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=_SLOW)
+TestBooks.settings = settings(max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=_SLOW)
 
 
 def test_the_books_agree_on_postgresql(postgres: Server) -> None:
     class There(Books):
         server = postgres
 
-    run_state_machine_as_test(There, settings=settings(TestBooks.settings, max_examples=12))
+    run_state_machine_as_test(There, settings=settings(TestBooks.settings, max_examples=8))

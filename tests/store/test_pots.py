@@ -257,5 +257,5 @@ def test_budgets_hold_against_a_model(request: pytest.FixtureRequest, tmp_path: 
         home.mkdir()
         return open_store(request.getfixturevalue("shelf")().url if where == "postgresql" else "", home, "", {})
 
-    effort = settings(max_examples=15, stateful_step_count=25, deadline=None, phases=(Phase.explicit, Phase.generate))
+    effort = settings(max_examples=10, stateful_step_count=25, deadline=None, phases=(Phase.explicit, Phase.generate))
     run_state_machine_as_test(lambda: Machine(make), settings=effort)
