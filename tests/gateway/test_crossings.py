@@ -8,7 +8,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -59,7 +61,13 @@ class House(NamedTuple):
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    place = tmp_path_factory.mktemp("crossings")
+    with furnished(tmp_path_factory.mktemp("crossings"), SCRIPTS) as made:
+        yield made
+
+
+@contextmanager
+def furnished(place: Path, scripts: Iterable[str]) -> Iterator[House]:
+    """A gateway with a provider of each dialect, which has a model for each script of the simulator's."""
     with Simulator(place) as simulator:
         providers = [
             f'[[providers]]\nname = "{name}"\nkind = "{kind}"\nbase_url = "{simulator.url}{base}"\napi_key = "sk-any"\n'
@@ -69,7 +77,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             f'[[models]]\nid = "{name}/{script}"\nmax_output = 4000\noffers = [{{ provider = "{name}", model = "sim/{script}" }}]\n'
             'price = { input = "0.1505", output = "0.6015" }\n'
             for name in PROVIDERS
-            for script in SCRIPTS
+            for script in scripts
         ]
         with Gateway(place, "\n".join([*providers, *models])) as gateway:
             gateway.cli("credit", "default", "1000")

@@ -7,31 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.gateway.test_crossings import CLIENTS, PROVIDERS, House, answer, ask, send, streamed
+from tests.gateway.test_crossings import CLIENTS, PROVIDERS, House, answer, ask, furnished, send, streamed
 from tests.harness.audit import audit
-from tests.harness.gateway import Gateway
-from tests.harness.simulator import Simulator
 
 SCRIPTS = ("sse-anyway+tokens-5", "sse-anyway+tool-weather", "sse-anyway+cut-after-2", "sse-anyway+error-frame-after-2", "tokens-5")
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    place = tmp_path_factory.mktemp("gathered")
-    with Simulator(place) as simulator:
-        providers = [
-            f'[[providers]]\nname = "{name}"\nkind = "{kind}"\nbase_url = "{simulator.url}{base}"\napi_key = "sk-any"\n'
-            for name, (kind, base) in PROVIDERS.items()
-        ]
-        models = [
-            f'[[models]]\nid = "{name}/{script}"\nmax_output = 4000\noffers = [{{ provider = "{name}", model = "sim/{script}" }}]\n'
-            'price = { input = "0.1505", output = "0.6015" }\n'
-            for name in PROVIDERS
-            for script in SCRIPTS
-        ]
-        with Gateway(place, "\n".join([*providers, *models])) as gateway:
-            gateway.cli("credit", "default", "1000")
-            yield House(gateway, simulator, gateway.key())
+    with furnished(tmp_path_factory.mktemp("gathered"), SCRIPTS) as made:
+        yield made
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
