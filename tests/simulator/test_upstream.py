@@ -168,6 +168,26 @@ async def test_an_eof_body_has_no_length_and_an_early_close_is_not_announced() -
         writer.close()
 
 
+async def test_a_wait_can_stand_inside_a_frame_and_before_the_frames_after_the_last_piece() -> None:
+    async with simulator() as sim:
+        reader, writer = await dial(sim)
+        writer.write(request("sim/tokens-3+halves+slow-60000ms", stream=True))
+        await reader.readuntil(b'"finish_reason":null}]}\n\n\r\n')
+        half = await reader.readexactly(int(await reader.readline(), 16))
+        assert half.startswith(b"data: {") and not half.endswith(b"\n")
+        writer.transport.abort()
+        reader, writer = await dial(sim)
+        writer.write(request("sim/tokens-3+closing-60000ms", stream=True))
+        await reader.readuntil(b'"finish_reason":null}]}\n\n\r\n')
+        for _ in range(3):
+            await reader.readuntil(b'"content":"')
+        await until(lambda: sim.open_streams == 1 and sim.bill.rows[-1].completion_tokens == 3)
+        writer.transport.abort()
+        await until(lambda: sim.bill.totals.outcomes == {"hung-up": 2})
+        quick = await exchange(sim, request("sim/tokens-3+halves+slow-1ms+closing-1ms", stream=True))
+        assert quick.clean and [len(chunk["choices"]) for chunk in quick.events] == [1] * 5
+
+
 async def test_one_byte_writes_carry_the_same_body() -> None:
     async with simulator({"m": Script(), "n": Script(write_bytes=1)}) as sim:
         whole = await exchange(sim, request("sim/echo+write-3", stream=True))

@@ -53,6 +53,10 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Refuses what only the strictest models of a dialect refuse: unknown fields in chat, a missing thought signature in Gemini."""
     head_delay_ms: float = 0.0
     chunk_delay_ms: float = 0.0
+    closing_delay_ms: float = 0.0
+    """Before each frame that follows the last piece of output, and before the end of the body."""
+    halves: bool = False
+    """The wait of a piece stands in the middle of its frame, not before it."""
     write_bytes: int | None = None
     status: int = 200
     headers: dict[str, str] = {}
@@ -91,7 +95,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             raise ValueError("write_bytes must be at least 1")
         if self.fragment < 1 or self.calls < 1 or self.rounds < 1:
             raise ValueError("fragment, calls and rounds must be at least 1")
-        if min(self.head_delay_ms, self.chunk_delay_ms) < 0:
+        if min(self.head_delay_ms, self.chunk_delay_ms, self.closing_delay_ms) < 0:
             raise ValueError("a delay cannot be negative")
 
 
@@ -131,6 +135,8 @@ PARTS: tuple[tuple[str, Callable[[list[str]], Change]], ...] = (
     (r"strict", lambda _: {"strict": True}),
     (r"slow-(\d{1,6})ms", lambda n: {"chunk_delay_ms": float(n[0])}),
     (r"head-delay-(\d{1,6})ms", lambda n: {"head_delay_ms": float(n[0])}),
+    (r"closing-(\d{1,6})ms", lambda n: {"closing_delay_ms": float(n[0])}),
+    (r"halves", lambda _: {"halves": True}),
     (r"write-([1-9]\d{0,5})", lambda n: {"write_bytes": int(n[0])}),
     (r"one-byte-writes", lambda _: {"write_bytes": 1}),
     (r"stall-after-(\d{1,6})", lambda n: {"stall_after": int(n[0])}),

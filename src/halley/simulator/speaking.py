@@ -106,7 +106,7 @@ async def stream(body: Body, connection: Connection, attempt: Attempt, answer: A
     await body.start(200, (JSON if array else SSE) | kind | dialect.fields, None)
     newline = b"\r\n" if script.crlf else b"\n"
     between = () if array else _between(dialect, script)
-    pieces = 0
+    pieces, output = 0, answer.reply.usage.completion - script.audio_completion_tokens
     for sent, frame in enumerate(dialect.frames(answer.reply, answer.heard, script)):
         said = frame
         if frame.tokens:
@@ -121,16 +121,25 @@ async def stream(body: Body, connection: Connection, attempt: Attempt, answer: A
                 return "failed"
             if pieces == script.garbage_after:
                 await body.write(_GARBAGE + newline * 2)
-            if script.chunk_delay_ms:
+            if script.chunk_delay_ms and not script.halves:
                 await connection.rest(script.chunk_delay_ms / 1000)
             for extra in between:
                 await body.write(extra + newline * 2 if isinstance(extra, bytes) else _rendered(dialect, extra, newline, array, sent))
             if script.bad_json and not pieces:
                 said = frame._replace(data=frame.data[: len(frame.data) // 2])
             pieces += 1
+        elif script.closing_delay_ms and pieces and attempt.completion_tokens >= output:
+            await connection.rest(script.closing_delay_ms / 1000)
         # Counted before the write: a frame that a cut breaks in two was generated all the same.
         attempt.completion_tokens += frame.tokens
-        await body.write(_rendered(dialect, said, newline, array, sent))
+        written = _rendered(dialect, said, newline, array, sent)
+        if script.halves and frame.tokens:
+            await body.write(written[: len(written) // 2])
+            await connection.rest(script.chunk_delay_ms / 1000)
+            written = written[len(written) // 2 :]
+        await body.write(written)
+    if script.closing_delay_ms:
+        await connection.rest(script.closing_delay_ms / 1000)
     if array:
         await body.write(b"]")
     attempt.completion_tokens = answer.reply.usage.completion
