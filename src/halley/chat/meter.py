@@ -23,6 +23,8 @@ _LONG_TAIL = 4 * _TAIL
 # How much of the end of one read is searched for usage, which by every grammar is followed by nothing but the end.
 _TAIL_READ = 8192
 _REST_LIMIT = 1 << 20
+# How many frames at a stream's end show what stands around content there.
+_LAST_FRAMES = 8
 
 
 class _AnyObject(msgspec.Struct):
@@ -41,8 +43,8 @@ class Meter:
 
     Marks of a dialect: `usage_word` stands before every report, `usage_begun` are its usual spellings up to the brace and `usage_key` all
     of them; `finish` matches what says why the answer ended; `done_word` is cheap to look for, and `done_frame` matches the whole line of
-    the end; `error_word` and `error` the same for an error frame; `content` matches generated text, which is its first group; `lines` is
-    how many line ends a frame has, the blank line's included.
+    the end; `error_word` and `error` the same for an error frame; `content` matches generated text, its first group, which is not empty;
+    `lines` is how many line ends a frame has, the blank line's included.
     """
 
     usage_word: ClassVar[bytes] = b'"usage"'
@@ -58,8 +60,8 @@ class Meter:
 
     # fmt: off
     __slots__ = (
-        "_last", "_lead_bytes", "_lead_frames", "_overhead", "_recent", "_recent_size", "_splitter", "_strip", "bytes", "done",
-        "frames", "partial", "usage",
+        "_aside_bytes", "_aside_frames", "_before", "_foreign", "_last", "_mark", "_overhead", "_recent", "_recent_size", "_splitter",
+        "_strip", "bytes", "done", "frames", "partial", "usage",
     )
     # fmt: on
 
@@ -70,7 +72,10 @@ class Meter:
         self._recent: list[bytes] = []
         self._recent_size = 0
         self._last = b""
-        self._overhead = self._lead_bytes = self._lead_frames = 0
+        # What stands around the content of each frame of the kind that comes now, and bytes and frames that hold none; `_mark` stands in
+        # every frame of that kind and `_foreign`, if it is not empty, in none; `_before` are the bytes of content of other kinds.
+        self._overhead = self._aside_bytes = self._aside_frames = self._before = 0
+        self._mark = self._foreign = b""
         self.bytes = 0
         self.frames = 0
         self.done = False
@@ -116,6 +121,8 @@ class Meter:
                 complete = self.without_end(complete)
         if not self._overhead:
             self._measure(complete)
+        elif complete.find(self._mark) < 0 or (self._foreign and complete.find(self._foreign) >= 0):
+            self._turn(complete)
         late = size - _TAIL_READ if size > _TAIL_READ else 0
         place = complete.rfind(self.usage_word, late)
         if place >= 0:
@@ -152,11 +159,35 @@ class Meter:
             if not frame:
                 continue
             content = self.content.search(frame)
-            if content is not None and content[1]:
+            if content is not None:
                 self._overhead = len(frame) - len(content[1])
+                self._mark, self._foreign = self.kind_of(frame, content)
                 return
-            self._lead_bytes += len(frame)
-            self._lead_frames += 1
+            self._aside_bytes += len(frame)
+            self._aside_frames += 1
+
+    def _turn(self, complete: bytes) -> None:
+        """Content of another kind may begin, such as text after thoughts, or a call: it has other JSON around it, and is measured anew."""
+        if self.content.search(complete) is None:
+            return
+        self._before += self._content_in(self.bytes, self.frames)
+        self._aside_bytes, self._aside_frames = self.bytes, self.frames
+        self._measure(complete)
+
+    def _content_in(self, size: int, frames: int) -> int:
+        """Bytes of content of the kind that comes now, in so many bytes and frames from the stream's start."""
+        return max(size - self._aside_bytes - (frames - self._aside_frames) * self._overhead_now, 0)
+
+    @property
+    def _overhead_now(self) -> int:
+        """What stands around the content of the last frames: numbers in it, such as a sum of tokens, have more digits than in the first.
+        What a single frame has on top, such as sources, does not count."""
+        found: list[int] = []
+        for frame in [*sse.frames(self._said)][1:][-_LAST_FRAMES:]:
+            content = self.content.search(frame)
+            if content is not None and self.kind_of(frame, content) == (self._mark, self._foreign):
+                found.append(len(frame) - len(content[1]))
+        return max(self._overhead, min(found)) if len(found) > 1 else self._overhead
 
     def _read_usage(self, late: bytes) -> bytes | None:
         """Returns what stays of the last frames that were read, None when that is all of them."""
@@ -212,6 +243,10 @@ class Meter:
 
     # -- what a dialect knows -------------------------------------------------------------------------------------------------
 
+    def kind_of(self, frame: bytes, content: re.Match[bytes]) -> tuple[bytes, bytes]:
+        """What stands in every frame with this kind of content and in none of another kind, and what stands only in others, if anything."""
+        return frame[content.start() : content.start(1)], b""
+
     def usage_of(self, frame: bytes) -> Usage | None:
         """The usage in a frame that has some, normalised; None if it makes no sense."""
         raise NotImplementedError
@@ -228,15 +263,14 @@ class Meter:
 
     @property
     def delivered_bytes(self) -> int:
-        """Bytes of content in whole frames, without the JSON around it (as much as the first content frame showed) and the stream's end."""
+        """Bytes of content in whole frames, without the JSON around it (as much as frames of its kind showed) and the stream's end."""
         if not self._overhead:
             return 0
         tail = self._said
         end = self.finish.search(tail)
         trailer = tail[tail.rfind(b"data:", 0, end.start()) :] if end is not None else b""
         size, count = self.counted
-        frames = count - self._lead_frames - (trailer.count(b"\n\n") or trailer.count(b"\n\r\n"))
-        return max(size - self._lead_bytes - len(trailer) - frames * self._overhead, 0)
+        return self._before + self._content_in(size - len(trailer), count - (trailer.count(b"\n\n") or trailer.count(b"\n\r\n")))
 
     @property
     def finished(self) -> bool:

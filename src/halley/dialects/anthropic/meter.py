@@ -18,7 +18,7 @@ from halley.wire import sse
 from halley.wire.jsonbody import BROKEN
 
 # Generated text, thinking and arguments, also in pieces.
-_CONTENT: Final = re.compile(rb'"(?:text|thinking|partial_json)"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
+_CONTENT: Final = re.compile(rb'"(?:text|thinking|partial_json)"\s*:\s*"(?!")([^"\\]*(?:\\.[^"\\]*)*)"')
 
 
 class _Reply(msgspec.Struct):

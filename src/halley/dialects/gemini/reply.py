@@ -21,7 +21,8 @@ class _Reply(msgspec.Struct):
 
 
 _decode_reply = msgspec.json.Decoder(_Reply).decode
-_CONTENT = re.compile(rb'"text"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
+_CONTENT = re.compile(rb'"text"\s*:\s*"(?!")([^"\\]*(?:\\.[^"\\]*)*)"')
+_THOUGHT = b'"thought"'
 _NOTHING = re.compile(rb"\x00")  # is in no JSON
 
 
@@ -62,6 +63,10 @@ class GeminiMeter(Meter):
     def __init__(self, *, strip: bool) -> None:
         super().__init__(strip=strip)
         self._searched = NO_TOOLS
+
+    def kind_of(self, frame: bytes, content: re.Match[bytes]) -> tuple[bytes, bytes]:
+        # A thought is a text with one more field.
+        return (_THOUGHT, b"") if _THOUGHT in frame else (b'"text"', _THOUGHT)
 
     def usage_of(self, frame: bytes) -> Usage | None:
         try:

@@ -121,7 +121,7 @@ _FINISH = re.compile(rb'"finish_reason"\s*:\s*"[^"]')
 _DONE_FRAME = re.compile(rb"^data: ?\[DONE\][ \t\r]*$", re.MULTILINE)
 _ERROR = re.compile(rb'^data: ?\{\s*"error"\s*:', re.MULTILINE)
 _EMPTY_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
-_CONTENT = re.compile(rb'"(?:content|reasoning_content|reasoning|arguments)"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
+_CONTENT = re.compile(rb'"(?:content|reasoning_content|reasoning|arguments)"\s*:\s*"(?!")([^"\\]*(?:\\.[^"\\]*)*)"')
 
 
 class ChatMeter(Meter):

@@ -37,7 +37,7 @@ class _Event(msgspec.Struct):
 
 _decode_whole = msgspec.json.Decoder(_Whole).decode
 _decode_event = msgspec.json.Decoder(_Event).decode
-_STRING = rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
+_STRING = rb'"(?!")([^"\\]*(?:\\.[^"\\]*)*)"'
 _CONTENT = re.compile(rb'"(?:text|refusal|arguments|input)"\s*:\s*' + _STRING)
 _DELTA = re.compile(rb'"delta"\s*:\s*' + _STRING)
 _TYPE = rb'^data: ?\{[^{}\[\]]*?"type"\s*:\s*'
@@ -49,6 +49,7 @@ _ERROR = re.compile(
     rb"^event: ?(?:error|response\.failed)[ \t\r]*$|" + _TYPE + rb'"(?:error|response\.failed)"|^data: ?\{\s*"error"\s*:\s*[^\sn]',
     re.MULTILINE,
 )
+_KIND = re.compile(rb"response\.[a-z_.]+\.delta")
 _REPEATS = re.compile(rb'(?:^event: ?|"type"\s*:\s*")response\.(?:[a-z_.]+\.(?:done|added)|completed|incomplete|failed)\b', re.MULTILINE)
 
 
@@ -73,7 +74,7 @@ def content_bytes(body: bytes) -> int:
 class ResponsesMeter(Meter):
     """The stream of a response."""
 
-    __slots__ = ("_ended_badly", "_repeated_bytes", "_repeated_frames")
+    __slots__ = ("_ended_badly",)
 
     finish = _END
     done_word = b'"response":'
@@ -86,16 +87,15 @@ class ResponsesMeter(Meter):
     def __init__(self, *, strip: bool) -> None:
         super().__init__(strip=strip)
         self._ended_badly: bool | None = None
-        self._repeated_bytes = self._repeated_frames = 0
 
     def feed(self, data: bytes) -> bytes:
-        led = self._lead_frames
         complete = super().feed(data)
         if self._overhead and (self.done or b".done" in complete or b".added" in complete):
-            for frame in islice(sse.frames(complete), self._lead_frames - led, None):
+            # Those before the first content of this read are aside already.
+            for frame in islice(sse.frames(complete), max(self._aside_frames - self.frames, 0), None):
                 if _REPEATS.search(frame) is not None:
-                    self._repeated_bytes += len(frame)
-                    self._repeated_frames += 1
+                    self._aside_bytes += len(frame)
+                    self._aside_frames += 1
         if self.done and self._ended_badly is None:
             self._ended_badly = _FAILED.search(complete) is not None
             if self.usage is None:
@@ -113,9 +113,11 @@ class ResponsesMeter(Meter):
     def delivered_bytes(self) -> int:
         if not self._overhead:
             return 0
-        size, count = self.counted
-        frames = count - self._lead_frames - self._repeated_frames
-        return max(size - self._lead_bytes - self._repeated_bytes - frames * self._overhead, 0)
+        return self._before + self._content_in(*self.counted)
+
+    def kind_of(self, frame: bytes, content: re.Match[bytes]) -> tuple[bytes, bytes]:
+        found = _KIND.search(frame)
+        return (found[0], b"") if found is not None else super().kind_of(frame, content)
 
     @property
     def finished(self) -> bool:
