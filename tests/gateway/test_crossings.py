@@ -5,7 +5,6 @@ Asks and answers are written and read here without the gateway's own codecs.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
@@ -16,20 +15,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.harness.audit import audit
+from tests.harness.dialects import CLIENTS, PICTURE, PROVIDERS, ask
 from tests.harness.gateway import Gateway
 from tests.harness.simulator import Simulator
 
-PICTURE = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
-PNG = base64.b64encode(PICTURE).decode()
-SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-# What each provider speaks; the first part of a model's name says by which one it is served.
-PROVIDERS = {
-    "chat": ("openai-compatible", "/v1"),
-    "responses": ("openai-responses", "/v1"),
-    "messages": ("anthropic", "/v1"),
-    "gemini": ("gemini", "/v1beta"),
-    "all": ("cometapi", "/v1"),
-}
 SCRIPTS = (
     "tokens-5",
     "echo",
@@ -41,7 +30,6 @@ SCRIPTS = (
     "refusal",
     "status-429",
 )
-CLIENTS = ("chat", "responses", "messages", "gemini")
 
 
 class Said(NamedTuple):
@@ -84,62 +72,7 @@ def furnished(place: Path, scripts: Iterable[str]) -> Iterator[House]:
             yield House(gateway, simulator, gateway.key())
 
 
-# ---- the four dialects as a client writes and reads them -------------------------------------------------------------------------------
-
-
-def ask(
-    dialect: str, model: str, turns: list[Any], *, tools: bool = False, stream: bool = False, think: bool = False
-) -> tuple[str, dict[str, Any]]:
-    """Path and body. A turn is a text of the user, or what `answer` and `results` made in this dialect."""
-    items = [each for turn in turns for each in (_user(dialect, turn) if isinstance(turn, str | bytes) else turn)]
-    match dialect:
-        case "chat":
-            body: dict[str, Any] = {"model": model, "messages": items, "max_tokens": 900, "stream": stream}
-            if stream:
-                body["stream_options"] = {"include_usage": True}
-            if tools:
-                body["tools"] = [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]
-            if think:
-                body["reasoning_effort"] = "high"
-            return "/v1/chat/completions", body
-        case "responses":
-            body = {"model": model, "input": items, "max_output_tokens": 900, "stream": stream, "store": False}
-            if tools:
-                body["tools"] = [{"type": "function", "name": "weather", "parameters": SCHEMA, "strict": False}]
-            if think:
-                body |= {"reasoning": {"effort": "high", "summary": "auto"}, "include": ["reasoning.encrypted_content"]}
-            return "/v1/responses", body
-        case "messages":
-            body = {"model": model, "messages": items, "max_tokens": 4000, "stream": stream}
-            if tools:
-                body["tools"] = [{"name": "weather", "input_schema": SCHEMA}]
-            if think:
-                body["thinking"] = {"type": "enabled", "budget_tokens": 2000}
-            return "/v1/messages", body
-        case _:
-            body = {"contents": items, "generationConfig": {"maxOutputTokens": 900}}
-            if tools:
-                body["tools"] = [{"functionDeclarations": [{"name": "weather", "parametersJsonSchema": SCHEMA}]}]
-            if think:
-                body["generationConfig"]["thinkingConfig"] = {"includeThoughts": True, "thinkingBudget": 2000}
-            return f"/v1beta/models/{model}:" + ("streamGenerateContent?alt=sse" if stream else "generateContent"), body
-
-
-def _user(dialect: str, said: str | bytes) -> list[Any]:
-    picture = isinstance(said, bytes)
-    match dialect:
-        case "chat":
-            content: Any = [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}] if picture else said
-            return [{"role": "user", "content": content}]
-        case "responses":
-            return [
-                {"role": "user", "content": [{"type": "input_image", "image_url": f"data:image/png;base64,{PNG}"}] if picture else said}
-            ]
-        case "messages":
-            source = {"type": "base64", "media_type": "image/png", "data": PNG}
-            return [{"role": "user", "content": [{"type": "image", "source": source}] if picture else said}]
-        case _:
-            return [{"role": "user", "parts": [{"inlineData": {"mimeType": "image/png", "data": PNG}} if picture else {"text": said}]}]
+# ---- the four dialects as a client reads them -------------------------------------------------------------------------------
 
 
 def results(dialect: str, calls: list[tuple[str, str, dict[str, Any]]], text: str) -> list[Any]:

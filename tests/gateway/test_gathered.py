@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.gateway.test_crossings import CLIENTS, PROVIDERS, House, answer, ask, furnished, send, streamed
+from tests.gateway.test_crossings import House, answer, furnished, send, streamed
 from tests.harness.audit import audit
+from tests.harness.dialects import CLIENTS, PROVIDERS, ask
 
 SCRIPTS = ("sse-anyway+tokens-5", "sse-anyway+tool-weather", "sse-anyway+cut-after-2", "sse-anyway+error-frame-after-2", "tokens-5")
 

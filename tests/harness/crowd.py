@@ -11,7 +11,7 @@ import selectors
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from tests.harness.process import LIMIT_S
@@ -58,6 +58,9 @@ class Member:
 
     def half_close(self) -> None:
         self.connection.shutdown(socket.SHUT_WR)
+
+
+WAYS: Mapping[str, Callable[[Member], None]] = {"close": Member.leave, "reset": Member.reset, "half-close": Member.half_close}
 
 
 class Crowd:
@@ -140,5 +143,11 @@ class Crowd:
 
 
 def request(key: str, body: bytes) -> bytes:
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: halley.test\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n"
+    """A chat completion."""
+    return post("/v1/chat/completions", f"Authorization: Bearer {key}", body)
+
+
+def post(path: str, fields: str, body: bytes) -> bytes:
+    """A request with a JSON body; `fields` are lines of its head, without the last line's end."""
+    head = f"POST {path} HTTP/1.1\r\nHost: halley.test\r\n{fields}\r\nContent-Type: application/json\r\n"
     return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body

@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import pytest
 
 from tests.harness.audit import Audited, audit
-from tests.harness.crowd import Crowd, Member, request
+from tests.harness.crowd import WAYS, Crowd, request
 from tests.harness.gateway import Gateway
 from tests.harness.priced import configuration, customer, encoded
 from tests.harness.process import until
@@ -28,7 +28,6 @@ STUBBORN = "sim/tokens-40+slow-10ms+bills-to-end"
 CROWDED = "sim/tokens-40+slow-20ms+bills-to-end+id-crowded"
 WHOLE = "sim/tokens-60+id-whole"
 MODELS = (SLOW, STEADY, REPORTING, TEACHER, WHOLE, LATE)
-WAYS: dict[str, Callable[[Member], None]] = {"close": Member.leave, "reset": Member.reset, "half-close": Member.half_close}
 
 
 class House(NamedTuple):
