@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from tests.harness.crowd import request
+from tests.harness.crowd import request, request_id
 from tests.harness.priced import encoded
 
 _KEPT = 20  # connections that are kept as long as the gateway keeps them
@@ -17,7 +17,7 @@ _PATIENCE_S = 20.0
 
 class Callers:
     """`per_s` requests a second. `outcomes` says "served", or how the answer or the fault begins; `calls` is when each began
-    (`time.monotonic()`) and how long it took, seconds."""
+    (`time.monotonic()`) and how long it took, seconds; `heard` is when the answer to each request was whole, by Halley's id of it."""
 
     def __init__(self, url: str, key: str, dice: random.Random, models: Sequence[str], per_s: float) -> None:
         self._host, _, port = url.removeprefix("http://").rpartition(":")
@@ -31,6 +31,7 @@ class Callers:
             self._kept.put_nowait(None)
         self.outcomes: Counter[str] = Counter()
         self.calls: list[tuple[float, float]] = []
+        self.heard: dict[str, float] = {}
 
     async def call_until(self, over: asyncio.Event) -> None:
         calls: set[asyncio.Task[None]] = set()
@@ -61,7 +62,10 @@ class Callers:
                 else:
                     answer = await reader.readuntil(b"\r\n0\r\n\r\n")
                     whole = b"[DONE]" in answer
-                self.outcomes["served" if head.startswith(b"HTTP/1.1 200 ") and whole else f"{head[:12]!r} {answer[-200:]!r}"] += 1
+                served = head.startswith(b"HTTP/1.1 200 ") and whole
+                self.outcomes["served" if served else f"{head[:12]!r} {answer[-200:]!r}"] += 1
+                if served and (id := request_id(head)):
+                    self.heard[id] = time.monotonic()
                 stays = keep and b"connection: close" not in head
         except (OSError, asyncio.IncompleteReadError) as fault:
             self.outcomes[repr(fault)] += 1

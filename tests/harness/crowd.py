@@ -34,8 +34,7 @@ class Member:
     @property
     def id(self) -> str:
         """Halley's id of the request; empty before the head has come."""
-        found = _ID.search(self.received)
-        return found[1].decode() if found else ""
+        return request_id(self.received)
 
     @property
     def flowing(self) -> bool:
@@ -140,6 +139,12 @@ class Crowd:
         self._selector = selectors.DefaultSelector()
         for member in self.members:
             how(member)
+
+
+def request_id(received: bytes | bytearray) -> str:
+    """Halley's id of the request that was answered so; empty before the head has come."""
+    found = _ID.search(received)
+    return found[1].decode() if found else ""
 
 
 def request(key: str, body: bytes) -> bytes:

@@ -175,6 +175,14 @@ class Server:
         self.sql(f'CREATE DATABASE {name} TEMPLATE "{template}"')
         return name
 
+    def restore(self, dump: Path) -> str:
+        """A new database with what `pg_dump` has written; its name."""
+        name = self.create()
+        command = [self._bin / "pg_restore", "--no-owner", "-h", self.place, "-U", OWNER, f"--dbname={name}", dump]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        return name
+
     def drop(self, name: str) -> None:
         self.sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
