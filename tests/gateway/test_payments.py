@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +12,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.harness import payments
+from tests.harness.crowd import post
 from tests.harness.gateway import Gateway
 from tests.harness.payments import event
+from tests.harness.postgres import Server, stored
 from tests.harness.process import until
 
 OLD, NEW, OTHER = (base64.b64encode(bytes([letter]) * 32).decode() for letter in b"abc")
@@ -38,9 +41,10 @@ class House(NamedTuple):
         return self.gateway.cli_json("accounts", "show", "acme")["available_nano"]
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with Gateway(tmp_path_factory.mktemp("payments"), SETTINGS, workers=2) as gateway:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    server: Server | None = request.getfixturevalue("postgres") if request.param == "postgresql" else None
+    with stored(Gateway(tmp_path_factory.mktemp("payments"), SETTINGS, workers=2), server) as gateway:
         yield House(gateway)
 
 
@@ -142,6 +146,91 @@ def test_nothing_is_credited_on_a_forged_event(house: House) -> None:
     assert all(answer["error"]["message"] for _, answer in answers)
     assert house.available == before
     assert OLD not in house.gateway.logs() and "whsec_" not in house.gateway.logs()
+
+
+def smuggled() -> Iterator[tuple[str, bytes]]:
+    """What it is, and the bytes of a request that hides something from whoever checks it."""
+    body = event("smuggled")
+    now, old = fields(body), fields(body, at=time.time() - 4000)
+    nobody = {name: value for name, value in now.items() if name != "webhook-signature"}
+    other = event("smuggled", "99")
+    for name in now:
+        # What is checked and what is counted may be two different lines.
+        kept = _lines({each: value for each, value in old.items() if each != name})
+        aside = "msg_2" if name == "webhook-id" else old[name]
+        for first, second in ((aside, now[name]), (now[name], aside)):
+            yield f"an old event, and {name} {first}, {second}", _told(f"{kept}{name}: {first}\r\n{name}: {second}\r\n", body)
+    for spelling in (
+        "webhook_timestamp",
+        "webhook-timestamp ",
+        " webhook-timestamp",
+        "x-forwarded-webhook-timestamp",
+        "webhook-timestamp\x00",
+    ):
+        yield f"an old event, and a new {spelling!r}", _told(_lines(old) + f"{spelling}: {now['webhook-timestamp']}\r\n", body)
+    folded = f"webhook-timestamp: {old['webhook-timestamp']}\r\n {now['webhook-timestamp']}\r\n"
+    yield "a folded timestamp", _told(_lines({name: value for name, value in old.items() if name != "webhook-timestamp"}) + folded, body)
+    yield (
+        "an old event, and a new timestamp in its trailer",
+        _told(
+            _lines(old) + "Transfer-Encoding: chunked\r\nTrailer: webhook-timestamp\r\n",
+            b"%x\r\n%b\r\n0\r\nwebhook-timestamp: %b\r\n\r\n" % (len(body), body, now["webhook-timestamp"].encode()),
+            length="",
+        ),
+    )
+    yield "another event behind the signed one", _told(_lines(now), body + other, length=f"Content-Length: {len(body + other)}\r\n")
+    yield "two lengths", _told(_lines(now) + f"Content-Length: {len(other)}\r\n", other)
+    yield "a length and chunks", _told(_lines(now) + "Transfer-Encoding: chunked\r\n", b"%x\r\n%b\r\n0\r\n\r\n" % (len(other), other))
+    yield (
+        "a signature in the address",
+        _told(_lines(nobody), body, target=f"/api/payments/shop?webhook-signature={now['webhook-signature'].replace('+', '%2B')}"),
+    )
+    yield "a signature in a cookie", _told(_lines(nobody) + f"Cookie: webhook-signature={now['webhook-signature']}\r\n", body)
+    yield "a secret as a key", _told(_lines(nobody) + f"Authorization: Bearer whsec_{OLD}\r\n", body)
+    yield "a word of the other way", _told(_lines(now) + "X-Original-URL: /api/payments/bank\r\n", other)
+    for method in ("GET", "PUT", "PATCH", "DELETE"):
+        yield f"{method}", _told(_lines(now), body, method=method)
+    yield "POST by another method", _told(_lines(now) + "X-HTTP-Method-Override: POST\r\n", body, method="PUT")
+    for place in ("shop/", "/shop", "bank/../shop", "%2e%2e/payments/shop", "SHOP"):
+        yield f"at {place}", _told(_lines(now), other, target=f"/api/payments/{place}")
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16"):
+        yield f"as {kind}", _told(_lines(now), other, kind=kind)
+    yield "packed", _told(_lines(now) + "Content-Encoding: gzip\r\n", gzip.compress(other))
+    hidden = _told(_lines(nobody), body)
+    yield "inside the body of a chat", post("/v1/chat/completions", "Accept: */*", hidden)
+
+
+def _lines(head: dict[str, str]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in head.items())
+
+
+def _told(
+    lines: str,
+    body: bytes,
+    *,
+    method: str = "POST",
+    target: str = "/api/payments/shop",
+    kind: str = "application/json",
+    length: str | None = None,
+) -> bytes:
+    length = f"Content-Length: {len(body)}\r\n" if length is None else length
+    head = f"{method} {target} HTTP/1.1\r\nHost: halley.test\r\nContent-Type: {kind}\r\n{length}{lines}\r\n"
+    return head.encode("latin-1") + body
+
+
+def test_nothing_is_credited_on_an_event_that_hides_what_is_checked(house: House) -> None:
+    before = house.available
+    cases = list(smuggled())
+    for name, data in cases:
+        with house.gateway.client() as client:
+            client.send(data)
+            reply = client.reply()
+            assert 300 <= reply.status < 500, f"{name}: {reply.status} {reply.body()!r}"
+    assert house.available == before
+    # What they hide is good where nothing is hidden, so that none of them is refused for another reason.
+    body = event("smuggled")
+    assert tell(house, body)[1]["changed"] is True
+    assert len({name for name, _ in cases}) >= 30
 
 
 def test_an_order_has_one_way_one_account_and_one_amount(house: House) -> None:
