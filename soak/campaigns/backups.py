@@ -9,7 +9,7 @@ import random
 import shutil
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,13 +74,9 @@ def run(place: Path, effort: Effort) -> Figures:
             copied = _kept(restored)
             wrong = {id: (kept, original[id]) for id, kept in copied.items() if kept.ending and kept != original[id]}
             assert not wrong, f"the copy is not what was: {wrong}"
-            heard = {id: when for id, when in callers.heard.items() if when <= copy.ended}
-            missing = [when for id, when in heard.items() if id not in copied or not copied[id].ending]
-            behind.append(max((copy.began - when for when in missing), default=0.0))
-            windows.append(max(heard.values()) - max(when for id, when in heard.items() if id in copied))
-            assert max(behind[-1], windows[-1]) < _BOUND_S, (
-                f"{copy.path.name} lacks {behind[-1]:.2f} s at its begin, {windows[-1]:.2f} s at its end"
-            )
+            behind.append(_behind(copied, callers.heard, copy.began))
+            windows.append(_behind(copied, callers.heard, copy.ended))
+            assert windows[-1] < _BOUND_S, f"{copy.path.name} lacks what was answered {windows[-1]:.2f} s before it was done"
             ended += _go_on(restored, simulator, key)
             say(f"{copy.path.name}: {len(copied)} requests, {windows[-1]:.3f} s behind, {ended} open holds ended")
         upgraded = [_upgrade(place / f"from-{revision}", revision, simulator) for revision in KNOWN[::-1][: effort.rounds]]
@@ -95,6 +91,12 @@ def run(place: Path, effort: Effort) -> Figures:
         "schemas_taken_on": len(upgraded),
         "taken_back": sum(upgraded),
     }
+
+
+def _behind(copied: Mapping[str, Kept], heard: Mapping[str, float], moment: float) -> float:
+    """How long before that moment the first answer was whole whose end the copy lacks; seconds."""
+    lacking = [when for id, when in heard.items() if when <= moment and not (id in copied and copied[id].ending)]
+    return max((moment - when for when in lacking), default=0.0)
 
 
 async def _copies(gateway: Gateway, callers: Callers, key: str, rounds: int) -> Sequence[Copy]:
