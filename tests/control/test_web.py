@@ -36,7 +36,17 @@ def test_metrics_are_summed_over_relays_and_shown_to_loopback_only(start: Callab
 
 def test_every_other_path_is_json_and_every_answer_is_dressed(start: Callable[..., Any]) -> None:
     control = start()
-    for method, path, wanted in (("GET", "/nowhere", 404), ("POST", "/docs", 405), ("GET", "/docs/..%2f..%2fetc", 404), ("GET", "/", 200)):
+    assert control.http("web.sock", "GET", "/docs/")[2] == control.http("web.sock", "GET", "/docs")[2]
+    asked = (
+        ("GET", "/nowhere", 404),
+        ("POST", "/docs", 405),
+        ("GET", "/docs/..%2f..%2fetc", 404),
+        # No redirect, which would lead to wherever the client's Host says, with its key and without TLS.
+        ("GET", "/api/balance/", 404),
+        ("POST", "/api/payments/shop/", 404),
+        ("GET", "/", 200),
+    )
+    for method, path, wanted in asked:
         status, fields, body = control.http("web.sock", method, path, x_request_id="req_1")
         assert status == wanted and fields["x-request-id"] == "req_1", path
         assert fields["content-security-policy"].startswith("default-src 'none'")

@@ -225,7 +225,7 @@ def test_nothing_is_credited_on_an_event_that_hides_what_is_checked(house: House
         with house.gateway.client() as client:
             client.send(data)
             reply = client.reply()
-            assert 300 <= reply.status < 500, f"{name}: {reply.status} {reply.body()!r}"
+            assert 400 <= reply.status < 500, f"{name}: {reply.status} {reply.body()!r}"
     assert house.available == before
     # What they hide is good where nothing is hidden, so that none of them is refused for another reason.
     body = event("smuggled")

@@ -19,7 +19,7 @@ from tests.house.tree import SOURCE, parsed
 DOCUMENT = openapi.build()
 OPERATIONS = [(method, path) for path, methods in DOCUMENT["paths"].items() for method in methods]
 # Pages for people, of which the document says where they are.
-PAGES = {"/", "/docs", "/docs/{page}"}
+PAGES = {"/", "/docs", "/docs/", "/docs/{page}"}
 
 
 def control_routes() -> set[str]:

@@ -105,12 +105,13 @@ def application(desk: Desk, turns: Turns, clerks: Turns, link: Link) -> Starlett
         _log.error("a bug in control", method=request.method, fault=fault)
         return refused(Condition.BUG, "Something went wrong inside the gateway; the request id identifies it in the log.")
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", first),
             Route(standing.METRICS.decode(), metrics),
             Route(standing.DOCUMENT.decode(), described),
             Route("/docs", contents),
+            Route("/docs/", contents),
             Route("/docs/{page}", document),
             *Door(desk, turns, clerks, link).routes(account.ENDPOINTS),
             *Till(desk, turns, link).routes(),
@@ -118,6 +119,9 @@ def application(desk: Desk, turns: Turns, clerks: Turns, link: Link) -> Starlett
         exception_handlers={404: unknown, 405: wrong_method, Away: away, Exception: bug},
         middleware=[Middleware(Dressed)],
     )
+    # A redirect would name whatever host the client named, by http, and the key would be sent there.
+    app.router.redirect_slashes = False
+    return app
 
 
 def refused(condition: Condition, message: str) -> Response:
