@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from halley.store.database import engine_of
 from tests.harness import books
 from tests.harness.gateway import Gateway
 from tests.harness.process import until
@@ -59,6 +60,26 @@ _LOCK_ALL = (
     "DO $$ DECLARE t record; BEGIN FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP"
     " EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', t.tablename); END LOOP; END $$;"
 )
+_KEEP = """
+DO $$ DECLARE t text; BEGIN
+    CREATE SCHEMA kept;
+    FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+        EXECUTE format('CREATE TABLE kept.%1$I AS TABLE public.%1$I', t);
+    END LOOP;
+    CREATE VIEW kept.its_tables AS SELECT tablename FROM pg_tables WHERE schemaname = 'kept' AND tablename <> 'its_sequences';
+    CREATE TABLE kept.its_sequences AS SELECT sequencename, start_value, last_value FROM pg_sequences WHERE schemaname = 'public';
+END $$;
+"""
+# Rows reference each other: nothing of that is looked at, because what is put back is whole.
+_PUT_BACK = """
+CREATE FUNCTION kept.put_back() RETURNS void LANGUAGE plpgsql AS $$ DECLARE t text; BEGIN
+    SET LOCAL session_replication_role = replica;
+    FOR t IN SELECT tablename FROM kept.its_tables LOOP
+        EXECUTE format('DELETE FROM public.%1$I; INSERT INTO public.%1$I OVERRIDING SYSTEM VALUE TABLE kept.%1$I', t);
+    END LOOP;
+    PERFORM setval(quote_ident(sequencename)::regclass, coalesce(last_value, start_value), last_value IS NOT NULL) FROM kept.its_sequences;
+END $$;
+"""
 # The server ends at once when the pipe to its owner breaks, however the owner has ended.
 _KEEPER = '"$@" & read -r nothing; kill -QUIT $! 2>/dev/null; wait $!'
 
@@ -202,6 +223,20 @@ class Server:
     def url(self, name: str) -> str:
         """As `[store] url` takes it."""
         return f"postgresql://{OWNER}@/{name}?unix_sock={self.place}/.s.PGSQL.{_PORT}"
+
+
+class Rows:
+    """What the tables of a database and its sequences hold, kept beside them in a schema of its own, to be put back at will."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = engine_of(url, Path())
+        with self._engine.begin() as connection:
+            connection.exec_driver_sql(_KEEP)
+            connection.exec_driver_sql(_PUT_BACK)
+
+    def put_back(self) -> None:
+        with self._engine.begin() as connection:
+            connection.exec_driver_sql("SELECT kept.put_back()")
 
 
 def copied(ask: Callable[[str], str]) -> sqlite3.Connection:
