@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.audit import Tokens, audit, cost
+from tests.harness.audit import audit
 from tests.harness.crowd import Crowd
 from tests.harness.gateway import Gateway
 from tests.harness.mixed import MIXED, QUICK, SLOW, STUBBORN, over
 from tests.harness.postgres import Server
 from tests.harness.priced import chat, configuration, customer, encoded
 from tests.harness.process import until
+from tests.harness.settlement import worst as worst_case
 from tests.harness.simulator import Simulator
 
 STREAMS = 24
@@ -126,7 +127,7 @@ def test_a_server_that_dies_under_load_is_not_noticed_by_clients_and_loses_nothi
 
 def test_credit_for_exactly_ten_calls_admits_ten_at_two_nodes(nodes: tuple[Node, Node], simulator: Simulator) -> None:
     body = encoded(SLOW, stream=True, max_tokens=CAP)
-    worst = cost(Tokens(len(body), 0)) + cost(Tokens(0, CAP))
+    worst = worst_case(body, CAP)
     key = customer(nodes[0], "thrifty", str(Decimal(10 * worst).scaleb(-9)))
     until(lambda: _known(nodes[1], key), lambda: "the other node does not know the key")
     with Crowd(nodes[0].url) as here, Crowd(nodes[1].url) as there:
@@ -167,7 +168,7 @@ def test_what_one_node_changes_the_other_hears(nodes: tuple[Node, Node]) -> None
 
 def test_a_budget_is_never_passed_by_two_nodes_and_its_alerts_are_raised_once(nodes: tuple[Node, Node], simulator: Simulator) -> None:
     body = encoded(SLOW, stream=True, max_tokens=CAP)
-    worst = cost(Tokens(len(body), 0)) + cost(Tokens(0, CAP))
+    worst = worst_case(body, CAP)
     nodes[0].cli("accounts", "create", "bounded")
     nodes[0].cli("credit", "bounded", "500")
     nodes[0].cli("budgets", "set", "account", str(Decimal(6 * worst).scaleb(-9)), "--account", "bounded")
