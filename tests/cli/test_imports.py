@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from click.testing import CliRunner, Result
 from halley.cli import settings
 from halley.cli.main import halley
 from halley.config import Settings
+from halley.errors import HalleyError
 from halley.pricelist import Written
 
 LITELLM = """\
@@ -221,5 +223,58 @@ def test_what_is_no_such_database_is_said(config: Path, tmp_path: Path, content:
     path.write_bytes(content)
     done = CliRunner().invoke(halley, ["import", "new-api", str(path)])
     assert (done.exit_code == 0) is (content == b"")
+    assert ("channels: there are none" in done.stderr) is (content == b"")
     done = CliRunner().invoke(halley, ["import", "new-api", str(tmp_path / "nothing")])
     assert done.exit_code != 0
+
+
+PRICES = [
+    ("1e300", "not a decimal"),
+    ("1e9", "out of range"),
+    ("-0.000001", "a price is not negative"),
+    ("nan", ""),
+    ("1e-19", "finer than"),
+    ("1e999999999", ""),
+]
+
+
+@pytest.mark.parametrize("rate, why", PRICES)
+def test_a_price_that_is_none_is_not_carried(config: Path, tmp_path: Path, rate: str, why: str) -> None:
+    config.write_text(
+        "model_list:\n- model_name: fast\n  litellm_params: {model: openai/gpt-4o, api_key: sk-1234567890123456, "
+        f"input_cost_per_token: {rate}, output_cost_per_token: {rate}}}\n"
+    )
+    done = run("litellm", str(config), "--write", str(tmp_path / "new.toml"))
+    assert "model_list entry 1" in done.stderr and why in done.stderr
+    # What the packaged catalogue knows of it counts then.
+    assert taken(tmp_path / "new.toml").models[0].price.input == "2.5"
+
+
+def test_amounts_of_new_api_that_are_none_are_not_carried(config: Path, tmp_path: Path) -> None:
+    path = database(tmp_path / "new.db", [(1, 1, "k", 1, "m", 0, "", "gpt-4o", "", 0)], new_api=True)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE options SET value = '{\"gpt-4o\": -1}' WHERE key = 'ModelRatio'")
+        connection.execute("UPDATE users SET quota = ?", (2**63 - 1,))
+        connection.commit()
+    done = run("new-api", str(path))
+    assert "gpt-4o): its price is none, input: a price is not negative" in done.stderr
+    assert "is no amount here" in done.stderr and "halley credit" not in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["endless", "directory", "large", "nothing", "bytes"])
+def test_a_file_that_is_no_configuration_is_said_at_once(config: Path, tmp_path: Path, kind: str) -> None:
+    path = Path("/dev/zero") if kind == "endless" else tmp_path if kind == "directory" else tmp_path / f"{kind}.yaml"
+    if kind == "large":
+        path.write_text("a: b\n" * (1 << 20))
+    elif kind == "bytes":
+        path.write_bytes(b"\xff\xfe" * 100)
+    done = CliRunner().invoke(halley, ["import", "litellm", str(path)])
+    assert done.exit_code == 1 and isinstance(done.exception, HalleyError) and str(path) in str(done.exception)
+
+
+def test_thousands_of_models_at_as_many_providers_are_carried_in_seconds(config: Path) -> None:
+    entry = "- model_name: m{0}\n  litellm_params: {{model: openai/gpt-4o, api_key: sk-{0}}}\n"
+    config.write_text("model_list:\n" + "".join(entry.format(number) for number in range(20_000)))
+    began = time.monotonic()
+    assert "20000 providers, 20000 models" in run("litellm", str(config)).stderr
+    assert time.monotonic() - began < 30.0

@@ -43,3 +43,22 @@ def test_it_is_read_as_yaml(text: str, value: object) -> None:
 def test_what_is_not_read_is_refused_by_its_line(text: str, line: int) -> None:
     with pytest.raises(NotRead, match=f"line {line}:"):
         read(text)
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ('a: {b: "x\\"], [y", c: 1}', {"a": {"b": 'x"], [y', "c": 1}}),
+        ('a: "1\\n2 \\u00e9" # said', {"a": "1\n2 é"}),
+        ('a: "x\\" # y"', {"a": 'x" # y'}),
+        ("a: {'b:c': 'it''s, so', d: [1, 'e,f']}", {"a": {"b:c": "it's, so", "d": [1, "e,f"]}}),
+        ('a: "C:\\\\new"', {"a": "C:\\new"}),
+    ],
+)
+def test_quotes_hold_what_stands_in_them(text: str, value: object) -> None:
+    assert read(text) == value
+
+
+def test_an_escape_that_json_has_not_is_refused_by_its_line() -> None:
+    with pytest.raises(NotRead, match="line 2"):
+        read('a: 1\nb: "\\x41"')

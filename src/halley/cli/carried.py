@@ -10,7 +10,7 @@ from typing import cast
 import msgspec
 
 from halley.policy.catalogue import packaged
-from halley.pricelist import NOTHING, Written
+from halley.pricelist import NOTHING, Written, read
 from halley.providers.compatible import KINDS
 from halley.secret import Secret
 
@@ -53,25 +53,40 @@ class Carried(msgspec.Struct):
     accounts: list[str] = []
     lost: list[str] = []
     after: list[str] = []
+    _named: dict[tuple[str, str, str, bool], str] = {}
+    _by_id: dict[str, Offered] = {}
+    _free: dict[str, int] = {}
 
     def provider(self, kind: str, base_url: str, api_key: Secret, name: str = "", *, enabled: bool = True) -> str:
         """The name of such a provider, which is made unless there is one already."""
-        for known in self.providers:
-            if (known.kind, known.base_url, known.api_key.reveal(), known.enabled) == (kind, base_url, api_key.reveal(), enabled):
-                return known.name
-        wanted = _UNFIT.sub("-", name or kind).strip("-.")[:48] or kind
-        names = {known.name for known in self.providers}
-        free = next(each for each in (wanted, *(f"{wanted}-{number}" for number in range(2, 10**6))) if each not in names)
+        what = (kind, base_url, api_key.reveal(), enabled)
+        if what in self._named:
+            return self._named[what]
+        wanted = free = _UNFIT.sub("-", name or kind).strip("-.")[:48] or kind
+        while free in self._free:
+            self._free[wanted] += 1
+            free = f"{wanted}-{self._free[wanted]}"
+        self._free[free] = 1
+        self._named[what] = free
         self.providers.append(Upstream(free, kind, base_url, api_key, enabled))
         return free
 
     def model(self, name: str) -> Offered:
         """The model of that name, which is made unless there is one already."""
-        found = next((model for model in self.models if model.id == name), None)
+        found = self._by_id.get(name)
         if found is None:
-            found = Offered(name, [])
+            found = self._by_id[name] = Offered(name, [])
             self.models.append(found)
         return found
+
+    def price(self, model: Offered, price: Written, where: str) -> None:
+        """What a model costs, unless a price list cannot say it: that is lost."""
+        try:
+            read(price)
+        except ValueError as fault:
+            self.lost.append(f"{where} ({model.id}): its price is none, {str(fault)[-200:]}")
+        else:
+            model.price = price
 
     def priced(self) -> None:
         """Give models without a price what the packaged catalogue knows of them; say of which nobody knows one."""

@@ -6,7 +6,7 @@ Names of the two: https://docs.litellm.ai/docs/proxy/configs and docs/settings.m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, Overflow
 from typing import cast
 
 import msgspec
@@ -39,6 +39,8 @@ Table = Mapping[str, object]
 def carry(config: object) -> Carried:
     found = Carried()
     table = _table(config)
+    if "model_list" not in table:
+        found.lost.append("model_list: there is none; models that are kept in a database of litellm's are not read")
     for place, entry in enumerate(_list(table.get("model_list")), 1):
         _model(found, _table(entry), f"model_list entry {place}")
     router = _table(table.get("router_settings"))
@@ -108,13 +110,13 @@ def _describe(found: Carried, model: Offered, said: Table, where: str) -> None:
         if said.get(key) is not None:
             try:
                 rates[ours] = f"{(Decimal(str(said[key])) * 1_000_000).normalize():f}"
-            except InvalidOperation:
+            except (InvalidOperation, Overflow):
                 found.lost.append(f"{where}: {key} is no number")
     if rates:
         price = msgspec.convert(rates, Written)
         if model.price not in (NOTHING, price):
             found.lost.append(f"{where} ({model.id}): its deployments have different prices; the last one counts")
-        model.price = price
+        found.price(model, price, where)
     units = sorted(key for key in said if "cost_per" in key and key not in _PRICES)
     if units:
         found.lost.append(f"{where} ({model.id}): {', '.join(units)}: write them as price")

@@ -7,12 +7,13 @@ which agree in part (read 2026-11).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, Overflow
 from typing import cast
 
 import msgspec
 
 from halley.cli.carried import Carried, Served
+from halley.money import usd
 from halley.pricelist import Written
 from halley.secret import Secret
 
@@ -36,6 +37,8 @@ Row = Mapping[str, object]
 def carry(tables: Mapping[str, Sequence[Row]]) -> Carried:
     found = Carried()
     channels = tables.get("channels", ())
+    if not channels:
+        found.lost.append("channels: there are none; is this the database of new-api or one-api?")
     # A column that only one of the two has.
     kinds = _NEW_API if any("auto_ban" in channel for channel in channels) else _ONE_API
     for channel in channels:
@@ -56,7 +59,7 @@ def carry(tables: Mapping[str, Sequence[Row]]) -> Carried:
             name, quota = _word(str(token.get("name") or token.get("id"))), token.get("remain_quota")
             found.after.append(f"halley keys create --name {name}{account}")
             if isinstance(quota, int) and not token.get("unlimited_quota"):
-                found.after.append(f"halley budgets set key {_text(max(Decimal(quota), Decimal(0)) / _QUOTA)} --of {name}{account}")
+                _afterwards(found, "halley budgets set key", max(quota, 0), f" --of {name}{account}", where=f'key "{name}"')
     found.priced()
     return found
 
@@ -103,20 +106,22 @@ def _prices(found: Carried, options: Mapping[str, str]) -> None:
     for model in found.models:
         try:
             if model.id in calls:
-                model.price = Written(input="0", output="0", per_request=_text(Decimal(str(calls[model.id]))))
+                per_request = _text(Decimal(str(calls[model.id])))
+                found.price(model, Written(input="0", output="0", per_request=per_request), "option ModelPrice")
             elif model.id in ratios:
                 prompt = Decimal(str(ratios[model.id])) * _PER_RATIO
-                model.price = Written(
+                price = Written(
                     input=_text(prompt),
                     output=_text(prompt * Decimal(str(completion.get(model.id, 1)))),
                     cache_read=_text(prompt * Decimal(str(cached[model.id]))) if model.id in cached else None,
                     cache_write_5m=_text(prompt * Decimal(str(written[model.id]))) if model.id in written else None,
                 )
+                found.price(model, price, "option ModelRatio")
                 if model.id not in completion:
                     found.lost.append(
                         f"{model.id}: no completion ratio is stored, and the built-in one is not known here; check its output price"
                     )
-        except InvalidOperation:
+        except (InvalidOperation, Overflow):
             found.lost.append(f"{model.id}: its ratio is no number")
     groups = {name: ratio for name, ratio in _json(found, options.get("GroupRatio", ""), "option GroupRatio").items() if ratio != 1}
     if groups:
@@ -132,7 +137,18 @@ def _user(found: Carried, user: Row) -> None:
         found.lost.append(f'user "{name}": the account is called {account}')
     found.accounts.append(account)
     if isinstance(quota, int) and quota > 0:
-        found.after.append(f"halley credit {account} {_text(Decimal(quota) / _QUOTA)}")
+        _afterwards(found, f"halley credit {account}", quota, "", where=f'user "{name}"')
+
+
+def _afterwards(found: Carried, command: str, quota: int, rest: str, *, where: str) -> None:
+    """The command with so many dollars, unless that is more than Halley counts to."""
+    amount = _text(Decimal(quota) / _QUOTA)
+    try:
+        usd(amount)
+    except ValueError as fault:
+        found.lost.append(f"{where}: its quota of {quota} is no amount here, {fault}")
+    else:
+        found.after.append(f"{command} {amount}{rest}")
 
 
 def _json(found: Carried, text: str, where: str) -> Mapping[str, object]:

@@ -15,6 +15,9 @@ from halley.errors import HalleyError
 if TYPE_CHECKING:
     from halley.cli.carried import Carried
 
+# Some hundred times what people write.
+_MOST_BYTES = 4 << 20
+
 _TO = click.option(
     "--write", "target", type=click.Path(path_type=Path), help="Write the file, with the keys of providers; it must not exist yet."
 )
@@ -33,10 +36,12 @@ def litellm(config: Path, target: Path | None) -> None:
     from halley.cli import from_litellm, yaml_subset
 
     try:
-        text = config.read_text(encoding="utf-8-sig")
+        text = _text(config)
         document: object = json.loads(text, parse_float=Decimal) if config.suffix == ".json" else yaml_subset.read(text)
-    except (OSError, ValueError) as fault:
-        raise HalleyError(f"{config} cannot be read: {fault}") from None
+    except OSError as fault:
+        raise HalleyError(f"{config} cannot be read: {fault.strerror}.") from None
+    except (ValueError, RecursionError) as fault:
+        raise HalleyError(f"{config} cannot be read: {fault}.") from None
     _give(from_litellm.carry(document), config, target)
 
 
@@ -49,6 +54,17 @@ def new_api(database: Path, target: Path | None) -> None:
     from halley.store import foreign
 
     _give(from_new_api.carry(foreign.rows(database)), database, target)
+
+
+def _text(config: Path) -> str:
+    """Raises OSError, ValueError."""
+    if config.exists() and not config.is_file():
+        raise ValueError("it is no file")
+    with config.open("rb") as file:
+        whole = file.read(_MOST_BYTES + 1)
+    if len(whole) > _MOST_BYTES:
+        raise ValueError(f"it is larger than {_MOST_BYTES} bytes")
+    return whole.decode("utf-8-sig")
 
 
 def _give(found: Carried, source: Path, target: Path | None) -> None:

@@ -6,7 +6,9 @@ which is taken in place of YAML.
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from halley.errors import HalleyError
@@ -14,6 +16,7 @@ from halley.errors import HalleyError
 Value = object
 
 _KEY = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s#'"\[{&*!|>%@`-][^:#]*?|-[^\s:#][^:#]*?)\s*:(?:\s+|$)""")
+_QUOTED = re.compile(r"""\"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'""")
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 _WORDS: dict[str, Value] = {"true": True, "false": False, "null": None, "~": None, "": None, "yes": True, "no": False}
 _STRANGE = ("&", "*", "!", "|", ">", "%", "@", "`")
@@ -48,15 +51,22 @@ def _bare(raw: str, number: int) -> str:
     """A line without its comment and indentation."""
     if "\t" in raw[: len(raw) - len(raw.lstrip())]:
         raise NotRead(f"line {number}: a tab indents; YAML indents by blanks")
-    quote = ""
-    for place, letter in enumerate(raw):
-        if quote:
-            quote = "" if letter == quote else quote
-        elif letter in "\"'" and (place == 0 or raw[place - 1] in " [{,:"):
-            quote = letter
-        elif letter == "#" and (place == 0 or raw[place - 1] == " "):
+    for place, letter in _unquoted(raw):
+        if letter == "#" and (place == 0 or raw[place - 1] == " "):
             return raw[:place].strip()
     return raw.strip()
+
+
+def _unquoted(text: str) -> Iterator[tuple[int, str]]:
+    """The letters of a line that stand in no quotes, with their places."""
+    at = 0
+    while at < len(text):
+        quoted = _QUOTED.match(text, at) if text[at] in "\"'" and (at == 0 or text[at - 1] in " [{,:") else None
+        if quoted is not None:
+            at = quoted.end()
+        else:
+            yield at, text[at]
+            at += 1
 
 
 def _block(lines: list[_Line], at: int, indent: int) -> tuple[Value, int]:
@@ -111,14 +121,14 @@ def _scalar(text: str, number: int) -> Value:
     if text.startswith(_STRANGE):
         raise NotRead(f"line {number}: anchors, tags and block texts are not read; convert the file to JSON")
     if text[0] == '"' and text[-1] == '"' and len(text) > 1:
-        return text[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+        return _unescaped(text, number)
     if text[0] == "'" and text[-1] == "'" and len(text) > 1:
         return text[1:-1].replace("''", "'")
     if text[0] == "[" and text[-1] == "]":
         return [_scalar(part, number) for part in _parts(text[1:-1])]
     if text[0] == "{" and text[-1] == "}":
-        pairs = [part.partition(":") for part in _parts(text[1:-1])]
-        return {str(_scalar(key.strip(), number)): _scalar(value.strip() or "~", number) for key, _, value in pairs}
+        pairs = [_pair(part) for part in _parts(text[1:-1])]
+        return {str(_scalar(key or "~", number)): _scalar(value or "~", number) for key, value in pairs}
     if text[0] in "[{":
         raise NotRead(f"line {number}: a list or map in brackets must end on its line")
     if text.lower() in _WORDS:
@@ -126,15 +136,25 @@ def _scalar(text: str, number: int) -> Value:
     return int(text) if _INTEGER.fullmatch(text) else text
 
 
+def _unescaped(text: str, number: int) -> str:
+    """Double-quoted text: the escapes that JSON has too. Raises NotRead."""
+    try:
+        return str(json.loads(text, strict=False))
+    except ValueError:
+        raise NotRead(f"line {number}: a text in double quotes has an escape that is not read; convert the file to JSON") from None
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """Key and value of a map in brackets."""
+    colon = next((place for place, letter in _unquoted(text) if letter == ":"), len(text))
+    return text[:colon].strip(), text[colon + 1 :].strip()
+
+
 def _parts(text: str) -> list[str]:
     """Between commas, which may stand within quotes and brackets."""
-    parts, depth, quote, last = list[str](), 0, "", 0
-    for place, letter in enumerate(text):
-        if quote:
-            quote = "" if letter == quote else quote
-        elif letter in "\"'":
-            quote = letter
-        elif letter in "[{":
+    parts, depth, last = list[str](), 0, 0
+    for place, letter in _unquoted(text):
+        if letter in "[{":
             depth += 1
         elif letter in "]}":
             depth -= 1
