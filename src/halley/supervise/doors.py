@@ -22,6 +22,8 @@ BACKLOG = 4096
 HANDSHAKE_S = 0.1
 # How long the children of a supervisor that was killed may take to notice it.
 _ORPHANS_S = 5.0
+# How long who asks whether a node runs may have its lock.
+_PROBE_S = 0.1
 _FIRST_PASSED_FD = 3
 _OUR_NAME = "http"
 # By one of these a home is known; what may stand in a directory that is to become one.
@@ -64,12 +66,21 @@ def _unusable(path: Path, fault: OSError) -> CannotStart:
 
 
 def node_runs(home: Path) -> bool:
-    """Whether a supervisor has this home, its lock being left alone: to probe a lock is to hold it for a moment."""
+    """Whether a supervisor has this home. Another process may have the number of one that was killed: the lock must be held, too."""
     try:
-        holder = (home / "up.lock").read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
+        fd = os.open(home / "up.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
         return False
-    return holder.isdigit() and _alive(holder)
+    try:
+        holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
+        if not holder.isdigit() or not _alive(holder):
+            return False
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -100,7 +111,7 @@ def status(home: Path) -> Status | None:
         found = msgspec.json.decode((home / "up.json").read_bytes(), type=Status)
     except (OSError, msgspec.MsgspecError):
         return None
-    return found if _alive(str(found.pid)) else None
+    return found if node_runs(home) else None
 
 
 def lock_home(home: Path) -> int:
@@ -110,13 +121,14 @@ def lock_home(home: Path) -> int:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as fault:
         raise _unusable(home, fault) from None
-    patience = time.monotonic() + _ORPHANS_S
+    began = time.monotonic()
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
-            if _alive(holder) or time.monotonic() > patience:
+            waited = time.monotonic() - began
+            if waited > _ORPHANS_S or (_alive(holder) and waited > _PROBE_S):
                 os.close(fd)
                 process = f"process {holder}" if holder else "another process"
                 raise CannotStart(
