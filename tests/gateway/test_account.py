@@ -319,6 +319,9 @@ def test_what_opens_nothing_is_refused_with_the_reason(house: House) -> None:
         ("GET", "/api/usage?group_by=planet", None, "group_by"),
         ("GET", "/api/usage?group_by=day&cursor=WyJhIl0", None, "cursor"),
         ("GET", "/api/logs?from=then", None, "from"),
+        ("GET", "/api/logs?from=2026-02-02&to=2026-02-01", None, "from"),
+        ("GET", "/api/logs?format=xml", None, "format"),
+        ("GET", "/api/usage?format=CSV", None, "format"),
         ("GET", "/api/logs?status=99999999999999999999", None, "status"),
         ("GET", "/api/logs?key=%00", None, None),
         ("GET", "/api/logs/%00", None, None),
@@ -332,6 +335,12 @@ def test_what_opens_nothing_is_refused_with_the_reason(house: House) -> None:
 def test_a_wrong_question_is_told_what_is_wrong_with_it(house: House, method: str, path: str, body: Any, param: str | None) -> None:
     refused = house.json(method, path, body, status=400)
     assert refused["error"]["param"] == param and refused["error"]["code"] == "invalid_value"
+
+
+def test_a_body_that_says_a_thing_twice_makes_no_key(house: House) -> None:
+    reply, text = house.ask("POST", "/api/keys", b'{"name": "one", "name": "other"}')
+    assert reply.status == 400 and b"given twice" in text
+    assert all(key["name"] not in ("one", "other") for key in house.json("GET", "/api/keys?limit=100")["data"])
 
 
 def test_a_wrong_method_is_told_the_right_ones(house: House) -> None:

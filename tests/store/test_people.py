@@ -28,6 +28,7 @@ def test_a_token_is_never_wider_than_its_users_role(store: Store) -> None:
         people.create_user(connection, "bob", "acme", people.MEMBER, 1.0)
         with pytest.raises(Taken, match="usage-read"):
             people.create_token(connection, store.pepper, "ci", "bob", "acme", SCOPES, 1.0)
+        assert people.create_token(connection, store.pepper, "ci", "bob", "acme", None, 1.0)[1].scopes == (USAGE_READ,)
         with pytest.raises(Unknown):
             people.create_token(connection, store.pepper, "ci", "bob", "free", (USAGE_READ,), 1.0)
         with pytest.raises(Unknown):

@@ -22,16 +22,16 @@ def tokens() -> None:
 @click.option("--name", required=True, help="What the token is for.")
 @click.option("--user", default="operator", show_default=True, help="Whose token it is.")
 @click.option("--account", default="default", show_default=True, help="The account that it acts for.")
-@click.option("--scopes", default="usage-read,admin", show_default=True, help="Comma-separated: usage-read, admin.")
+@click.option("--scopes", help="Comma-separated: usage-read, admin; all that the user's role allows if there are none.")
 @click.option("--expires", help="ISO date or time (UTC unless it says otherwise), such as 2027-01-31.")
 @_JSON
-def create(name: str, user: str, account: str, scopes: str, expires: str | None, as_json: bool) -> None:
+def create(name: str, user: str, account: str, scopes: str | None, expires: str | None, as_json: bool) -> None:
     """Make a token and show it, this once."""
     from halley.control.asks import CreateToken, NewToken
     from halley.control.plan import expiry, known_scopes
 
     try:
-        wanted = known_scopes(tuple(part.strip() for part in scopes.split(",") if part.strip())) or ()
+        wanted = known_scopes(tuple(part.strip() for part in scopes.split(",") if part.strip())) if scopes is not None else None
         expires_at = expiry(expires) if expires is not None else None
     except ValueError as fault:
         raise click.UsageError(str(fault)) from None

@@ -56,10 +56,12 @@ class Users(msgspec.Struct, frozen=True):
 
 
 class CreateToken(msgspec.Struct, frozen=True):
+    """Without `scopes`, the token has those of its user's role."""
+
     name: str
     user: str
     account: str
-    scopes: tuple[str, ...]
+    scopes: tuple[str, ...] | None
     expires_at: float | None = None
 
 

@@ -79,17 +79,20 @@ def create_token(
     name: str,
     who: str,
     account: str,
-    scopes: tuple[str, ...],
+    scopes: tuple[str, ...] | None,
     at: float,
     expires_at: float | None = None,
 ) -> tuple[Secret, Token]:
-    """A token and its text, which nothing can show again. Raises Unknown; Taken when the user's role is narrower than the scopes."""
+    """A token and its text, which nothing can show again; without scopes, of all that the user's role allows. Raises Unknown; Taken
+    when the role is narrower than the scopes."""
     user = find_user(connection, who)
     if account not in user.roles:
         raise Unknown(f'"{user.name}" has no role at the account "{account}"; `halley users create` gives one.')
-    wide = [scope for scope in scopes if scope not in ROLES[user.roles[account]]]
+    role = ROLES[user.roles[account]]
+    scopes = role if scopes is None else scopes
+    wide = [scope for scope in scopes if scope not in role]
     if wide or not scopes:
-        allowed = ", ".join(ROLES[user.roles[account]])
+        allowed = ", ".join(role)
         raise Taken(f"A {user.roles[account]} may have a token with {allowed}; {', '.join(wide) or 'none'} was asked for.")
     text = Secret(keytext.make(keytext.TOKEN))
     values: dict[str, Any] = {

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from halley import logs
-from halley.control.account.endpoint import Endpoint, Manners, Table, Visitor
+from halley.control.account.endpoint import FORMATS, Endpoint, Manners, Table, Visitor
 from halley.control.desk import Desk
 from halley.control.link import Link
 from halley.control.turns import Turns
@@ -30,6 +30,7 @@ from halley.store import customers, keytext, people
 from halley.store.customers import Short, Taken, Unknown
 from halley.store.database import Away
 from halley.store.values import INFERENCE
+from halley.wire.jsonbody import Malformed, members
 
 MOST_BYTES = 1 << 20
 _CREDENTIAL = re.compile(r"(?:[Bb][Ee][Aa][Rr][Ee][Rr] )?([\x21-\x7e]+)")
@@ -152,19 +153,18 @@ async def _question(endpoint: Endpoint, request: Request) -> Any:
             given[name] = value
         if endpoint.key_in_query:
             given.pop("key", None)
-        if endpoint.as_table is not None:
-            given.pop("format", None)
+        if endpoint.as_table is not None and (form := given.pop("format", "json")) not in FORMATS:
+            raise Refused(Condition.INVALID, f"format is {' or '.join(FORMATS)}; {form[:64]!r} was asked for.", param="format")
     else:
         given = _decoded(await _body(request))
     given |= request.path_params
     names = {field.encode_name for field in msgspec.structs.fields(endpoint.question)}
+    known = sorted(names | ({"format"} if endpoint.as_table is not None else set()))
     if any("\0" in value for value in given.values() if isinstance(value, str)):
         raise Refused(Condition.INVALID, "There is a NUL in it, which no name has.")
     unknown = sorted(given.keys() - names)
     if unknown and not endpoint.manners.lenient:
-        raise Refused(
-            Condition.INVALID, f"{unknown[0][:64]} is not known here; there are {', '.join(sorted(names)) or 'none'}.", param=unknown[0]
-        )
+        raise Refused(Condition.INVALID, f"{unknown[0][:64]} is not known here; there are {', '.join(known) or 'none'}.", param=unknown[0])
     try:
         return msgspec.convert(
             {name: given[name] for name in given.keys() & names}, endpoint.question, strict=endpoint.method not in _IN_QUERY
@@ -185,7 +185,10 @@ async def _body(request: Request) -> bytes:
 
 def _decoded(body: bytes) -> dict[str, Any]:
     try:
+        members(body or b"{}")  # a name that stands twice is refused: two readers would read it differently
         return msgspec.json.decode(body or b"{}", type=dict[str, Any])
+    except Malformed as fault:
+        raise Refused(Condition.INVALID, str(fault)) from None
     except msgspec.MsgspecError as fault:
         raise Refused(Condition.INVALID, f"The body must be one JSON object: {fault}.") from None
 

@@ -17,6 +17,9 @@ from halley.control.desk import Desk
 from halley.errors import Condition, Refused
 from halley.store.values import ADMIN, USAGE_READ
 
+FORMATS = ("csv", "json")
+"""What `format` may be, at routes whose answer is also a table."""
+
 # No day and no second of ours is beyond it, and every database can count to it.
 _FARTHEST = 1e12
 

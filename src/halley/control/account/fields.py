@@ -53,11 +53,6 @@ def models(names: Names) -> Names:
     return names
 
 
-def expiry(value: str | float | None) -> float | None:
-    """Raises Refused."""
-    return moment_of("expires_at", value)
-
-
 def moment_of(param: str, value: str | float | None) -> float | None:
     """A moment as a client writes it, in Unix seconds. Raises Refused."""
     try:

@@ -118,13 +118,17 @@ def sums(used: Used) -> dict[str, Any]:
     }
 
 
-def days(first: str | None, last: str | None, now: float) -> tuple[int, int]:
-    """The first and the last day as the store numbers them. Raises Refused."""
-    to = _day("to", last) if last is not None else int(now // DAY_S)
-    since = _day("from", first) if first is not None else to - _ORDINARY + 1
+def days(first: str | None, last: str | None, now: float, names: tuple[str, str] = ("from", "to")) -> tuple[int, int]:
+    """The first and the last day as the store numbers them. Raises Refused, which calls the fields by their `names`."""
+    to = _day(names[1], last) if last is not None else int(now // DAY_S)
+    since = _day(names[0], first) if first is not None else to - _ORDINARY + 1
     if since > to:
-        raise Refused(Condition.INVALID, "from is later than to.", param="from")
+        raise later(*names)
     return since, to
+
+
+def later(first: str, last: str) -> Refused:
+    return Refused(Condition.INVALID, f"{first} is later than {last}.", param=first)
 
 
 def shown(day: int) -> str:

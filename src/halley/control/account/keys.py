@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from halley.control import plan
 from halley.control.account.endpoint import Endpoint, Visitor, cursor, place_of
-from halley.control.account.fields import BudgetWanted, Names, checked, expiry, models, named
+from halley.control.account.fields import BudgetWanted, Names, checked, models, moment_of, named
 from halley.control.account.manners import OWN
 from halley.control.desk import Desk
 from halley.errors import Condition
@@ -135,7 +135,7 @@ def create(desk: Desk, visitor: Visitor, wanted: Wanted) -> NewKey:
         wanted.rpm,
         wanted.tpm,
         wanted.concurrency,
-        expiry(wanted.expires_at),
+        moment_of("expires_at", wanted.expires_at),
         checked("routes", plan.callable_routes, wanted.routes),
         checked("scopes", plan.known_scopes, wanted.scopes),
         wanted.team,
@@ -208,7 +208,7 @@ def _limits(asked: Changed) -> dict[str, Any]:
         if name in given:
             given[name] = checked(name, check, given[name])
     if "expires_at" in given:
-        given["expires_at"] = expiry(given["expires_at"])
+        given["expires_at"] = moment_of("expires_at", given["expires_at"])
     return given
 
 

@@ -12,7 +12,7 @@ from msgspec import Meta
 from halley.chat.usage import Usage
 from halley.control.account.endpoint import Endpoint, Table, Visitor, cursor, place_of
 from halley.control.account.fields import LAST
-from halley.control.account.figures import moment
+from halley.control.account.figures import later, moment
 from halley.control.account.manners import OWN
 from halley.control.desk import Desk
 from halley.errors import Condition, Refused
@@ -106,10 +106,13 @@ def listed(desk: Desk, visitor: Visitor, asked: LogsAsked) -> LogPage:
     if asked.key is not None and visitor.own not in (None, asked.key):
         raise Refused(Condition.NOT_ALLOWED, "This key reads its own requests only.", param="key")
     until = moment("to", asked.to) if asked.to is not None else LAST
+    # Bounded: what is looked for and is not there is looked for in all of it.
+    since = moment("from", asked.since) if asked.since is not None else min(until, desk.now()) - _ORDINARY_S
+    if since > until:
+        raise later("from", "to")
     which = logbook.Which(
         visitor.account,
-        # Bounded: what is looked for and is not there is looked for in all of it.
-        moment("from", asked.since) if asked.since is not None else min(until, desk.now()) - _ORDINARY_S,
+        since,
         until,
         visitor.own or asked.key,
         asked.model,

@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 
 from halley.control import plan
 from halley.control.account.endpoint import Endpoint, Manners, Visitor
-from halley.control.account.fields import checked, expiry, models, named
+from halley.control.account.fields import checked, models, moment_of, named
 from halley.control.account.keys import status_of
 from halley.control.desk import Desk
 from halley.errors import Condition, Refused
@@ -327,7 +327,7 @@ def _addresses(text: str | None) -> tuple[str, ...] | None:
 
 
 def _expiry(seconds: int) -> float | None:
-    return None if seconds in (NEVER, 0) else expiry(float(min(seconds, 1 << 62)))
+    return None if seconds in (NEVER, 0) else moment_of("expired_time", float(min(seconds, 1 << 62)))
 
 
 def _refuse(refusal: Refused, request_id: str) -> PanelFailed:

@@ -83,11 +83,13 @@ class LogItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogItems(msgspec.Struct, frozen=True):
-    """`total` counts up to 20,000 requests."""
+    """`total` is exact where `total_is_exact`; else there are that many at least: it counts what is found in 20,000 requests, as far as
+    pages reach."""
 
     page: int
     page_size: int
     total: int
+    total_is_exact: bool
     items: tuple[LogItem, ...]
 
 
@@ -100,7 +102,7 @@ class TokenLogAnswer(Done, frozen=True, kw_only=True):
 
 
 class Stat(msgspec.Struct, frozen=True):
-    """`quota` of the days that were asked for; requests and tokens of the last minute."""
+    """`quota` of the days that were asked for, exact; requests and tokens of the last minute, of 20,000 requests at most."""
 
     quota: int
     rpm: int
@@ -151,7 +153,7 @@ def listed(desk: Desk, visitor: Visitor, asked: LogPaging) -> LogAnswer:
     page = max(asked.p, 1)
     which = _which(desk, visitor, asked)
     if which is None or asked.type not in (_ANY, CONSUMPTION):
-        return LogAnswer(data=LogItems(page, size, 0, ()))
+        return LogAnswer(data=LogItems(page, size, 0, True, ()))
     skipped = (page - 1) * size
     if skipped >= logbook.MOST_PASSED:
         raise Refused(
@@ -161,7 +163,8 @@ def listed(desk: Desk, visitor: Visitor, asked: LogPaging) -> LogAnswer:
         stop = logbook.stop(connection, which, None)
         total = logbook.count(connection, which, stop)
         found = logbook.page(connection, which, None, size, stop, skipped)
-    return LogAnswer(data=LogItems(page, size, total, _items(found, visitor, skipped)))
+    exact = stop is None and total < logbook.MOST_PASSED
+    return LogAnswer(data=LogItems(page, size, total, exact, _items(found, visitor, skipped)))
 
 
 def of_token(desk: Desk, visitor: Visitor, asked: Nothing) -> TokenLogAnswer:

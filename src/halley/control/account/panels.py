@@ -118,7 +118,7 @@ def quota(desk: Desk, visitor: Visitor, asked: Dates) -> Quota:
     with desk.store.read() as connection:
         spent = of_keys(connection, [key.id for key in found], desk.now())
         if asked.start_date is not None and asked.end_date is not None:
-            first, last = days(asked.start_date, asked.end_date, desk.now())
+            first, last = days(asked.start_date, asked.end_date, desk.now(), ("start_date", "end_date"))
             if last - first >= _MOST_DAYS:
                 raise Refused(Condition.INVALID, f"start_date and end_date may be {_MOST_DAYS} days apart.", param="start_date")
             names = customers.key_names(connection, visitor.account)

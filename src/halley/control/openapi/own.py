@@ -10,6 +10,7 @@ from msgspec import inspect as shape
 from halley.chat.published import Failed
 from halley.control import account
 from halley.control.account import Endpoint
+from halley.control.account.endpoint import FORMATS
 from halley.control.openapi.schemas import Schemas
 from halley.control.openapi.served import named
 from halley.control.openapi.words import OPEN, Json, headers, refusals
@@ -52,7 +53,7 @@ def _operation(schemas: Schemas, endpoint: Endpoint) -> Json:
             for field in asked
         ]
         if endpoint.as_table is not None:
-            parameters.append({"name": "format", "in": "query", "description": "`csv` for rows.", "schema": {"enum": ["csv", "json"]}})
+            parameters.append({"name": "format", "in": "query", "description": "`csv` for rows.", "schema": {"enum": list(FORMATS)}})
     elif asked:
         schema = Json(type="object", properties={field.encode_name: schemas.of_field(field.type) for field in asked})
         if required := [field.encode_name for field in asked if field.required]:
