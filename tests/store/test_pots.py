@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from sqlalchemy import Engine, event
 
 from halley.chat.usage import Usage
 from halley.policy.budgets import LEVELS, Pot
 from halley.store import alerts, budgets, customers, fold, lending, pots
 from halley.store.database import Store, open_store
 from halley.store.journal import End, Start
-from halley.store.messages import LeaseWanted, PotWanted
+from halley.store.messages import LeaseAsked, LeaseWanted, PotWanted
 from halley.store.replay import Position, Read
 from halley.store.values import Limits
 from halley.store.verify import verify
@@ -62,7 +65,7 @@ def test_a_budget_is_lent_in_shares_and_exactly_when_it_runs_short(store: Store,
         rest = wanting(11, pot, least=10)
         assert lending.grant(connection, OTHER, rest, lending.in_part(connection, rest), 0.0).pots == ((pot, 850),)
         assert lending.grant(connection, OTHER, rest, lending.in_part(connection, rest), 0.0).pots == ((pot, 850),)
-        assert pots.left(connection, pot) == 0
+        assert pots.left(connection, [pot]) == {pot: 0}
 
 
 def test_when_one_level_refuses_nothing_is_lent_of_another(store: Store, pot: Pot) -> None:
@@ -70,8 +73,8 @@ def test_when_one_level_refuses_nothing_is_lent_of_another(store: Store, pot: Po
         small = Pot(budgets.set_budget(connection, ("acme", "user", ""), 5, "none", None, 0.0).id, 0, "ada")
     assert lend(store, RELAY, wanting(10, pot, small)) is None
     with store.begin() as connection:
-        assert pots.left(connection, pot) == 1000
-        assert pots.left(connection, small) == 5
+        assert pots.left(connection, [pot]) == {pot: 1000}
+        assert pots.left(connection, [small]) == {small: 5}
 
 
 def test_a_return_is_booked_once_and_a_dead_relay_gives_back_what_it_did_not_spend(store: Store, pot: Pot, pair: Pair) -> None:
@@ -83,13 +86,13 @@ def test_a_return_is_booked_once_and_a_dead_relay_gives_back_what_it_did_not_spe
     with store.begin() as connection:
         for _ in range(2):
             pots.take_back(connection, pot, RELAY, 50_000)
-        assert pots.left(connection, pot) == 350_000
+        assert pots.left(connection, [pot]) == {pot: 350_000}
     book(store, RELAY, start, end)
     with store.begin() as connection:
         assert pots.state(connection, pot) == (end.charge, 650_000 - end.charge, 50)
         fold.end_of_relay(connection, RELAY, 4.0)
         assert pots.state(connection, pot) == (end.charge, 0, 50)
-        assert pots.left(connection, pot) == 10**6 - end.charge
+        assert pots.left(connection, [pot]) == {pot: 10**6 - end.charge}
         assert verify(connection).differences == ()
 
 
@@ -140,6 +143,27 @@ def test_each_share_of_a_budget_is_told_once(store: Store, pair: Pair) -> None:
         assert {each.id: each.attempts for each in alerts.due(connection, 20.0)} == {found[0].id: 1, found[2].id: 0}
 
 
+@pytest.mark.parametrize("most", [1, 4])
+def test_however_many_pots_a_lease_wants_it_is_as_many_statements(store: Store, pot: Pot, most: int) -> None:
+    with store.begin() as connection:
+        budgets.create_team(connection, "acme", "crew", 0.0)
+        levels = [("team", "crew"), ("user", "ada"), ("user", "")]
+        more = [Pot(budgets.set_budget(connection, ("acme", *level), 1000, "none", None, 0.0).id, 0, level[1]) for level in levels]
+    wanted = wanting(10, *[pot, *more][:most])
+    said: list[str] = []
+    event.listen(Engine, "before_cursor_execute", listener := lambda *call: said.append(cast("str", call[2])))
+    try:
+        assert lend(store, RELAY, wanted) == (50,) * most
+        with store.read() as connection:
+            asked = LeaseAsked("acme", tuple(each.pot for each in wanted.pots))
+            assert [state.granted for state in lending.told(connection, RELAY, asked).leases] == [50] * most
+            assert [relay for relay, _ in lending.lenders(connection, wanted)] == [RELAY] * most
+    finally:
+        event.remove(Engine, "before_cursor_execute", listener)
+    about_pots = [text for text in said if re.search(r"\b(pots|pot_leases|budgets)\b", text)]
+    assert len(about_pots) == 6, about_pots
+
+
 def test_a_budget_that_is_lifted_bounds_nothing(store: Store, pot: Pot) -> None:
     with store.begin() as connection:
         budgets.remove_budget(connection, pot.budget, 1.0)
@@ -152,7 +176,7 @@ def test_of_both_sides_totals_the_greater_are_true(store: Store, pot: Pot) -> No
         pots.meet(connection, pot, RELAY, 500, 100)
         assert pots.lease(connection, pot, RELAY) == pots.PotLease(pot, RELAY, 500, 100, 0)
         pots.meet(connection, pot, RELAY, 0, 0)
-        assert pots.left(connection, pot) == 600
+        assert pots.left(connection, [pot]) == {pot: 600}
 
 
 class Machine(RuleBasedStateMachine):

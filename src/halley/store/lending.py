@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from halley.money import NanoDollars
 from halley.store import customers, ledger, pots
-from halley.store.messages import Granted, LeaseAsked, LeaseState, LeaseTold, LeaseWanted, PotWanted, Source
+from halley.store.messages import Granted, LeaseAsked, LeaseState, LeaseTold, LeaseWanted, Source
 
 Amounts = Sequence[NanoDollars]
 """What to lend of the account and then of each pot."""
@@ -39,14 +39,17 @@ def grant(connection: Connection, relay: str, wanted: LeaseWanted, amounts: Amou
     else:
         known = ledger.lease(connection, account, relay)
         total = known.granted if known is not None else 0
-    lent = zip(wanted.pots, amounts[1:], strict=True)
-    return Granted(account, total, tuple((each.pot, _of_pot(connection, relay, each, amount)) for each, amount in lent))
+    lent = {each.pot: amount for each, amount in zip(wanted.pots, amounts[1:], strict=True)}
+    totals = pots.grant(connection, relay, {pot: amount for pot, amount in lent.items() if amount})
+    others = pots.leases(connection, relay, [pot for pot, amount in lent.items() if not amount])
+    totals |= {pot: known.granted for pot, known in others.items()}
+    return Granted(account, total, tuple((pot, totals.get(pot, 0)) for pot in lent))
 
 
 def told(connection: Connection, relay: str, asked: LeaseAsked) -> LeaseTold:
     """How the relay's leases of pots stand."""
-    found = ((pot, pots.lease(connection, pot, relay)) for pot in asked.pots)
-    states = (LeaseState(pot, *((lease.granted, lease.returned) if lease is not None else (0, 0))) for pot, lease in found)
+    known = pots.leases(connection, relay, asked.pots)
+    states = [LeaseState(pot, known[pot].granted, known[pot].returned) if pot in known else LeaseState(pot, 0, 0) for pot in asked.pots]
     return LeaseTold(asked.account, tuple(states))
 
 
@@ -55,9 +58,8 @@ def lenders(connection: Connection, wanted: LeaseWanted) -> list[tuple[str, Sour
     found: list[tuple[str, Source]] = []
     if wanted.need:
         found += [(each.relay, wanted.account) for each in ledger.open_leases(connection, wanted.account) if each.outstanding > 0]
-    for pot in (each.pot for each in wanted.pots if each.need):
-        found += [(each.relay, pot) for each in pots.lenders(connection, pot) if each.outstanding > 0]
-    return found
+    needed = [each.pot for each in wanted.pots if each.need]
+    return found + [(each.relay, each.pot) for each in pots.lenders(connection, needed) if each.outstanding > 0]
 
 
 def _needs(connection: Connection, wanted: LeaseWanted) -> list[tuple[NanoDollars, NanoDollars | None]]:
@@ -65,11 +67,5 @@ def _needs(connection: Connection, wanted: LeaseWanted) -> list[tuple[NanoDollar
     # An account that became unlimited a moment ago may still be asked for: its relay learns of it with the next snapshot.
     unlimited = not wanted.need or customers.is_unlimited(connection, wanted.account)
     credit = None if unlimited else ledger.balance(connection, ledger.available(wanted.account))
-    return [(wanted.need, credit), *((each.need, pots.left(connection, each.pot) if each.need else None) for each in wanted.pots)]
-
-
-def _of_pot(connection: Connection, relay: str, wanted: PotWanted, amount: NanoDollars) -> NanoDollars:
-    if amount:
-        return pots.grant(connection, wanted.pot, relay, amount)
-    known = pots.lease(connection, wanted.pot, relay)
-    return known.granted if known is not None else 0
+    left = pots.left(connection, [each.pot for each in wanted.pots if each.need])
+    return [(wanted.need, credit), *((each.need, left.get(each.pot)) for each in wanted.pots)]

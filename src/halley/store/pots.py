@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, and_, func, select, tuple_, update
+from sqlalchemy import Connection, Row, and_, func, null, select, tuple_, update
 
 from halley.money import NanoDollars, show
 from halley.policy.budgets import BudgetRow, Period, Pot, period
@@ -56,38 +56,63 @@ def current(row: BudgetRow, now: float) -> Pot:
     return Pot(row.id, period(row.reset, row.anchor, now).start, row.subject if row.level == "user" else "")
 
 
-def left(connection: Connection, pot: Pot) -> NanoDollars | None:
-    """What may still be lent of a pot; None of a budget that is not in force, which bounds nothing."""
+def left(connection: Connection, wanted: Sequence[Pot]) -> dict[Pot, NanoDollars]:
+    """What may still be lent of each pot, in one statement; one whose budget is not in force bounds nothing, and is left out."""
+    if not wanted:
+        return {}
+    query = select(budgets.c.id, budgets.c.amount, *(pots.c[name] for name in _PLACE), pots.c.lent)
+    query = query.outerjoin(pots, and_(pots.c.budget == budgets.c.id, _among(pots, wanted)))
+    query = query.where(budgets.c.id.in_([pot.budget for pot in wanted]), budgets.c.removed_at.is_(None))
     # Another control process that lends of the same budget waits for this transaction.
-    query = select(budgets.c.amount, budgets.c.removed_at).where(budgets.c.id == pot.budget).with_for_update(key_share=True)
-    found = connection.execute(query).one_or_none()
-    if found is None or found.removed_at is not None:
-        return None
-    return int(found.amount) - (connection.scalar(select(pots.c.lent).where(_is(pots, pot))) or 0)
+    rows = connection.execute(query.with_for_update(key_share=True, of=budgets)).all()
+    amounts = {row.id: int(row.amount) for row in rows}
+    lent = {_pot(row): int(row.lent) for row in rows if row.lent is not None}
+    return {pot: amounts[pot.budget] - lent.get(pot, 0) for pot in wanted if pot.budget in amounts}
 
 
-def grant(connection: Connection, pot: Pot, relay: str, amount: NanoDollars) -> NanoDollars:
-    """Lend `amount` more to the relay. Returns the lease's new total."""
-    budget = connection.execute(select(budgets.c.reset, budgets.c.anchor).where(budgets.c.id == pot.budget)).one_or_none()
-    if budget is None:
-        return amount  # of a budget that another store knew
-    its = period(budget.reset, budget.anchor, pot.start) if pot.start else Period(0, None)
-    place = {"budget": pot.budget, "start": pot.start, "user": pot.user}
-    made = inserting(connection.dialect, pots).values(**place, until=its.until, lent=amount, spent=0, alerted=0)
-    connection.execute(made.on_conflict_do_update(index_elements=list(_PLACE), set_={"lent": pots.c.lent + amount}))
-    lent = inserting(connection.dialect, pot_leases).values(**place, relay=relay, granted=amount, returned=0, charged=0)
-    lent = lent.on_conflict_do_update(index_elements=[*_PLACE, "relay"], set_={"granted": pot_leases.c.granted + amount, "closed_at": None})
-    return int(connection.execute(lent.returning(pot_leases.c.granted)).scalar_one())
+def grant(connection: Connection, relay: str, amounts: Mapping[Pot, NanoDollars]) -> dict[Pot, NanoDollars]:
+    """Lend so much more of each pot to the relay, in as many statements however many they are. Returns the leases' new totals."""
+    query = select(budgets.c.id, budgets.c.reset, budgets.c.anchor).where(budgets.c.id.in_([pot.budget for pot in amounts]))
+    known = {row.id: row for row in connection.execute(query)} if amounts else {}
+    totals = dict(amounts)  # of a budget that another store knew there is nothing else
+    if not known:
+        return totals
+    made: list[dict[str, Any]] = []
+    lent: list[dict[str, Any]] = []
+    for pot, amount in amounts.items():
+        if (row := known.get(pot.budget)) is not None:
+            its = period(row.reset, row.anchor, pot.start) if pot.start else Period(0, None)
+            place = {"budget": pot.budget, "start": pot.start, "user": pot.user}
+            made.append({**place, "until": its.until, "lent": amount, "spent": 0, "alerted": 0})
+            lent.append({**place, "relay": relay, "granted": amount, "returned": 0, "charged": 0})
+    # What returns something goes to the server as one statement, whatever the driver makes of many rows.
+    more = inserting(connection.dialect, pots)
+    more = more.on_conflict_do_update(index_elements=list(_PLACE), set_={"lent": pots.c.lent + more.excluded.lent})
+    connection.execute(more.returning(pots.c.budget), made).all()
+    leased = inserting(connection.dialect, pot_leases)
+    becomes = {"granted": pot_leases.c.granted + leased.excluded.granted, "closed_at": null()}
+    leased = leased.on_conflict_do_update(index_elements=[*_PLACE, "relay"], set_=becomes)
+    rows = connection.execute(leased.returning(*(pot_leases.c[name] for name in _PLACE), pot_leases.c.granted), lent)
+    return totals | {_pot(row): int(row.granted) for row in rows}
+
+
+def leases(connection: Connection, relay: str, wanted: Sequence[Pot]) -> dict[Pot, PotLease]:
+    """Those that the relay has of these pots."""
+    if not wanted:
+        return {}
+    found = connection.execute(select(pot_leases).where(_among(pot_leases, wanted), pot_leases.c.relay == relay))
+    return {lease.pot: lease for lease in map(_lease, found)}
 
 
 def lease(connection: Connection, pot: Pot, relay: str) -> PotLease | None:
-    found = connection.execute(select(pot_leases).where(_is(pot_leases, pot), pot_leases.c.relay == relay)).one_or_none()
-    return None if found is None else _lease(found)
+    return leases(connection, relay, (pot,)).get(pot)
 
 
-def lenders(connection: Connection, pot: Pot) -> list[PotLease]:
-    """The open leases of a pot."""
-    found = connection.execute(select(pot_leases).where(_is(pot_leases, pot), pot_leases.c.closed_at.is_(None)))
+def lenders(connection: Connection, wanted: Sequence[Pot]) -> list[PotLease]:
+    """The open leases of these pots."""
+    if not wanted:
+        return []
+    found = connection.execute(select(pot_leases).where(_among(pot_leases, wanted), pot_leases.c.closed_at.is_(None)))
     return [_lease(row) for row in found]
 
 
@@ -105,7 +130,7 @@ def meet(connection: Connection, pot: Pot, relay: str, granted: NanoDollars, ret
     known = lease(connection, pot, relay)
     missing = granted - (known.granted if known is not None else 0)
     if missing > 0:
-        grant(connection, pot, relay, missing)
+        grant(connection, relay, {pot: missing})
     take_back(connection, pot, relay, returned)
 
 
@@ -144,10 +169,10 @@ def charge(connection: Connection, relay: str, charges: Mapping[str, NanoDollars
         outstanding = pot_leases.c.granted - pot_leases.c.returned - pot_leases.c.charged
         rest = connection.scalar(update(pot_leases).where(*ours).values(charged=pot_leases.c.charged + amount).returning(outstanding))
         if rest is None:
-            grant(connection, pot, relay, amount)
+            grant(connection, relay, {pot: amount})
             connection.execute(update(pot_leases).where(*ours).values(charged=amount))
         elif rest < 0:
-            grant(connection, pot, relay, -rest)
+            grant(connection, relay, {pot: -rest})
         connection.execute(update(pots).where(_is(pots, pot)).values(spent=pots.c.spent + amount))
         alerts.cross(connection, pot, at)
 
@@ -161,8 +186,7 @@ def states(connection: Connection, wanted: Sequence[Pot]) -> dict[Pot, State]:
     """Of those that anything was lent of."""
     found: dict[Pot, State] = {}
     for start in range(0, len(wanted), _CHUNK // 3):
-        places = [(pot.budget, pot.start, pot.user) for pot in wanted[start : start + _CHUNK // 3]]
-        rows = connection.execute(select(pots).where(tuple_(pots.c.budget, pots.c.start, pots.c.user).in_(places)))
+        rows = connection.execute(select(pots).where(_among(pots, wanted[start : start + _CHUNK // 3])))
         found.update({_pot(row): State(row.spent, row.lent - row.spent, row.alerted) for row in rows})
     return found
 
@@ -211,6 +235,11 @@ def _lent_less(connection: Connection, pot: Pot, amount: NanoDollars) -> None:
 
 def _is(table: Any, pot: Pot) -> Any:
     return and_(table.c.budget == pot.budget, table.c.start == pot.start, table.c.user == pot.user)
+
+
+def _among(table: Any, wanted: Sequence[Pot]) -> Any:
+    places = [(pot.budget, pot.start, pot.user) for pot in wanted]
+    return tuple_(table.c.budget, table.c.start, table.c.user).in_(places)
 
 
 def _pot(row: Row[Any]) -> Pot:
