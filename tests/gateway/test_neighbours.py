@@ -7,6 +7,7 @@ import json
 import struct
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import pytest
 
@@ -374,6 +375,67 @@ def test_a_page_that_is_none_is_refused(house: House, query: str) -> None:
 def test_a_list_in_a_version_that_is_none_is_refused(house: House, version: str) -> None:
     reply, raw = house.ask("/v1/models", method="GET", **{"anthropic-version": version})
     assert (reply.status, json.loads(raw)["error"]["type"]) == (400, "invalid_request_error")
+
+
+TURN = {"role": "user", "content": "How much is this?"}
+PARTS = {"role": "user", "parts": [{"text": "How much is this?"}]}
+SPOKEN: list[tuple[str, dict[str, Any], str]] = [
+    ("/v1/chat/completions", {"model": "chat/tokens-5", "messages": [TURN]}, ""),
+    ("/v1/chat/completions", {"model": "chat/tokens-5", "messages": [TURN], "max_tokens": 70, "n": 2}, ""),
+    ("/v1/chat/completions", {"model": "messages/tokens-5", "messages": [TURN], "max_completion_tokens": 70, "stream": True}, ""),
+    ("/v1/responses", {"model": "chat/tokens-5", "input": "How much?", "max_output_tokens": 64, "store": False}, ""),
+    ("/v1/responses/compact", {"model": "all/tokens-5", "input": "How much?"}, ""),
+    ("/v1/messages", {"model": "messages/tokens-5", "messages": [TURN], "max_tokens": 50}, "x-api-key"),
+    ("/v1/messages/count_tokens", {"model": "messages/tokens-5", "messages": [TURN]}, "x-api-key"),
+    (
+        "/v1beta/models/gemini/tokens-5:generateContent",
+        {"contents": [PARTS], "generationConfig": {"maxOutputTokens": 40}},
+        "x-goog-api-key",
+    ),
+    ("/v1beta/models/chat/tokens-5:streamGenerateContent", {"contents": [PARTS]}, "x-goog-api-key"),
+    ("/v1beta/models/gemini/tokens-5:countTokens", {"contents": [PARTS]}, "x-goog-api-key"),
+    ("/v1beta/models/gemini/tokens-5:embedContent", {"content": {"parts": [{"text": "a"}]}}, "x-goog-api-key"),
+    (
+        "/v1beta/models/gemini/tokens-5:batchEmbedContents",
+        {"requests": [{"model": "models/gemini/tokens-5", "content": {"parts": [{"text": "a"}]}}]},
+        "x-goog-api-key",
+    ),
+    ("/v1/embeddings", {"model": "chat/tokens-5", "input": TEXTS}, ""),
+    ("/v1/embeddings", {"model": "gemini/tokens-5", "input": "a"}, ""),
+    ("/v1/moderations", {"model": "chat/tokens-5", "input": TEXTS}, ""),
+    ("/v1/rerank", {"model": "all/tokens-5", "query": "which", "documents": TEXTS}, ""),
+    ("/v1/completions", {"model": "chat/tokens-5", "prompt": "Once", "max_tokens": 30, "n": 2}, ""),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "carrier"), SPOKEN, ids=[f"{number}-{each[0]}" for number, each in enumerate(SPOKEN)])
+def test_a_quote_is_what_is_held_and_no_less_than_what_is_charged(house: House, path: str, body: dict[str, Any], carrier: str) -> None:
+    asked = house.asked()
+    reply, raw = house.ask(f"/api/quote?path={quote(path, safe='')}", body, carrier=carrier)
+    assert (reply.status, house.asked()) == (200, asked), raw
+    worst, expected = (json.loads(raw)[case] for case in ("worst", "expected"))
+    assert 0 <= expected["nano_dollars"] <= worst["nano_dollars"]
+    reply, raw = house.ask(path, body, carrier=carrier)
+    assert reply.status == 200, raw
+    log = f"/api/logs/{reply.fields['x-request-id']}"
+
+    def row() -> Any:
+        found, text = house.ask(log, method="GET")
+        return json.loads(text) if found.status == 200 else {"ending": None}
+
+    until(lambda: row()["ending"] is not None, lambda: f"{path} does not end")
+    booked = row()
+    assert booked["hold_nano"] == worst["nano_dollars"]
+    assert booked["charge_nano"] <= worst["nano_dollars"] and booked["loss_nano"] == 0
+
+
+def test_what_cannot_be_quoted_says_why(house: House) -> None:
+    body = {"model": "chat/tokens-5", "previous_response_id": "resp_1", "input": "go on"}
+    reply, raw = house.ask("/api/quote?path=/v1/responses", body)
+    assert reply.status == 400 and b"goes on from a kept answer" in raw, raw
+    for path in ("/v1/images/generations", "/v1/audio/speech", "/v1/videos", "/suno/submit/music", "/v1/models", "/"):
+        reply, raw = house.ask(f"/api/quote?path={quote(path, safe='')}", {"model": "chat/tokens-5"})
+        assert reply.status == 400 and b"not served yet: /api/quote/units" in raw and b"/v1/rerank" in raw, (path, raw)
 
 
 def test_afterwards_the_books_agree(house: House) -> None:

@@ -29,9 +29,21 @@ from halley.serve.relay import Run
 if TYPE_CHECKING:
     from halley.serve.gateway import Gateway
 
-CHECKS: admit.Checks = (admit.credential, admit.head_fields, admit.read, admit.known_model, admit.safe_urls, admit.worst_case)
+
+def whole(run: Run) -> None:
+    """A request that goes on from a kept answer is held with what was said earlier in front, which is asked of control and not here."""
+    if run.seen.previous is not None or run.seen.named:
+        words = "A request that goes on from a kept answer has no quote: send what was said earlier in input, in place of its id."
+        raise Refused(Condition.INVALID, words, param="previous_response_id")
+
+
+CHECKS: admit.Checks = (admit.credential, admit.head_fields, admit.read, whole, admit.known_model, admit.safe_urls, admit.worst_case)
 # What an answer is expected to have before any of this model's streams has taught better.
 _FIRST_GUESS = 256
+_UNSERVED = (
+    f"path is no route that is served with a body of its own; there are {', '.join(routes.bodies())}. Images, audio, video and other media"
+    " are not served yet: /api/quote/units says what their units cost."
+)
 _asked = msgspec.json.Decoder(UnitsAsked).decode
 
 
@@ -43,7 +55,7 @@ def answer(gateway: Gateway, request: Request) -> bytes:
     asked = parse_qs(request.query.decode("latin-1")).get("path", ["/v1/chat/completions"])[-1]
     served = routes.find(b"POST", asked.encode("latin-1", "replace"))
     if served is None:
-        raise Refused(Condition.INVALID, "path is no route that takes a request; send for example ?path=/v1/messages.", param="path")
+        raise Refused(Condition.INVALID, _UNSERVED, param="path")
     path = asked.encode("latin-1")
     copy = Request(request.connection, b"POST", path, b"", request.fields, request.body, "1.1", request.received, keep=True)
     run = Run(gateway, copy, served.route._replace(carriers=listing.CARRIERS))

@@ -48,6 +48,12 @@ def find(method: bytes, path: bytes) -> Served | None:
     return served
 
 
+def bodies() -> list[str]:
+    """The paths that take a request for a model, as a person writes them; aliases are left out."""
+    plain = [path.decode() for (method, path), served in SERVED.items() if method == b"POST" and not served.route.page]
+    return plain + sorted({f"{each.route.path.decode()}MODEL{each.route.operation.decode()}" for each in _ALL if each.route.operation})
+
+
 def _operation(path: bytes) -> Served | None:
     """The route whose path ends in a model's name and an operation."""
     colon = path.rfind(b":")
