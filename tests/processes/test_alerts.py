@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import signal
 import sqlite3
 import threading
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.harness.gateway import Gateway
+from tests.harness.mixed import SLOW
 from tests.harness.priced import chat, configuration, customer
 from tests.harness.process import until
 from tests.harness.simulator import Simulator
@@ -80,7 +82,7 @@ def receiving() -> Generator[Receiver]:
 def settings(url: str, receiver: Receiver, *, private: bool) -> str:
     secret = "whsec_" + base64.b64encode(KEY).decode()
     more = f'[alerts]\nwebhook_url = "{receiver.url}"\nwebhook_secrets = ["{secret}"]\nledger_check_hours = 0.0015\n'
-    return configuration(url, (MODEL,)) + more + f"allow_private = {str(private).lower()}\n"
+    return configuration(url, (MODEL, SLOW)) + more + f"allow_private = {str(private).lower()}\n"
 
 
 def spend(gateway: Gateway, key: str) -> int:
@@ -134,3 +136,34 @@ def test_an_inner_address_is_not_sent_to_unless_the_settings_allow_it(tmp_path: 
         assert spend(gateway, key) == 200
         until(lambda: "an alert could not be delivered" in gateway.logs(), lambda: gateway.logs()[-2000:])
         assert receiver.seen == []
+
+
+def test_a_hold_of_a_relay_that_stands_still_is_swept_told_of_and_settled_once(tmp_path: Path) -> None:
+    # A request may take two seconds, so that a hold is swept after four.
+    more = "[upstream]\ntotal_seconds = 2.0\nfirst_byte_seconds = 1.0\n"
+    with (
+        receiving() as receiver,
+        Simulator(tmp_path) as simulator,
+        Gateway(tmp_path, settings(simulator.url, receiver, private=True) + more) as gateway,
+    ):
+        key = customer(gateway, "acme", "10")
+        assert spend(gateway, key) == 200
+        with gateway.client() as client:
+            reply = client.ask("POST", "/v1/chat/completions", chat(SLOW, max_tokens=400, stream=True), key=key)
+            assert reply.status == 200
+            assert next(reply.pieces())
+            gateway.kill("relay-0", signal.SIGSTOP)
+            try:
+                until(lambda: bool(receiver.of("hold.swept")), lambda: f"{receiver.seen}\n{gateway.logs()[-2000:]}", 40.0)
+            finally:
+                gateway.kill("relay-0", signal.SIGCONT)
+        (told,) = {event.id: event.data for event in receiver.of("hold.swept")}.values()
+        assert told["count"] == 1 and told["relay"].startswith("relay-0")
+        assert receiver.wrong == []
+        until(lambda: spend(gateway, key) == 200, lambda: gateway.logs()[-2000:])
+
+        def endings() -> list[str]:
+            return [json.loads(row)["ending"] for row in gateway.cli("logs", "--json", "--account", "acme").stdout.splitlines()]
+
+        until(lambda: endings() == ["complete", "expired", "complete"], lambda: f"{endings()}")
+        assert gateway.cli_json("ledger", "verify")["clean"] is True
