@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -99,3 +101,27 @@ def test_a_page_that_is_damaged_inside_is_named_with_what_to_do_whoever_reads_it
         with pytest.raises(StoreError, match="a damaged one: restore your backup"), transaction() as connection:
             connection.execute(text("SELECT * FROM accounts")).all()
     store.close()
+
+
+def test_a_store_that_cannot_be_read_is_told_as_that(tmp_path: Path) -> None:
+    (tmp_path / "halley.db").mkdir()
+    with pytest.raises(StoreError, match="cannot be read"):
+        look_in(tmp_path / "halley.db")
+
+
+def test_a_store_left_by_a_killed_process_on_a_full_disk_is_told_as_that(tmp_path: Path) -> None:
+    home, left = tmp_path / "home", tmp_path / "left"
+    home.mkdir()
+    left.mkdir()
+    store = open_store("", home, "", {})
+    for name in ("halley.db", "halley.db-wal"):
+        shutil.copy(home / name, left / name)
+    store.close()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(StoreError, match="has its disk room"):
+            look_in(left / "halley.db")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert look_in(left / "halley.db").revision == HEAD

@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 
 from halley import crash, logs
 from halley.secret import SecretBytes
-from halley.store import alerts, backup, nodes, postgres, rotation, schema, steps
+from halley.store import alerts, backup, nodes, postgres, remains, rotation, schema, steps
 from halley.store.masterkey import File, Variable, place
 from halley.store.state import PEPPER, State, StoreError, damaged, is_damage, judge, look_at, look_in, untouched
 from halley.store.values import Rotated
@@ -185,6 +185,8 @@ def _opened(engine: Engine, path: Path | None, home: Path, where: File | Variabl
     if path is not None and (mark := moved(path)).exists():
         raise StoreError(f"This store was moved to PostgreSQL ({mark} says when); set [store] url.")
     judge(state, HEAD, steps.known(), METADATA)
+    if not state.columns and (left := remains.of(home, path)):
+        raise StoreError(remains.refusal(home, path, left))
     if path is None and state.revision not in (None, HEAD) and not migrate:
         raise StoreError(
             f"The store has schema {state.revision}, this version needs {HEAD}: run `halley migrate` while no node is running."

@@ -51,18 +51,20 @@ def look_at(engine: Engine) -> State:
 
 
 def look_in(path: Path) -> State:
-    """Of an SQLite file that nobody uses. Raises StoreError when it is none."""
+    """Of an SQLite file that nobody uses. Raises StoreError when it is none, or cannot be read just now."""
     if not path.exists():
         return NOTHING
-    with untouched(path) as address, closing(sqlite3.connect(address, uri=True)) as connection:
-        try:
+    try:
+        with untouched(path) as address, closing(sqlite3.connect(address, uri=True)) as connection:
             columns = _tables(connection.execute(_SQLITE))
             revisions = [row[0] for row in connection.execute(_VERSION)] if "alembic_version" in columns else []
             peppers = [row[0] for row in connection.execute(_PEPPER)] if "secrets" in columns else []
-        except sqlite3.DatabaseError as fault:
-            if not is_damage(fault):
-                raise
+    except sqlite3.DatabaseError as fault:
+        if is_damage(fault):
             raise damaged(path) from None
+        raise StoreError(f"{path} cannot be read: {fault} ({fault.sqlite_errorname}); is it a file, and has its disk room?") from None
+    except OSError as fault:
+        raise StoreError(f"{path} cannot be read: {fault.strerror}.") from None
     return _state(columns, revisions, peppers)
 
 
