@@ -193,7 +193,7 @@ def main() -> int:
         books.elsewhere(home, lambda: postgres.copied(ask))
     try:
         with books.store(home) as connection:
-            prices = {version: _per_unit(rates) for version, rates in books.rates(connection).items()}
+            prices = {version: per_unit(rates) for version, rates in books.rates(connection).items()}
         found = _examine((home / "journal",), home, lambda row: prices[row.price_version], _read_bill(options.bill))
     except AssertionError as fault:
         print(f"script/audit: {fault}", file=sys.stderr)
@@ -211,9 +211,20 @@ def main() -> int:
     return verified.returncode
 
 
-def _per_unit(rates: Mapping[str, int | None]) -> Rates:
-    """The store keeps pico-dollars."""
-    return {name: Decimal(rate) / 1000 for name, rate in {"input": 0, "output": 0, **rates}.items() if rate is not None}
+def per_unit(rates: Mapping[str, Any]) -> Rates:
+    """The store keeps pico-dollars, and factors in millionths."""
+    found: dict[str, Any] = {"input": Decimal(0), "output": Decimal(0)}
+    for name, rate in rates.items():
+        match rate:
+            case int():
+                found[name] = Decimal(rate) if name == "above" else Decimal(rate) / 1000
+            case dict():
+                found[name] = {each: Decimal(value) / (10**6 if name == "service_tiers" else 1000) for each, value in rate.items()}
+            case list():
+                found[name] = [{key: value for key, value in per_unit(step).items() if key in step} for step in rate]
+            case _:
+                raise AssertionError(f"a price has {name} = {rate!r}, which the auditor cannot read")
+    return found
 
 
 def _read_bill(where: str | None) -> Bill | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.harness.books import Row, Tokens
 from tests.harness.priced import INPUT_USD, OUTPUT_USD
@@ -17,8 +17,9 @@ from tests.harness.priced import INPUT_USD, OUTPUT_USD
 _OVER, _UNDER = 0.8, 0.35
 _TOKENS = 12
 
-# Nano-dollars per unit, by the names of a price list.
-Rates = Mapping[str, Decimal]
+# Nano-dollars per unit, by the names that the store has for prices; `tiers`, `service_tiers` (factors), `tools`, `images` and `vendor` hold
+# more of them.
+Rates = Mapping[str, Any]
 # What the simulator's models cost in tests: the decimal strings of the configuration, dollars per million.
 PRICED: Rates = {"input": Decimal(INPUT_USD) * 1000, "output": Decimal(OUTPUT_USD) * 1000}
 _PARTS = {
@@ -27,17 +28,48 @@ _PARTS = {
 }
 
 
-def price(usage: Mapping[str, int], rates: Rates) -> int:
+_UNITS = {
+    "per_second": ("milliseconds", 1000),
+    "per_minute": ("milliseconds", 60_000),
+    "per_character": ("characters", 1),
+    "per_page": ("pages", 1),
+}
+
+
+def price(usage: Mapping[str, Any], rates: Rates) -> int:
     """Each line is rounded once, halves up; what has a rate of its own leaves its direction's plain line."""
+    reached = [step for step in rates.get("tiers", ()) if usage.get("input", 0) > step["above"]]
+    tokens: Rates = {**rates, **(reached[-1] if reached else {})}
+    factor = rates.get("service_tiers", {}).get(usage.get("service_tier", ""), Decimal(1))
     total = _round(rates.get("per_request", Decimal(0)))
     for direction, parts in _PARTS.items():
         left = usage.get(direction, 0)
         for part in parts:
-            if part in rates:
+            if part in tokens:
                 count = min(usage.get(part, 0), left)
-                total += _round(rates[part] * count)
+                total += _round(tokens[part] * count * factor)
                 left -= count
-        total += _round(rates[direction] * left)
+        total += _round(tokens[direction] * left * factor)
+    return total + _images(usage, rates) + _beside(usage, rates)
+
+
+def _images(usage: Mapping[str, Any], rates: Rates) -> int:
+    """Those of a size and quality that has a rate, else of a size that has one, and all others."""
+    total, others = 0, usage.get("images", 0)
+    own = rates.get("images", {})
+    for name, count in (usage.get("sizes") or {}).items():
+        rate = own.get(name, own.get(name.split("/")[0]))
+        if rate is not None:
+            total += _round(rate * count)
+            others -= count
+    return total + _round(rates.get("per_image", Decimal(0)) * max(others, 0))
+
+
+def _beside(usage: Mapping[str, Any], rates: Rates) -> int:
+    """What no service tier makes cheaper: time, characters, pages, calls of tools, units of a vendor."""
+    total = sum(_round(rates[key] * usage.get(name, 0) / per) for key, (name, per) in _UNITS.items() if key in rates)
+    for kind in ("tools", "vendor"):
+        total += sum(_round(rates.get(kind, {}).get(name, Decimal(0)) * count) for name, count in (usage.get(kind) or {}).items())
     return total
 
 

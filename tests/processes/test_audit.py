@@ -10,13 +10,21 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from halley import pricelist
+from halley.chat.usage import Usage
+from halley.policy import pricing
+from tests.harness.audit import per_unit
 from tests.harness.gateway import Gateway
 from tests.harness.mixed import QUICK, SLOW
 from tests.harness.postgres import Server
 from tests.harness.priced import configuration, customer, encoded
 from tests.harness.process import ROOT, environment, until
+from tests.harness.settlement import price as priced
 from tests.harness.simulator import Simulator
 
 COUNT = 6
@@ -123,3 +131,39 @@ def test_a_planted_contradiction_is_named(books: Path, tmp_path: Path, what: str
     code, _, fault = run(place / "home", str(place / "bill.json"))
     assert code == 1
     assert words in fault.rpartition("script/audit: ")[2], fault
+
+
+EVERYTHING = {
+    "input": "0.1505", "output": "0.6015", "cache_read": "0.0333", "reasoning": "0.7", "audio_in": "4", "image_out": "30",
+    "per_request": "0.001", "per_image": "0.04", "per_second": "0.10", "per_character": "0.000015", "per_page": "0.001",
+    "image": {"1024x1024/high": "0.167", "512x512": "0.02"}, "tool": {"web_search": "0.01"}, "vendor": {"credits": "0.005"},
+    "service_tier": {"flex": "0.5", "fast": "1.7"},
+    "tier": [{"above": 100, "input": "2.0001", "cache_read": "0.5"}, {"above": 200, "output": "9"}],
+}  # fmt: skip
+COUNTS = st.integers(0, 300)
+USAGES = st.builds(
+    Usage,
+    input=COUNTS,
+    output=COUNTS,
+    cache_read=COUNTS,
+    cache_write_5m=COUNTS,
+    reasoning=COUNTS,
+    audio_in=COUNTS,
+    image_out=COUNTS,
+    images=COUNTS,
+    milliseconds=COUNTS,
+    characters=COUNTS,
+    pages=COUNTS,
+    tools=st.dictionaries(st.sampled_from(["web_search", "other"]), COUNTS),
+    service_tier=st.sampled_from(["", "flex", "fast", "other"]),
+    sizes=st.none() | st.dictionaries(st.sampled_from(["1024x1024/high", "1024x1024", "512x512/low", "64x64"]), st.integers(0, 9)),
+    vendor=st.none() | st.dictionaries(st.sampled_from(["credits", "other"]), COUNTS),
+)
+
+
+@settings(deadline=None)
+@given(USAGES, st.sets(st.sampled_from(sorted(EVERYTHING.keys() - {"input", "output"}))))
+def test_the_auditor_prices_every_unit_as_the_ledger_does(usage: Usage, left_out: set[str]) -> None:
+    price = pricelist.of({name: rate for name, rate in EVERYTHING.items() if name not in left_out})
+    rates = per_unit(json.loads(msgspec.json.encode(price)))
+    assert priced(json.loads(msgspec.json.encode(usage)), rates) == pricing.charge(price, usage)

@@ -47,13 +47,19 @@ class Event(msgspec.Struct):
 
 
 class Told(msgspec.Struct):
-    """How the order stands. `changed` is false for an event that was known."""
+    """How the order stands. `changed` says whether this event has brought it there: not if it was known, and not if it is pending."""
 
     order: str
     state: str
     changed: bool
 
 
+_WORDS = {
+    "data.amount": 'a text such as "10.00", with at most nine digits before the point and nine behind it',
+    "data.currency": '"USD"',
+    "data.order": "1 to 200 printable ASCII characters without blanks",
+    "type": "one of payment.pending, payment.paid, payment.failed and payment.refunded",
+}
 _decode = msgspec.json.Decoder(Event).decode
 
 
@@ -113,7 +119,7 @@ class Till:
 def _order(body: bytes, way: str) -> payments.Order:
     """What a signed event says. Raises Refused."""
     try:
-        event = _decode(body)
+        event = _event(body)
         json.loads(body, object_pairs_hook=_once)  # two readers would read it differently
         amount = usd(event.data.amount)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as fault:
@@ -122,6 +128,17 @@ def _order(body: bytes, way: str) -> payments.Order:
         raise Refused(Condition.INVALID, "The amount of a payment is above zero.", param="data.amount")
     state = event.type.removeprefix("payment.")
     return payments.Order(event.data.order, way, event.data.account, amount, msgspec.convert(state, payments.State))
+
+
+def _event(body: bytes) -> Event:
+    """Raises MsgspecError, ValueError: for a field of ours in words of ours."""
+    try:
+        return _decode(body)
+    except msgspec.ValidationError as fault:
+        place = str(fault).rpartition("`$.")[2].rstrip("`")
+        if place in _WORDS:
+            raise ValueError(f"{place} must be {_WORDS[place]}") from None
+        raise
 
 
 def _once(pairs: list[tuple[str, object]]) -> None:
