@@ -13,32 +13,6 @@ from halley.store.database import open_store
 from halley.store.state import StoreError
 
 
-def test_a_copy_appears_when_it_is_whole_for_its_owner_only(tmp_path: Path) -> None:
-    target = tmp_path / "copy"
-    with backup.draft(target) as path:
-        path.write_bytes(b"whole")
-        assert not target.exists() and path.parent.stat().st_mode & 0o777 == 0o700
-    assert target.read_bytes() == b"whole" and target.stat().st_mode & 0o777 == 0o600 and target.stat().st_nlink == 1
-    assert [each.name for each in tmp_path.iterdir()] == ["copy"]
-
-
-def test_what_fails_or_is_taken_meanwhile_leaves_nothing_and_overwrites_nothing(tmp_path: Path) -> None:
-    target = tmp_path / "copy"
-    with pytest.raises(RuntimeError), backup.draft(target):
-        raise RuntimeError
-    assert list(tmp_path.iterdir()) == []
-    with pytest.raises(StoreError, match="nothing is overwritten"), backup.draft(target):
-        target.write_bytes(b"mine")
-    with pytest.raises(StoreError, match="nothing is overwritten"), backup.draft(target):
-        raise AssertionError("the block ran")
-    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(StoreError, match="nothing is overwritten"), backup.draft(tmp_path / "link"):
-        raise AssertionError("the block ran")
-    assert target.read_bytes() == b"mine"
-    with pytest.raises(StoreError, match="cannot be written: No such file"), backup.draft(tmp_path / "none" / "copy"):
-        raise AssertionError("the block ran")
-
-
 def test_a_copy_is_one_moment_of_a_store_in_use_and_stands_alone(tmp_path: Path) -> None:
     store = open_store("", tmp_path, "", {})
     with store.begin() as connection:

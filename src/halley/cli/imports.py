@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,16 +68,13 @@ def _text(config: Path) -> str:
 
 def _give(found: Carried, source: Path, target: Path | None) -> None:
     from halley.cli.carried import text
+    from halley.store import drafts
 
     if target is None:
         click.echo(text(found, source.name, secrets=False))
     else:
-        try:
-            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except OSError as fault:
-            raise HalleyError(f"{target} cannot be made: {fault.strerror}") from None
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text(found, source.name, secrets=True))
+        with drafts.draft(target) as draft:
+            draft.write_text(text(found, source.name, secrets=True), encoding="utf-8")
     for line in found.lost:
         click.echo(f"not carried: {line}", err=True)
     done = f"{len(found.providers)} providers, {len(found.models)} models, {len(found.accounts)} accounts; {len(found.lost)} remarks."

@@ -1,57 +1,15 @@
 """Copies of an SQLite store while it is in use: one moment of it, in a file that appears whole and proven or not at all.
 
-A copy is drafted in a directory of its own beside its place, which nobody else can enter, and gets its name when it is on disk. A name that
-is taken is never overwritten.
+How it gets its name is the drafts' business.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import tempfile
-from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 from halley.store.state import StoreError
-
-
-@contextmanager
-def draft(target: Path) -> Generator[Path]:
-    """A path to write the copy to, mode 0600; it becomes `target` when the block ends without an exception. Raises StoreError."""
-    try:
-        if os.path.lexists(target):
-            raise StoreError(f"{target} is there already, and nothing is overwritten; name a file that is not.")
-        with tempfile.TemporaryDirectory(prefix=".backup-", dir=target.parent) as directory:
-            path = Path(directory) / "draft"
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-            yield path
-            _settle(path, target)
-    except OSError as fault:
-        if isinstance(fault, FileExistsError):
-            raise StoreError(f"{target} is there already, and nothing is overwritten; name a file that is not.") from None
-        raise StoreError(f"{target} cannot be written: {fault.strerror or fault}") from None
-
-
-def _settle(path: Path, target: Path) -> None:
-    _sync(path, os.O_RDONLY)
-    try:
-        os.link(path, target)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links
-        if os.path.lexists(target):
-            raise FileExistsError from None
-        path.rename(target)
-    _sync(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-
-
-def _sync(path: Path, flags: int) -> None:
-    descriptor = os.open(path, flags | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def copy(source: Path, path: Path) -> None:

@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 
 from halley import crash, logs
 from halley.secret import SecretBytes
-from halley.store import alerts, backup, nodes, postgres, remains, rotation, schema, steps
+from halley.store import alerts, backup, drafts, nodes, postgres, remains, rotation, schema, steps
 from halley.store.masterkey import File, Variable, place
 from halley.store.state import PEPPER, State, StoreError, damaged, is_damage, judge, look_at, look_in, untouched
 from halley.store.values import Rotated
@@ -297,7 +297,7 @@ def _find_nobody(engine: Engine, node: str) -> None:
 def _back_up(path: Path, from_revision: str) -> None:
     # A start that ended in the same second may have left one of that name.
     name = f"{path.name}.before-{HEAD}-from-{from_revision}-{time.time_ns()}"
-    with backup.draft(path.with_name(name)) as copy:
+    with drafts.draft(path.with_name(name)) as copy:
         backup.copy(path, copy)
 
 

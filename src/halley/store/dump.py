@@ -16,7 +16,7 @@ import msgspec
 from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.engine import make_url
 
-from halley.store import backup, verify
+from halley.store import backup, drafts, verify
 from halley.store.database import aside, fit, reader
 from halley.store.state import StoreError
 
@@ -33,10 +33,10 @@ class Saved(msgspec.Struct, frozen=True):
 
 
 def save(url: str, home: Path, target: Path, environ: Mapping[str, str]) -> Saved:
-    """Beside whoever writes. Raises StoreError, and then there is no file."""
+    """Beside whoever writes. Raises StoreError or NotWritten, and then there is no file."""
     with aside(url, home) as (engine, path, state):
         fit(state)
-        with backup.draft(target) as draft:
+        with drafts.draft(target) as draft:
             found = _copied(path, draft) if path is not None else _dumped(engine, make_url(url), draft, environ)
             size = draft.stat().st_size
         return Saved(str(target), "sqlite" if path is not None else "postgresql", size, found)
