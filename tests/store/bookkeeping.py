@@ -29,7 +29,7 @@ from halley.store.journal import End, Progress, Start
 from halley.store.messages import LeaseWanted, PotWanted
 from halley.store.replay import Position, Read
 from halley.store.verify import verify
-from tests.harness.postgres import Rows, Server
+from tests.harness.postgres import Rows
 from tests.store.conftest import MODEL, PRICE
 
 PREPAID, UNLIMITED = "acme", "free"
@@ -53,10 +53,10 @@ class Template:
     """A home with a store of two accounts, made once for all runs. A database on a server is one for all, and is put back into this
     state: a new one takes the server ten times as long."""
 
-    def __init__(self, server: Server | None) -> None:
+    def __init__(self, url: str) -> None:
         self.home = _new_home()
         atexit.register(shutil.rmtree, self.home)
-        self._url = server.url(server.create()) if server is not None else ""
+        self._url = url
         store = self.open(self.home)
         with store.begin() as connection:
             customers.create_account(connection, PREPAID, 0.0, unlimited=False)
@@ -64,7 +64,7 @@ class Template:
             prices.remember(connection, (MODEL,), 0.0)
             budgets.set_budget(connection, BUDGETED, BUDGET, "none", None, 0.0)
         store.close()
-        self._rows = Rows(self._url) if server is not None else None
+        self._rows = Rows(url) if url else None
 
     def copy(self) -> Path:
         """A home of its own. Whatever else has the database must be closed."""
@@ -79,8 +79,8 @@ class Template:
 
 
 @cache
-def _template(server: Server | None) -> Template:
-    return Template(server)
+def _template(url: str) -> Template:
+    return Template(url)
 
 
 @dataclass
@@ -112,14 +112,14 @@ class Relay:
 
 
 class Books(RuleBasedStateMachine):
-    """`out` is what relays were lent of the budget and have not given back, whatever of it they have `spent`. Where there is a `server`,
-    the store is there."""
+    """`out` is what relays were lent of the budget and have not given back, whatever of it they have `spent`. Where there is a `url`,
+    the store is in that database, which is nobody else's."""
 
-    server: ClassVar[Server | None] = None
+    url: ClassVar[str] = ""
 
     def __init__(self) -> None:
         super().__init__()
-        self.template = _template(self.server)
+        self.template = _template(self.url)
         self.home = self.template.copy()
         self.store = self.template.open(self.home)
         with self.store.read() as connection:

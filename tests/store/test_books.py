@@ -16,6 +16,6 @@ TestBooks.settings = settings(max_examples=25, stateful_step_count=40, deadline=
 
 def test_the_books_agree_on_postgresql(postgres: Server) -> None:
     class There(Books):
-        server = postgres
+        url = postgres.url(postgres.create())
 
     run_state_machine_as_test(There, settings=settings(TestBooks.settings, max_examples=8))
