@@ -13,6 +13,11 @@ from .environments import CLIENTS, Client, Seen, Target, command_of, drive
 from .plan import ALSO_DIRECTLY, MODELS, settings
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    told = "requests that schemathesis makes of each operation and kind, fitting or not (default: 18; with 170, about 20,000 in all)"
+    parser.addoption("--openapi-cases", type=int, default=18, metavar="N", help=told)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Node has one client, and it is asynchronous: the cases of Python's second client are none of Node's."""
     items[:] = [item for item in items if not ("node-" in item.name and "_async" in item.name)]
