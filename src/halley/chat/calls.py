@@ -116,23 +116,25 @@ class KnownCalls:
     def _all(self, events: list[Event]) -> list[Event]:
         out: list[Event] = []
         for event in events:
-            match event:
-                case PartStarted(part=ToolCall() as part):
-                    out.append(PartStarted(self._begun(msgspec.structs.replace(part, id=self._repeats.fresh(part.id)))))
-                case Delta(text=text) if self._held is not None:
-                    self._held.append(text)
-                case PartEnded() if self._held is not None:
-                    held, self._held = self._held, None
-                    out += (Delta(unwrapped("".join(held))), event)
-                case _:
-                    out.append(event)
+            if type(event) is PartStarted and type(event.part) is ToolCall:
+                out.append(self._begun(event, event.part))
+            elif self._held is None:
+                out.append(event)
+            elif type(event) is Delta:
+                self._held.append(event.text)
+            elif type(event) is PartEnded:
+                held, self._held = self._held, None
+                out += (Delta(unwrapped("".join(held))), event)
+            else:
+                out.append(event)
         return out
 
-    def _begun(self, part: ToolCall) -> ToolCall:
+    def _begun(self, event: PartStarted, part: ToolCall) -> PartStarted:
+        id = self._repeats.fresh(part.id)
         tool = self._tools.get(part.name)
         if tool is None:
-            return part
+            return event if id == part.id else PartStarted(msgspec.structs.replace(part, id=id))
         if not tool.free or part.free:
-            return msgspec.structs.replace(part, name=tool.name)
+            return PartStarted(msgspec.structs.replace(part, id=id, name=tool.name))
         self._held = [part.arguments]
-        return msgspec.structs.replace(part, name=tool.name, free=True, arguments="")
+        return PartStarted(msgspec.structs.replace(part, id=id, name=tool.name, free=True, arguments=""))

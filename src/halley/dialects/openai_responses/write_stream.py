@@ -154,9 +154,9 @@ class Writer:
         self._said = []
         self._front = b""
         match part:
-            case ToolCall(seal=seal):
-                if self._message_id or seal is not None:
-                    out += self._close_message() + self._sealed(seal, "next")
+            case ToolCall():
+                if self._message_id or part.seal is not None:
+                    out += self._close_message() + self._sealed(part.seal, "next")
                 return out + self._start_call(part)
             case Text():
                 return (
