@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from halley.chat import untold
 from halley.chat.model import Finish
 from halley.chat.usage import Usage
@@ -16,6 +18,25 @@ def test_counts_that_stand_in_the_sum_alone_are_told() -> None:
     assert untold.of_usage(Usage(9, 5), frozenset()) == untold.of_usage(None, frozenset()) == []
 
 
-def test_the_stop_sequence_that_was_met_is_told() -> None:
-    assert [loss.path for loss in untold.of_finish(Finish("stop_sequence", "END"))] == ["stop"]
-    assert untold.of_finish(Finish("stop")) == []
+CHAT = untold.Ends(frozenset({"stop", "length", "filter", "refusal"}), frozenset({"refusal"}), frozenset({"OTHER"}))
+
+
+@pytest.mark.parametrize(
+    "finish, told",
+    [
+        (Finish("stop"), []),
+        (Finish("stop_sequence", "END"), ["stop"]),
+        (Finish("context"), ["finish"]),
+        (Finish("filter", word="RECITATION"), ["finish"]),
+        (Finish("filter", word="OTHER"), []),
+        (Finish("refusal", detail="It is a secret."), []),
+        (Finish("filter", detail="It was blocked.", word="RECITATION"), ["finish", "finish.detail"]),
+    ],
+)
+def test_what_of_the_end_has_no_word_of_its_own_is_told(finish: Finish, told: list[str]) -> None:
+    assert [loss.path for loss in untold.of_finish(finish, CHAT)] == told
+
+
+def test_a_word_from_elsewhere_is_fit_for_a_log() -> None:
+    (loss,) = untold.of_finish(Finish("stop", word="end\r\nof " + "x" * 1000), CHAT)
+    assert "\r" not in loss.reason and len(loss.reason) < 200

@@ -49,8 +49,8 @@ def test_a_text() -> None:
         ("tool_free", (ToolCall("call_1", "apply_patch", "*** Begin Patch\n-teh\n+the\n*** End Patch", True),), Finish("tool")),
         ("tool_namespace", (ToolCall("call_1", "read", '{"path":"a.txt"}', namespace="files"),), Finish("tool")),
         ("refusal", (Refusal("I cannot help with that."),), Finish("refusal")),
-        ("filter", (Text("Well,"),), Finish("filter", word="content_filter")),
-        ("length", (Text("1, 2, 3, 4, 5, 6,"),), Finish("length", word="max_output_tokens")),
+        ("filter", (Text("Well,"),), Finish("filter")),
+        ("length", (Text("1, 2, 3, 4, 5, 6,"),), Finish("length")),
         (
             "thinking",
             (

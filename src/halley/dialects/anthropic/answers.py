@@ -29,7 +29,16 @@ from halley.chat.model import (
 from halley.chat.strays import Strays, Watch
 from halley.dialects.anthropic.blocks_in import read_citation
 from halley.dialects.anthropic.blocks_out import as_object, wrapped
-from halley.dialects.anthropic.finish import USAGE_SAID, StopDetails, finish_words, read_finish, read_usage, usage_watched, usage_words
+from halley.dialects.anthropic.finish import (
+    ENDS,
+    USAGE_SAID,
+    StopDetails,
+    finish_words,
+    read_finish,
+    read_usage,
+    usage_watched,
+    usage_words,
+)
 from halley.dialects.anthropic.left_out import LEFT_OUT
 from halley.dialects.anthropic.sealing import NAME, is_own, written, written_behind
 from halley.wire.jsonbody import BROKEN
@@ -160,7 +169,7 @@ def write_answer(answer: Answer, asked: Asked) -> Written:
         losses.append(Loss("logprobs", _NOT_SEEN))
     if answer.usage is None:
         losses.append(Loss("usage", "the provider did not say what it counted; zeros stand for it"))
-    losses += untold.of_usage(answer.usage, USAGE_SAID)
+    losses += untold.of_finish(answer.finish, ENDS) + untold.of_usage(answer.usage, USAGE_SAID)
     container, tools = split_extras(answer.extras, losses)
     words = finish_words(answer.finish, any(isinstance(part, Refusal) for part in answer.parts))
     body = {

@@ -12,6 +12,7 @@ import msgspec
 
 from halley.chat.model import Finish, Reason
 from halley.chat.strays import Strays, Watch
+from halley.chat.untold import Ends
 from halley.chat.usage import Usage, tier_named
 from halley.dialects.anthropic.left_out import LEFT_OUT
 from halley.wire.jsonbody import BROKEN
@@ -33,9 +34,9 @@ _WORDS: Final[dict[Reason, str]] = {
     "filter": "refusal",
     "bad_call": "end_turn",  # the call that failed to be one is not in the answer
 }
-CATEGORIES: Final = frozenset({"cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"})
-
-
+CATEGORIES: Final[frozenset[str]] = frozenset({"cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"})
+# An explanation stands beside a refusal alone, which is also the word for what a filter stopped.
+ENDS: Final = Ends(frozenset(_REASONS.values()), frozenset({"refusal", "filter"}), CATEGORIES)
 USAGE_SAID: Final = frozenset({"cache_read", "cache_write_5m", "cache_write_1h", "reasoning"})
 
 

@@ -20,7 +20,7 @@ from halley.chat.model import Audio, Citation, Extra, Loss, Part, Refusal, Seal,
 from halley.chat.usage import Usage
 from halley.dialects.anthropic.answers import carrier, own_citations, split_extras, unseen, whole_block, write_tier
 from halley.dialects.anthropic.errors import error_type
-from halley.dialects.anthropic.finish import USAGE_SAID, finish_words, usage_words
+from halley.dialects.anthropic.finish import ENDS, USAGE_SAID, finish_words, usage_words
 from halley.dialects.anthropic.sealing import written, written_behind
 
 _quote: Final = msgspec.json.Encoder().encode
@@ -198,7 +198,7 @@ class Writer:
         usage = event.usage or self._usage
         if usage is None:
             self.losses.append(Loss("usage", "the provider did not say what it counted; zeros stand for it"))
-        self.losses += untold.of_usage(usage, USAGE_SAID)
+        self.losses += untold.of_finish(event.finish, ENDS) + untold.of_usage(usage, USAGE_SAID)
         container, tools = split_extras(self._extras, self.losses)
         delta = finish_words(event.finish, self._refused)
         if container is not None:

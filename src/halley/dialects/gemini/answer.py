@@ -11,6 +11,7 @@ import msgspec
 
 from halley.chat.model import Finish, Reason
 from halley.chat.strays import Strays, Watch
+from halley.chat.untold import Ends
 from halley.chat.usage import Usage, tier_named
 from halley.dialects.gemini.left_out import LEFT_OUT
 from halley.wire.jsonbody import BROKEN
@@ -282,7 +283,8 @@ _WORDS: dict[Reason, str] = {
     "pause": "STOP",
     "bad_call": "MALFORMED_FUNCTION_CALL",
 }
-_OWN = {*_REASONS, *_FILTERS}
+_OWN = frozenset({*_REASONS, *_FILTERS})
+ENDS = Ends(frozenset({"stop", "length", "tool", "filter", "bad_call"}), frozenset(_WORDS), _OWN)
 
 
 def read_finish(word: str, detail: str | None, called: bool) -> Finish:

@@ -32,7 +32,7 @@ from halley.chat.model import (
 )
 from halley.chat.naming import flat
 from halley.dialects.gemini import seals
-from halley.dialects.gemini.answer import FREE_INPUT, KEPT, USAGE_SAID, Json, is_object, write_finish, write_usage
+from halley.dialects.gemini.answer import ENDS, FREE_INPUT, KEPT, USAGE_SAID, Json, is_object, write_finish, write_usage
 from halley.dialects.gemini.seals import NAME
 from halley.dialects.gemini.sources import write_citations, write_logprobs
 
@@ -58,7 +58,7 @@ def write_answer(answer: Answer, asked: Asked) -> Written:
         if answer.logprobs is not None:
             candidate |= likely(answer.logprobs, losses)
         body = {"candidates": [candidate | own]} | body
-    losses += untold.of_finish(answer.finish) + untold.of_usage(answer.usage, USAGE_SAID)
+    losses += untold.of_finish(answer.finish, ENDS) + untold.of_usage(answer.usage, USAGE_SAID)
     untold_tier(answer.service_tier, losses)
     if answer.usage is not None:
         body["usageMetadata"] = write_usage(answer.usage)

@@ -17,7 +17,7 @@ from halley.chat.events import LOGPROBS, Delta, Event, Failed, Finished, Noted, 
 from halley.chat.fold import joined
 from halley.chat.model import Audio, Citation, Extra, Inline, Loss, Part, Refusal, Seal, Text, Thinking, ToolCall
 from halley.chat.usage import Usage
-from halley.dialects.gemini.answer import USAGE_SAID, Json, write_finish, write_usage
+from halley.dialects.gemini.answer import ENDS, USAGE_SAID, Json, write_finish, write_usage
 from halley.dialects.gemini.errors import UNFINISHED, error_object
 from halley.dialects.gemini.sources import write_citations
 from halley.dialects.gemini.write_answer import call, kept, likely, part_of, sealed, thought, untold_tier
@@ -182,7 +182,7 @@ class StreamWriter:
             response["candidates"] = [candidate | own]
         response |= body
         usage = event.usage or self._usage
-        self._losses += untold.of_finish(finish) + untold.of_usage(usage, USAGE_SAID)
+        self._losses += untold.of_finish(finish, ENDS) + untold.of_usage(usage, USAGE_SAID)
         untold_tier(event.service_tier, self._losses)
         if usage is not None:
             response["usageMetadata"] = write_usage(usage)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from halley.chat.model import Citation, Finish, Reason
+from halley.chat.untold import Ends
 from halley.chat.usage import Usage
 from halley.errors import Condition
 
@@ -28,6 +29,8 @@ _WRITTEN: dict[Reason, str] = {
     "filter": "content_filter",
     "refusal": "content_filter",
 }
+# A refusal has words of its own here, or is what `content_filter` says.
+ENDS = Ends(frozenset({"stop", "length", "tool", "filter", "refusal"}), frozenset({"refusal"}))
 _BY_STATUS = {condition.status: condition.value for condition in reversed(Condition)}
 
 

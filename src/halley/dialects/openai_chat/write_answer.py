@@ -11,7 +11,7 @@ from halley.chat.doors import Asked, Written
 from halley.chat.model import Answer, Audio, Image, Inline, Loss, Opaque, Part, Refusal, Seal, Text, Thinking, ToolCall
 from halley.chat.naming import flat
 from halley.dialects.openai_chat import media
-from halley.dialects.openai_chat.words import USAGE_SAID, write_annotations, write_finish, write_usage
+from halley.dialects.openai_chat.words import ENDS, USAGE_SAID, write_annotations, write_finish, write_usage
 
 Shape = dict[str, object]
 
@@ -25,7 +25,7 @@ def write_answer(answer: Answer, asked: Asked) -> Written:
     if answer.finish.reason == "refusal" and message["refusal"] is None and answer.finish.detail:
         message["refusal"] = answer.finish.detail
     losses += [Loss(extra.at, "the caller's dialect has no place for it") for extra in answer.extras]
-    losses += untold.of_finish(answer.finish) + untold.of_usage(answer.usage, USAGE_SAID)
+    losses += untold.of_finish(answer.finish, ENDS) + untold.of_usage(answer.usage, USAGE_SAID)
     body: Shape = {
         "id": completion_id(answer.id, asked),
         "object": "chat.completion",

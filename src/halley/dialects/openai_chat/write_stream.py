@@ -12,7 +12,7 @@ from halley.chat.events import LOGPROBS, Delta, Event, Failed, Finished, Noted, 
 from halley.chat.model import Audio, Image, Inline, Loss, Opaque, Part, Refusal, Seal, Text, Thinking, ToolCall
 from halley.chat.naming import flat
 from halley.chat.usage import Usage
-from halley.dialects.openai_chat.words import USAGE_SAID, write_annotations, write_failure, write_finish, write_usage
+from halley.dialects.openai_chat.words import ENDS, USAGE_SAID, write_annotations, write_failure, write_finish, write_usage
 from halley.dialects.openai_chat.write_answer import beside, completion_id, detail, encrypted, image, uncited
 
 _encode = msgspec.json.encode
@@ -194,7 +194,7 @@ class ChatStreamWriter:
         if finish.reason == "refusal" and finish.detail:
             out.append(self._chunk(b'"refusal":' + _encode(finish.detail)))
         usage = event.usage or self._usage
-        self.losses += untold.of_finish(finish) + untold.of_usage(usage, USAGE_SAID)
+        self.losses += untold.of_finish(finish, ENDS) + untold.of_usage(usage, USAGE_SAID)
         asks = self._asked.ask.wants_usage
         more = b',"usage":null' if asks else b""
         if event.service_tier is not None:

@@ -112,6 +112,10 @@ def ending(finish: Finish, refused: bool) -> tuple[str, str | None]:
     return ("completed" if why is None else "incomplete"), why
 
 
+# What failed has its explanation as the error's message, a refusal as its words.
+ENDS = untold.Ends(frozenset({"stop", "length", "tool", "filter", "refusal", "bad_call"}), frozenset({"refusal", "bad_call"}))
+
+
 def usage_said(usage: Usage | None, losses: list[Loss]) -> dict[str, object]:
     """AI SDK takes no answer without usage; where none was reported, zeros stand and the loss says so."""
     if usage is None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from halley.chat.events import Failed
-from halley.chat.model import Finish, Part, Refusal, ToolCall
+from halley.chat.model import Finish, Part, Reason, Refusal, ToolCall
 from halley.chat.strays import Strays, Watch
 from halley.chat.usage import Usage, tier_named
 from halley.dialects.openai_responses.left_out import LEFT_OUT
@@ -74,6 +74,7 @@ class Reply(msgspec.Struct):
 
 _usage = msgspec.json.Decoder(UsageFound | None)
 _watched = Watch(UsageFound, LEFT_OUT, "usage")
+_INCOMPLETE: dict[str | None, Reason] = {"content_filter": "filter", "max_output_tokens": "length"}
 _NO_INPUT = _InputDetails()
 _NO_OUTPUT = _OutputDetails()
 _NO_ITEMS = msgspec.Raw()
@@ -156,7 +157,7 @@ def finish(reply: Reply, last: Part | None, called: bool) -> Finish:
     """`last` is the last part of the answer; `called`: a tool of the caller is among them."""
     if reply.status == "incomplete":
         word = reply.incomplete_details.reason if reply.incomplete_details is not None else None
-        return Finish("filter" if word == "content_filter" else "length", word=word)
+        return Finish(_INCOMPLETE.get(word, "length"), word=word if word not in _INCOMPLETE else None)
     if called:
         return Finish("tool")
     return Finish("refusal" if isinstance(last, Refusal) else "stop")

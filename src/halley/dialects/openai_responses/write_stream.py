@@ -124,7 +124,7 @@ class Writer:
         error = None
         if status == "failed":
             error = {"code": "server_error", "message": event.finish.detail or "The model called a tool in a way that cannot be read."}
-        self.losses += untold.of_finish(event.finish)
+        self.losses += untold.of_finish(finish, envelope.ENDS)
         used = envelope.usage_said(event.usage or self._usage, self.losses)
         return out + self._last(status, used, error, incomplete, event.service_tier)
 
