@@ -11,7 +11,12 @@ from typing import NamedTuple
 
 CHAT = "/v1/chat/completions"
 ROUTES = (CHAT, "/api/text/chat")
-DIALECTS = {CHAT: "openai", "/v1/messages": "anthropic", "/v1beta/models/x:generateContent": "gemini"}
+DIALECTS = {
+    CHAT: "openai",
+    "/v1/messages": "anthropic",
+    "/v1beta/models/x:generateContent": "gemini",
+    "/v1/models/x:embedContent": "gemini",
+}
 MODEL = "sim/tokens-3"
 GOOD = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 16}
 _HI = '"model":"sim/tokens-3","messages":[{"role":"user","content":"hi"}]'
@@ -371,9 +376,9 @@ def paths() -> Iterator[Bad]:
 
 
 def methods() -> Iterator[Bad]:
-    for path in (*_PATHS, "/healthz", "/readyz", "/v1/models/x", "/", "/docs"):
+    for path in (*_PATHS, "/v1/models/x:embedContent", "/healthz", "/readyz", "/v1/models/x", "/", "/docs"):
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "PURGE", "MKCOL", "QUERY", "LINK"):
-            readable = path not in (CHAT, "/v1/messages", "/v1beta/models/x:generateContent")
+            readable = path not in (CHAT, "/v1/messages", "/v1beta/models/x:generateContent", "/v1/models/x:embedContent")
             if (method in ("GET", "HEAD") and readable) or (method == "POST" and (path in ROUTES or not readable)):
                 continue
             statuses = (405,)
@@ -410,6 +415,8 @@ def framing() -> Iterator[Bad]:
 
 def _dialect(path: str) -> str:
     bare = path.partition("?")[0]
+    if bare.endswith((":generateContent", ":embedContent")) and bare.startswith("/v1/models/"):
+        return "gemini"
     for prefix, dialect in (("/v1/messages", "anthropic"), ("/v1beta", "gemini")):
         if bare == prefix or bare.startswith(prefix + "/"):
             return dialect

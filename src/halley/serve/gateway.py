@@ -15,7 +15,6 @@ from typing import NamedTuple
 import msgspec
 
 from halley import logs
-from halley.dialects import error_writer
 from halley.errors import Condition, Refused
 from halley.exchanges.standing import Health, Readiness
 from halley.net.client import Pool
@@ -157,7 +156,7 @@ class Gateway:
 
     def refuse(self, refusal: Refused, path: bytes) -> tuple[bytes, bytes]:
         """A guard of the server refused: fields and body in the words of the path's dialect."""
-        status, fields, body = faults.answer(refusal, error_writer(path), self.new_id())
+        status, fields, body = faults.answer(refusal, routes.error_writer(path), self.new_id())
         self.count_refusal(status)
         return fields, body
 
@@ -248,7 +247,7 @@ class Gateway:
         request.connection.answer(status, b"%bx-request-id: %b\r\n%b" % (faults.JSON, self.new_id().encode(), extra), body)
 
     def _refuse(self, request: Request, refusal: Refused, extra: bytes = b"") -> None:
-        status, fields, body = faults.answer(refusal, error_writer(request.path), self.new_id())
+        status, fields, body = faults.answer(refusal, routes.error_writer(request.path), self.new_id())
         self.count_refusal(status)
         request.connection.answer(status, fields + extra, body)
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from halley import dialects
+from halley.dialects import WriteError
 from halley.exchanges import EXCHANGES, Exchange, Route, listing
 from halley.exchanges.kept import KEPT, Deed
 from halley.exchanges.standing import ACCOUNT, CATALOGUE, HEALTH, PAYMENTS, QUOTE, READY, UNIT_QUOTE
@@ -46,6 +48,12 @@ def find(method: bytes, path: bytes) -> Served | None:
     if served is None and (served := _operation(path)) is not None and served.route.method != method:
         return None
     return served
+
+
+def error_writer(path: bytes) -> WriteError:
+    """In whose words a path is refused before, or without, an exchange."""
+    operation = _operation(path)
+    return dialects.error_writer(path) if operation is None else operation.route.dialect.write_error
 
 
 def bodies() -> list[str]:
