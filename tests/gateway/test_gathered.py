@@ -11,7 +11,8 @@ from tests.gateway.test_crossings import House, answer, furnished, send, streame
 from tests.harness.audit import audit
 from tests.harness.dialects import CLIENTS, PROVIDERS, ask
 
-SCRIPTS = ("sse-anyway+tokens-5", "sse-anyway+tool-weather", "sse-anyway+cut-after-2", "sse-anyway+error-frame-after-2", "tokens-5")
+ODD = "sse-anyway+unknown-events+tokens-5"
+SCRIPTS = ("sse-anyway+tokens-5", "sse-anyway+tool-weather", "sse-anyway+cut-after-2", "sse-anyway+error-frame-after-2", ODD, "tokens-5")
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,12 @@ def test_a_stream_that_nobody_asked_for_is_one_answer(house: House, client: str,
     status, _, raw = send(house, *ask(client, f"{provider}/sse-anyway+tool-weather", ["Weather?"], tools=True))
     assert status == 200, raw
     assert [name for _, name, _ in answer(client, json.loads(raw)).calls] == ["weather"]
+
+
+def test_what_the_stream_said_beside_is_told_within_a_dialect_too(house: House) -> None:
+    status, fields, raw = send(house, *ask("messages", f"messages/{ODD}", ["Hello."]))
+    assert status == 200, raw
+    assert fields["x-halley-lost"] == "future_thing", fields
 
 
 @pytest.mark.parametrize("script", ["cut-after-2", "error-frame-after-2"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from halley.chat import seals
-from halley.chat.doors import Asked
+from halley.chat.doors import Asked, Written
 from halley.dialects.bridge import Unreadable, gathered
 from halley.errors import Refused
 from halley.serve.crossing import is_small
@@ -30,15 +30,17 @@ def whole(run: Run, body: bytes) -> bytes | None:
         return None
 
 
-def straight(run: Run, body: bytes) -> bytes:
-    """A whole answer of the client's own dialect. Raises Unreadable, and Refused at a request that cannot be read."""
+def straight(run: Run, body: bytes) -> Written:
+    """A whole answer of the client's own dialect, and what of the stream it does not say. Raises Unreadable, and Refused at a request that
+    cannot be read."""
     dialect = run.passage.spoken
     if dialect.history is not None and (reply := dialect.history.last(body)) is not None:
-        return reply.body  # with the provider's own id, by which its callers go on
+        return Written(reply.body)  # with the provider's own id, by which its callers go on
     doors = dialect.doors
     if doors is None or not is_small(run.request.body):
         raise Unreadable("a stream in place of a whole answer")
     id = run.id.removeprefix("req_")
     answer = gathered(doors, body, seals.origin(doors.name, ""), id)
     asked = Asked(doors.read_ask(run.request.body), answer.model or run.seen.model, id, int(run.gateway.wall()))
-    return doors.write_answer(answer, asked).body
+    written = doors.write_answer(answer, asked)
+    return Written(written.body, (*answer.losses, *written.losses))

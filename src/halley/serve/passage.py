@@ -68,15 +68,16 @@ class Passage(Protocol):
 
 
 class Straight:
-    """One dialect on both sides: nothing is read, nothing is lost, every byte stays."""
+    """One dialect on both sides: nothing is read, nothing is lost, every byte stays; but of a stream that nobody asked for, which is read,
+    `losses` are what its whole answer does not say."""
 
-    __slots__ = ("body", "head", "spoken")
+    __slots__ = ("body", "head", "losses", "spoken")
 
     kind = EVENT_STREAM
     failed = False
-    losses = ()
 
     def __init__(self, run: Run, offer: Offer, way: Way) -> None:
+        self.losses: tuple[Loss, ...] = ()
         self.spoken = dialect = run.route.dialect
         self.head = offer.head(way, stream=run.seen.stream)
         if way.carried:
@@ -101,7 +102,9 @@ class Straight:
         return body
 
     def gathered(self, run: Run, body: bytes) -> bytes:
-        return gathering.straight(run, body)
+        written = gathering.straight(run, body)
+        self.losses += written.losses
+        return written.body
 
     def error(self, run: Run, status: int, fields: bytes, body: bytes) -> Answer:
         return status, fields, body
@@ -110,7 +113,7 @@ class Straight:
 class Moving(Straight):
     """The same to a host that wants in the body what its dialect says in the head."""
 
-    __slots__ = ("losses",)
+    __slots__ = ()
 
     def __init__(self, run: Run, offer: Offer, way: Way) -> None:
         """Raises Refused: the host does not know all of it, and the caller is strict."""
