@@ -233,6 +233,25 @@ def test_calls_that_share_one_index_are_told_apart_by_their_ids() -> None:
     assert [(call.id, call.name, call.arguments) for call in calls] == [("a", "f", '{"n":1}'), ("b", "g", "{}")]
 
 
+@pytest.mark.parametrize("late_id", [False, True])
+def test_a_call_whose_name_comes_in_its_second_piece_begins_then(late_id: bool) -> None:
+    who = {"id": "a"}
+    first, second = ({}, who) if late_id else (who, {})
+    opened = {"tool_calls": [{"index": 0, **first, "function": {"arguments": ""}}]}
+    stream = chunks(opened, piece(0, "{", name="f", **second), piece(0, '"n":1}'), piece(1, "{}", id="b", name="g"))
+    found = events(stream)
+    started = [event.part for event in found if isinstance(event, PartStarted)]
+    assert [part.name for part in started if isinstance(part, ToolCall)] == ["f", "g"]
+    calls = [part for part in fold(found).parts if isinstance(part, ToolCall)]
+    assert [(call.id, call.name, call.arguments) for call in calls] == [("a", "f", '{"n":1}'), ("b", "g", "{}")]
+
+
+def test_calls_without_an_index_are_told_apart_by_their_ids() -> None:
+    said = [{"tool_calls": [{"index": None, "id": id, "function": {"name": "f", "arguments": "{}"}}]} for id in "ab"]
+    calls = [part for part in fold(events(chunks(*said))).parts if isinstance(part, ToolCall)]
+    assert [(call.id, call.arguments) for call in calls] == [("a", "{}"), ("b", "{}")]
+
+
 def test_two_signed_thoughts_in_a_stream_stay_two() -> None:
     details = [
         {"type": "reasoning.text", "text": text, "signature": seal, "index": index}

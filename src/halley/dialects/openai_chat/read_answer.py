@@ -41,9 +41,9 @@ class Beside(msgspec.Struct):
 
 
 class Call(msgspec.Struct):
-    """A tool call, whole or a piece of one."""
+    """A tool call, whole or a piece of one. Hosts that number none of them give each its own id."""
 
-    index: int = 0
+    index: int | None = None
     id: str | None = None
     function: Called | None = None
     custom: Called | None = None

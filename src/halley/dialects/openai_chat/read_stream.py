@@ -245,9 +245,10 @@ class ChatStreamReader:
     # -- tool calls ---------------------------------------------------------------------------------------------------------------
 
     def _piece(self, call: Call, events: list[Event]) -> None:
+        index = call.index or 0
         called = call.custom or call.function
         text = "" if called is None else (called.input if call.custom is not None else called.said()) or ""
-        if call.index == self._call and not self._another(call):
+        if index == self._call and not self._another(call):
             if call.extra_content is not None:
                 self._seal = seal_beside(call, self._origin) or self._seal
             if text:
@@ -257,26 +258,33 @@ class ChatStreamReader:
                 self._close(events)
                 self._release(events)
             return
-        held = self._held.get(call.index)
+        held = self._held.get(index)
         if held is not None:
-            part, pieces = held
-            pieces.append(text)
-            if (seal := seal_beside(call, self._origin)) is not None:
-                self._held[call.index] = (msgspec.structs.replace(part, seal=seal), pieces)
+            self._held[index] = self._added(call, called, *held, text)
+            self._release(events)
             return
-        id = call.id or f"call_{self._new_id}_{call.index}"
+        id = call.id or f"call_{self._new_id}_{index}"
         part = ToolCall(
             id, (called.name if called is not None else None) or "", "", free=call.custom is not None, seal=seal_beside(call, self._origin)
         )
-        if self._call >= 0 and self._call != call.index and not self._whole():
-            self._held[call.index] = (part, [text])
-            heapq.heappush(self._order, call.index)
+        # Some hosts say the name in the call's second piece.
+        if not part.name or (self._call >= 0 and self._call != index and not self._whole()):
+            self._held[index] = (part, [text])
+            heapq.heappush(self._order, index)
             return
         self._close(events)
-        self._begin(call.index, part, events)
+        self._begin(index, part, events)
         if text:
             self._said.append(text)
             events.append(Delta(text))
+
+    def _added(self, call: Call, called: Called | None, part: ToolCall, pieces: list[str], text: str) -> tuple[ToolCall, list[str]]:
+        """A call that is held back, with one more piece."""
+        pieces.append(text)
+        seal = seal_beside(call, self._origin) or part.seal
+        if not part.name and called is not None and called.name:
+            part = msgspec.structs.replace(part, id=call.id or part.id, name=called.name)
+        return msgspec.structs.replace(part, seal=seal), pieces
 
     def _begin(self, index: int, part: ToolCall, events: list[Event]) -> None:
         self._open, self._call, self._id, self._said, self._extent = "tool", index, part.id, [], Extent()
@@ -296,12 +304,15 @@ class ChatStreamReader:
         return self._extent.whole
 
     def _release(self, events: list[Event], *, ended: bool = False) -> None:
-        """The calls that were held back, up to one that is not yet whole: it stays open. When the answer has ended, all of them."""
+        """The calls that were held back, up to one without a name, or one that is not yet whole: it stays open. When the answer has ended,
+        all of them."""
         while self._order:
-            if self._call >= 0 and not (ended or self._whole()):
+            index = self._order[0]
+            part, pieces = self._held[index]
+            if not ended and (not part.name or (self._call >= 0 and not self._whole())):
                 return
-            index = heapq.heappop(self._order)
-            part, pieces = self._held.pop(index)
+            heapq.heappop(self._order)
+            del self._held[index]
             self._close(events)
             self._begin(index, part, events)
             self._said = pieces
