@@ -132,3 +132,12 @@ def test_a_stream_says_what_the_whole_answer_says(case: str) -> None:
     if case != "citations":
         texts = [[part.text for part in answer.parts if isinstance(part, Text | Thinking)] for answer in (streamed, whole)]
         assert texts[0] == texts[1]
+
+
+def test_arguments_that_are_no_utf8_are_unreadable() -> None:
+    """Found by `script/soak fuzz`."""
+    reader = DOORS.read_stream(ORIGIN, "abc")
+    call = b'{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":{"city":"%b"}}}],"role":"model"}}]}'
+    assert reader.feed(call % b"Paris")
+    with pytest.raises(Unreadable):
+        reader.feed(call % b"P\xff")

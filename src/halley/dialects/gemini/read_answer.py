@@ -150,7 +150,10 @@ def arguments(call: Call) -> str:
     """No arguments on the wire are an empty object, which this JSON leaves out. Raises Unreadable."""
     if call.partialArgs and given(call.partialArgs):
         raise Unreadable("arguments of a call in pieces, which nobody asked for")
-    args = str(call.args, "utf-8")  # pyright: ignore[reportArgumentType]  # it is a buffer
+    try:
+        args = str(call.args, "utf-8")  # pyright: ignore[reportArgumentType]  # it is a buffer
+    except UnicodeDecodeError:
+        raise Unreadable("arguments of a call that are no UTF-8") from None
     return args if args and args != "null" else "{}"
 
 
