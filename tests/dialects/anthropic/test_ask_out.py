@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import pytest
 from msgspec import Raw
@@ -406,6 +408,17 @@ def test_a_cap_of_the_callers_is_never_raised_to_make_room_for_thoughts(cap: int
     body, lost = write(Ask(model="m", turns=(HI,), max_output=cap, reasoning=Reasoning(budget=budget)))
     assert (body["max_tokens"], body["thinking"]) == (cap, thinking)
     assert lost == ([] if cap > budget else ["reasoning"])
+
+
+@pytest.mark.parametrize("key", ["format", "minItems"])
+@pytest.mark.parametrize("value", [{"a": 1}, [], None])
+def test_a_word_of_a_schema_with_a_value_that_is_none_is_told_in_words(key: str, value: object) -> None:
+    """Found by `script/soak fuzz`."""
+    schema = Raw(json.dumps({"type": "object", "properties": {"a": {key: value}}, "additionalProperties": False}).encode())
+    written = write_ask(Ask(model="m", turns=(HI,), format=Format("schema", schema, name="n", strict=True)), TARGET)
+    said = json.loads(written.body)["output_config"]["format"]["schema"]["properties"]["a"]
+    assert key not in said and json.dumps(value, separators=(",", ":")) in said["description"]
+    assert [loss.path for loss in written.losses] == ["format"]
 
 
 def test_a_schema_is_closed_and_otherwise_as_it_came() -> None:

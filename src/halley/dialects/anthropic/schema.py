@@ -87,7 +87,7 @@ class _Said:
 def _is_bound(key: str, value: object) -> bool:
     match key:
         case "format":
-            return value not in _FORMATS
+            return not isinstance(value, str) or value not in _FORMATS
         case "minItems":
             return value not in _LEAST_ITEMS
         case _:
