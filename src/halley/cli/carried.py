@@ -55,7 +55,7 @@ class Carried(msgspec.Struct):
     after: list[str] = []
     _named: dict[tuple[str, str, str, bool], str] = {}
     _by_id: dict[str, Offered] = {}
-    _free: dict[str, int] = {}
+    _taken: dict[str, int] = {}
 
     def provider(self, kind: str, base_url: str, api_key: Secret, name: str = "", *, enabled: bool = True) -> str:
         """The name of such a provider, which is made unless there is one already."""
@@ -63,10 +63,10 @@ class Carried(msgspec.Struct):
         if what in self._named:
             return self._named[what]
         wanted = free = _UNFIT.sub("-", name or kind).strip("-.")[:48] or kind
-        while free in self._free:
-            self._free[wanted] += 1
-            free = f"{wanted}-{self._free[wanted]}"
-        self._free[free] = 1
+        while free in self._taken:
+            self._taken[wanted] += 1
+            free = f"{wanted}-{self._taken[wanted]}"
+        self._taken[free] = 1
         self._named[what] = free
         self.providers.append(Upstream(free, kind, base_url, api_key, enabled))
         return free

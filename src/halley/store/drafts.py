@@ -23,7 +23,7 @@ def draft(target: Path) -> Generator[Path]:
     try:
         if os.path.lexists(target):
             raise NotWritten(f"{target} is there already, and nothing is overwritten; name a file that is not.")
-        with tempfile.TemporaryDirectory(prefix=".backup-", dir=target.parent) as directory:
+        with tempfile.TemporaryDirectory(prefix=".draft-", dir=target.parent) as directory:
             path = Path(directory) / "draft"
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             yield path

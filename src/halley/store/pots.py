@@ -57,14 +57,14 @@ def current(row: BudgetRow, now: float) -> Pot:
 
 
 def left(connection: Connection, wanted: Sequence[Pot]) -> dict[Pot, NanoDollars]:
-    """What may still be lent of each pot, in one statement; one whose budget is not in force bounds nothing, and is left out."""
+    """What may still be lent of each pot, in one statement; one whose budget is not in force bounds nothing, and is left out. True until
+    the transaction ends, because only one at a time may write."""
     if not wanted:
         return {}
     query = select(budgets.c.id, budgets.c.amount, *(pots.c[name] for name in _PLACE), pots.c.lent)
     query = query.outerjoin(pots, and_(pots.c.budget == budgets.c.id, _among(pots, wanted)))
     query = query.where(budgets.c.id.in_([pot.budget for pot in wanted]), budgets.c.removed_at.is_(None))
-    # Another control process that lends of the same budget waits for this transaction.
-    rows = connection.execute(query.with_for_update(key_share=True, of=budgets)).all()
+    rows = connection.execute(query).all()
     amounts = {row.id: int(row.amount) for row in rows}
     lent = {_pot(row): int(row.lent) for row in rows if row.lent is not None}
     return {pot: amounts[pot.budget] - lent.get(pot, 0) for pot in wanted if pot.budget in amounts}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import pytest
 from msgspec import Raw
@@ -27,6 +29,7 @@ from halley.chat.model import (
 )
 from halley.chat.seals import labelled
 from halley.chat.usage import Usage
+from halley.dialects.anthropic import DOORS
 from halley.dialects.anthropic.answers import read_answer, read_count, write_answer
 from halley.dialects.anthropic.sealing import UNSEALED, written_behind
 
@@ -244,3 +247,27 @@ def test_a_count_is_read() -> None:
     assert read_count(b'{"input_tokens":42}') == 42
     with pytest.raises(Unreadable):
         read_count(b"{}")
+
+
+BLOCKS: dict[str, dict[str, object]] = {
+    "text": {"text": "Hello."},
+    "thinking": {"thinking": "Hm.", "signature": "s"},
+    "redacted_thinking": {"data": "d"},
+    "tool_use": {"id": "toolu_1", "name": "f", "input": {"a": 1}},
+}
+ASTRAY = [(kind, name) for kind, own in BLOCKS.items() for each in BLOCKS.values() for name in each if name not in own]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("kind, name", ASTRAY)
+def test_what_only_another_kind_of_block_has_is_told(kind: str, name: str, streamed: bool) -> None:
+    value = next(each[name] for each in BLOCKS.values() if name in each)
+    block = {"type": kind, **BLOCKS[kind], name: value}
+    if streamed:
+        reader = DOORS.read_stream("", "ID")
+        begun = {"type": "content_block_start", "index": 0, "content_block": block}
+        reader.feed(json.dumps(begun).encode(), b"content_block_start")
+        losses = reader.losses
+    else:
+        losses = read_answer(json.dumps({"content": [block]}).encode(), "", "ID").losses
+    assert [loss.path for loss in losses] == [f"content[].{name}"]

@@ -374,3 +374,13 @@ def test_an_answer_with_calls_ends_for_them_whatever_the_provider_says(word: str
 def test_a_stream_of_nothing_is_no_answer() -> None:
     reader = DOORS.read_stream(ORIGIN, "N")
     assert [type(event) for event in reader.feed(b'{"choices": []}') + reader.feed(b"[DONE]")] == [Started, Failed]
+
+
+def test_references_of_mistral_are_told() -> None:
+    said = [{"type": "text", "text": "So it is."}, {"type": "reference", "reference_ids": [1, 2]}]
+    whole = DOORS.read_answer(json.dumps({"choices": [{"message": {"content": said}, "finish_reason": "stop"}]}).encode(), ORIGIN, "ID")
+    assert [loss.path for loss in whole.losses] == ["choices[].message.content[].reference_ids"]
+    reader = DOORS.read_stream(ORIGIN, "ID")
+    for _, payload in sse.named(chunks({"content": said})):
+        reader.feed(payload)
+    assert [loss.path for loss in reader.losses] == ["choices[].delta.content[].reference_ids"]

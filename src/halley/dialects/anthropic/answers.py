@@ -5,8 +5,8 @@ Where the seals of other makers stand is told in `sealing`. Nothing here knows o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 import msgspec
 
@@ -54,18 +54,28 @@ class _Kind(msgspec.Struct):
     type: str
 
 
-class BlockWords(msgspec.Struct):
-    """Any block that has a twin: what is read of it is told by its type."""
-
-    type: str
+class TextWords(msgspec.Struct):
     text: str = ""
     citations: list[msgspec.Raw] | None = None
+
+
+class ThinkingWords(msgspec.Struct):
     thinking: str = ""
     signature: str = ""
+
+
+class RedactedWords(msgspec.Struct):
     data: str = ""
+
+
+class ToolUseWords(msgspec.Struct):
     id: str = ""
     name: str = ""
     input: msgspec.Raw = msgspec.Raw()
+
+
+BlockWords = TextWords | ThinkingWords | RedactedWords | ToolUseWords
+"""A block that has a twin."""
 
 
 class _Answer(msgspec.Struct):
@@ -84,7 +94,12 @@ class _Count(msgspec.Struct):
 
 
 _ANSWER: Final = Watch(_Answer, LEFT_OUT)
-BLOCK: Final = Watch(BlockWords, LEFT_OUT, "content[]")
+_BLOCKS: Final[dict[str, Watch[Any]]] = {
+    "text": Watch(TextWords, LEFT_OUT, "content[]"),
+    "thinking": Watch(ThinkingWords, LEFT_OUT, "content[]"),
+    "redacted_thinking": Watch(RedactedWords, LEFT_OUT, "content[]"),
+    "tool_use": Watch(ToolUseWords, LEFT_OUT, "content[]"),
+}
 _decode_kind: Final = msgspec.json.Decoder(_Kind).decode
 _decode_count: Final = msgspec.json.Decoder(_Count).decode
 
@@ -134,29 +149,36 @@ def present(raw: msgspec.Raw) -> bool:
 
 def read_block(raw: msgspec.Raw, origin: str, new_id: str, strays: Strays) -> Part:
     """A content block of an answer. Raises msgspec.DecodeError."""
-    kind = _decode_kind(raw).type
-    read = _BLOCKS.get(kind)
-    return opaque(kind, raw.copy()) if read is None else read(BLOCK.read(raw, strays), origin, new_id, strays)
+    match read_words(raw, strays):
+        case TextWords() as block:
+            return Text(block.text, citations=cited(block, strays))
+        case ThinkingWords(thinking=thinking, signature=signature):
+            return Thinking(thinking, seal=_seal(signature, origin))
+        case RedactedWords(data=data):
+            return Thinking("", redacted=True, seal=_seal(data, origin))
+        case ToolUseWords(id=id, name=name, input=given):
+            return ToolCall(id or new_id, name, _input(given))
+        case None:
+            return opaque(raw.copy())
 
 
-def opaque(kind: str, raw: msgspec.Raw) -> Opaque:
-    return Opaque(NAME, kind[:64], raw, "content[]")
+def read_words(raw: msgspec.Raw, strays: Strays) -> BlockWords | None:
+    """What a content block says, by its type; None of one that has no twin. Raises msgspec.DecodeError."""
+    watch = _BLOCKS.get(_decode_kind(raw).type)
+    return None if watch is None else watch.read(raw, strays)
 
 
-def cited(block: BlockWords, strays: Strays) -> tuple[Citation, ...]:
+def opaque(raw: msgspec.Raw) -> Opaque:
+    """Raises msgspec.DecodeError."""
+    return Opaque(NAME, _decode_kind(raw).type[:64], raw, "content[]")
+
+
+def cited(block: TextWords, strays: Strays) -> tuple[Citation, ...]:
     return tuple(read_citation(raw, strays) for raw in block.citations or ())
 
 
 def _seal(value: str, origin: str) -> Seal | None:
     return Seal(origin, value) if value else None
-
-
-_BLOCKS: Final[dict[str, Callable[[BlockWords, str, str, Strays], Part]]] = {
-    "text": lambda block, origin, new_id, strays: Text(block.text, citations=cited(block, strays)),
-    "thinking": lambda block, origin, new_id, strays: Thinking(block.thinking, seal=_seal(block.signature, origin)),
-    "redacted_thinking": lambda block, origin, new_id, strays: Thinking("", redacted=True, seal=_seal(block.data, origin)),
-    "tool_use": lambda block, origin, new_id, strays: ToolCall(block.id or new_id, block.name, _input(block.input)),
-}
 
 
 # ---- for a client -----------------------------------------------------------------------------------------------------------------------

@@ -18,7 +18,18 @@ from halley.chat.events import Delta, Event, Failed, Finished, Noted, PartEnded,
 from halley.chat.model import Citation, Finish, Loss, Seal, Text, Thinking, ToolCall
 from halley.chat.strays import Strays, Watch
 from halley.chat.usage import Usage
-from halley.dialects.anthropic.answers import BLOCK, TOOLS_USED, cited, opaque, present, read_tier
+from halley.dialects.anthropic.answers import (
+    TOOLS_USED,
+    RedactedWords,
+    TextWords,
+    ThinkingWords,
+    ToolUseWords,
+    cited,
+    opaque,
+    present,
+    read_tier,
+    read_words,
+)
 from halley.dialects.anthropic.blocks_in import read_citation
 from halley.dialects.anthropic.errors import STATUSES
 from halley.dialects.anthropic.finish import StopDetails, read_finish, read_usage, usage_watched
@@ -221,26 +232,25 @@ class Reader:
         self._earlier.add(self._index)
         self._index = found.index
         raw = found.content_block
-        kind = _decode_any(raw).type
-        if kind not in ("text", "thinking", "redacted_thinking", "tool_use"):
+        block = read_words(raw, self._strays)
+        if block is None:
             self._held = raw.copy()
             return events
-        block = BLOCK.read(raw, self._strays)
         self._blocks += 1
-        match kind:
-            case "text":
+        text = ""
+        match block:
+            case TextWords(text=text):
                 events.append(PartStarted(Text("")))
                 self._citations = list(cited(block, self._strays))
-            case "thinking":
+            case ThinkingWords(thinking=text):
                 events.append(PartStarted(Thinking("")))
                 self._seal = [block.signature]
-            case "redacted_thinking":
-                events.append(PartStarted(Thinking("", redacted=True, seal=Seal(self._origin, block.data) if block.data else None)))
-            case _:
+            case RedactedWords(data=data):
+                events.append(PartStarted(Thinking("", redacted=True, seal=Seal(self._origin, data) if data else None)))
+            case ToolUseWords():
                 events.append(PartStarted(ToolCall(block.id or f"toolu_{self._new_id}_{self._blocks}", block.name, "")))
                 given = bytes(block.input)
                 self._arguments = b"" if given in _EMPTY else given
-        text = block.text or block.thinking
         if text:
             events.append(Delta(text))
         return events
@@ -252,7 +262,7 @@ class Reader:
         events: list[Event] = []
         if self._held is not None:
             raw = _with_input(self._held, "".join(self._said))
-            events = [PartStarted(opaque(_decode_any(raw).type, raw)), PartEnded()]
+            events = [PartStarted(opaque(raw)), PartEnded()]
         else:
             if self._arguments:
                 events.append(Delta(self._arguments.decode()))

@@ -281,10 +281,11 @@ class ChatStreamReader:
     def _added(self, call: Call, called: Called | None, part: ToolCall, pieces: list[str], text: str) -> tuple[ToolCall, list[str]]:
         """A call that is held back, with one more piece."""
         pieces.append(text)
-        seal = seal_beside(call, self._origin) or part.seal
+        if (seal := seal_beside(call, self._origin)) is not None:
+            part = msgspec.structs.replace(part, seal=seal)
         if not part.name and called is not None and called.name:
             part = msgspec.structs.replace(part, id=call.id or part.id, name=called.name)
-        return msgspec.structs.replace(part, seal=seal), pieces
+        return part, pieces
 
     def _begin(self, index: int, part: ToolCall, events: list[Event]) -> None:
         self._open, self._call, self._id, self._said, self._extent = "tool", index, part.id, [], Extent()

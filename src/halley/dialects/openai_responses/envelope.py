@@ -20,6 +20,8 @@ from halley.errors import Refused
 
 _ECHOED = ("previous_response_id", "truncation", "max_tool_calls", "prompt", "conversation", "background")
 _USAGE_SAID = frozenset({"cache_read", "cache_write_5m", "reasoning"})
+# What failed has its explanation as the error's message, a refusal as its words.
+ENDS = untold.Ends(frozenset({"stop", "length", "tool", "filter", "refusal", "bad_call"}), frozenset({"refusal", "bad_call"}))
 _FILTERED = {"filter": "content_filter", "refusal": "content_filter", "length": "max_output_tokens", "context": "max_output_tokens"}
 
 
@@ -110,10 +112,6 @@ def ending(finish: Finish, refused: bool) -> tuple[str, str | None]:
         return "failed", None
     why = None if finish.reason == "refusal" and refused else _FILTERED.get(finish.reason)
     return ("completed" if why is None else "incomplete"), why
-
-
-# What failed has its explanation as the error's message, a refusal as its words.
-ENDS = untold.Ends(frozenset({"stop", "length", "tool", "filter", "refusal", "bad_call"}), frozenset({"refusal", "bad_call"}))
 
 
 def usage_said(usage: Usage | None, losses: list[Loss]) -> dict[str, object]:
