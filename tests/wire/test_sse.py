@@ -77,6 +77,9 @@ FORMS = {
     ": a comment": None,
     "event: without": None,
     "data: ": None,
+    "data:": None,
+    "event: empty\ndata: ": None,
+    "event: empty\ndata:": None,
 }
 
 

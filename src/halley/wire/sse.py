@@ -116,13 +116,17 @@ def named(data: bytes) -> list[tuple[bytes, bytes]]:
         if end == last:
             if last > 6 and data.startswith(b"data: "):
                 return [(b"", data[6:-2])]
-        elif data.startswith(b"\ndata: ", end) and data.find(b"\n", end + 7) == last and data.startswith(b"event: "):
+        elif data.startswith(b"\ndata: ", end) and data.find(b"\n", end + 7) == last > end + 7 and data.startswith(b"event: "):
             return [(data[7:end], data[end + 7 : -2])]
     found: list[tuple[bytes, bytes]] = []
     for frame in data.split(b"\n\n"):
         if frame.startswith(b"data: ") and frame.find(b"\n", 6) < 0 and len(frame) > 6:
             found.append((b"", frame[6:]))
-        elif frame.startswith(b"event: ") and 0 < (end := frame.find(b"\n")) == frame.find(b"\ndata: ") and frame.find(b"\n", end + 7) < 0:
+        elif (
+            frame.startswith(b"event: ")
+            and 0 < (end := frame.find(b"\n")) == frame.find(b"\ndata: ") < len(frame) - 7
+            and frame.find(b"\n", end + 7) < 0
+        ):
             found.append((frame[7:end], frame[end + 7 :]))
         elif frame and (odd := _named(frame))[1]:
             found.append(odd)
