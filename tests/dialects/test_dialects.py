@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from halley.dialects import SPOKEN, anthropic, error_writer, gemini, openai_chat
+from halley.chat.doors import Doors
+from halley.dialects import DOORS, SPOKEN, anthropic, error_writer, gemini, openai_chat
 from halley.errors import Refused
 
 
@@ -65,3 +66,9 @@ def test_what_is_no_number_of_its_own_stays_as_it_is() -> None:
     assert (ask.max_output, ask.metadata) == (3, {"at": '4.0 " 5.0'})
     long = json.dumps({"model": "m", "max_tokens": 3.0, "messages": [{"role": "user", "content": "x" * 100_000}]}).encode()
     assert openai_chat.peek(long).cap == 3
+
+
+@pytest.mark.parametrize("doors", DOORS.values(), ids=lambda doors: doors.name)
+@pytest.mark.parametrize("body", [b"\xff", b'{"error":"\xff"}', b'{"error":{"message":"\xff"}}', b'{"detail":["\xff"]}', b"[]", b"{}"])
+def test_an_error_that_cannot_be_read_is_one_without_words(doors: Doors, body: bytes) -> None:
+    assert doors.read_error(418, body).status == 418

@@ -384,3 +384,12 @@ def test_references_of_mistral_are_told() -> None:
     for _, payload in sse.named(chunks({"content": said})):
         reader.feed(payload)
     assert [loss.path for loss in reader.losses] == ["choices[].delta.content[].reference_ids"]
+
+
+def test_arguments_that_are_an_object_and_no_utf8_are_unreadable() -> None:
+    """Found by `script/soak fuzz`."""
+    call = b'{"index":0,"id":"a","function":{"name":"f","arguments":{"a":"\xff"}}}'
+    with pytest.raises(Unreadable):
+        DOORS.read_answer(b'{"choices":[{"message":{"tool_calls":[%b]},"finish_reason":"tool_calls"}]}' % call, ORIGIN, "ID")
+    with pytest.raises(Unreadable):
+        DOORS.read_stream(ORIGIN, "ID").feed(b'{"choices":[{"index":0,"delta":{"tool_calls":[%b]}}]}' % call)

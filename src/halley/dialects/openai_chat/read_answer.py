@@ -28,8 +28,14 @@ class Called(msgspec.Struct):
     input: str | None = None
 
     def said(self) -> str:
+        """Raises Unreadable: what is within the object nobody has looked at yet."""
         found = self.arguments
-        return found if isinstance(found, str) else "" if found is None else msgspec.json.encode(found).decode()
+        if found is None or isinstance(found, str):
+            return found or ""
+        try:
+            return msgspec.json.encode(found).decode()
+        except UnicodeDecodeError:
+            raise Unreadable("arguments of a call that are no UTF-8") from None
 
 
 class Google(msgspec.Struct):

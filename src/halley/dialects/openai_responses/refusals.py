@@ -47,7 +47,7 @@ def read_error(status: int, body: bytes) -> ProviderError:
     error = found.error
     if isinstance(error, ErrorFound):
         return ProviderError(status, error.message or "", str(error.code or error.type or ""), error.param)
-    return ProviderError(status, error or found.message or bytes(found.detail).decode().strip('"'))
+    return ProviderError(status, error or found.message or bytes(found.detail).decode(errors="replace").strip('"'))
 
 
 def write_error(refusal: Refused, request_id: str, /) -> tuple[int, bytes, bytes]:
