@@ -5,6 +5,7 @@ A few hundred mutants of every dialect's fixtures, the same in each run; `script
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -37,3 +38,14 @@ def test_any_stream_is_read_or_unreadable_and_ends_once(name: str) -> None:
     streams = [mutants.events(stream) for stream in mutants.fixtures(FIXTURES, "streams", name)]
     for _ in range(MANY):
         held.a_stream(name, mutants.mutant_stream(dice.choice(streams), streams, dice))
+
+
+@pytest.mark.parametrize("name", held.SPOKEN)
+def test_any_value_of_an_ask_may_be_of_any_kind(name: str) -> None:
+    for document in mutants.documents(mutants.fixtures(FIXTURES, "asks", name)):
+        for holder, key in list(mutants.places(document)):
+            kept = holder[key]
+            for odd in ({"a": "halley.1.anthropic:x.next:"}, [], 1.5, "https://a]b/c.png"):
+                holder[key] = odd
+                held.an_ask(name, json.dumps(document).encode())
+            holder[key] = kept

@@ -20,7 +20,8 @@ Place = tuple[Any, Any]  # a dict or list, and the key or index of a node in it
 _ODD: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2**31, 2**63, 2**64, 10**30, 0.5, -0.0, 1e308, [], {}, [[]], [None], [""], [{}], {"": ""}, {"type": None},
     {"type": "text"}, {"type": []}, "", "x", "null", "[]", "{}", "\u0000", "\ud83d\ude00", "\ud800", "\u2028", "x" * 300, ":", "a:b",
-    "data:;base64,", "data:image/png;base64,====", "data:,", "https://", "halley.1.", "halley.1.a:b.c", "halley.1.anthropic:x.next:",
+    "data:;base64,", "data:image/png;base64,====", "data:,", "https://",
+    "https://a]b/c.png", "https://[::1", "halley.1.", "halley.1.a:b.c", "halley.1.anthropic:x.next:",
     "auto", "none", "text", "function",
 )  # fmt: skip
 _BROKEN: tuple[bytes, ...] = (
@@ -56,7 +57,7 @@ def mutant(document: Any, others: Sequence[Any], dice: Dice) -> bytes:
     """`document` with one to four changes; `others` lend their nodes."""
     made = [json.loads(json.dumps(document))]
     for _ in range(dice.choice((1, 1, 1, 2, 2, 3, 4))):
-        found = list(_places(made, 0))
+        found = list(places(made))
         holder, key = dice.choice(found)
         dice.choice(_CHANGES)(holder, key, others, dice)
         if not made:
@@ -112,15 +113,16 @@ def encoded(value: Any, dice: Dice) -> bytes:
     return data
 
 
-def _places(value: Any, depth: int) -> Iterator[Place]:
+def places(value: Any) -> Iterator[Place]:
+    """All nodes of a document but its root."""
     if isinstance(value, dict):
         for key in value:
             yield value, key
-            yield from _places(value[key], depth + 1)
+            yield from places(value[key])
     elif isinstance(value, list):
         for index in range(len(value)):
             yield value, index
-            yield from _places(value[index], depth + 1)
+            yield from places(value[index])
 
 
 def _take_out(holder: Any, key: Any, others: Sequence[Any], dice: Dice) -> None:
@@ -146,21 +148,21 @@ def _wrap(holder: Any, key: Any, others: Sequence[Any], dice: Dice) -> None:
 
 
 def _unwrap(holder: Any, key: Any, others: Sequence[Any], dice: Dice) -> None:
-    inner = list(_places(holder[key], 0))
+    inner = list(places(holder[key]))
     if inner:
         source, place = dice.choice(inner)
         holder[key] = source[place]
 
 
 def _borrow(holder: Any, key: Any, others: Sequence[Any], dice: Dice) -> None:
-    found = list(_places([dice.choice(others)], 0))
+    found = list(places([dice.choice(others)]))
     source, place = dice.choice(found)
     holder[key] = json.loads(json.dumps(source[place]))
 
 
 def _rename(holder: Any, key: Any, others: Sequence[Any], dice: Dice) -> None:
     if isinstance(holder, dict):
-        words = [place for _, place in _places([dice.choice(others)], 0) if isinstance(place, str)]
+        words = [place for _, place in places([dice.choice(others)]) if isinstance(place, str)]
         holder[dice.choice(words) if words else ""] = holder.pop(key)
 
 

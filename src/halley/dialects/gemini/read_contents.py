@@ -263,7 +263,11 @@ def medium(source: Source, mime: str, name: str | None = None) -> Image | Audio 
 
 
 def _mime(uri: str) -> str:
-    address = urlsplit(uri)
+    """Empty where the address does not tell, or is none."""
+    try:
+        address = urlsplit(uri)
+    except ValueError:
+        return ""
     if address.hostname in _VIDEO_SITES:
         return "video/"
     ending = address.path.rpartition(".")[2].lower()

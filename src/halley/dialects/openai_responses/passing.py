@@ -19,6 +19,7 @@ from halley.dialects.openai_responses import history
 from halley.dialects.openai_responses.metering import ResponsesMeter
 from halley.errors import Condition, Refused
 from halley.wire import jsonbody
+from halley.wire.jsonbody import BROKEN
 
 CAP = "max_output_tokens"
 MOST_IMAGES = 1500
@@ -158,7 +159,10 @@ _decode_sealed = msgspec.json.Decoder(_Sealed).decode
 def _foreign(item: bytes) -> bool:
     if _LABEL not in item and _MADE_HERE.search(item) is None:
         return False
-    found = _decode_sealed(item)
+    try:
+        found = _decode_sealed(item)
+    except BROKEN:
+        return False  # the provider says what is wrong with it
     if found.type != "reasoning":
         return False
     if found.encrypted_content:
